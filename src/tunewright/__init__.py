@@ -1,0 +1,40 @@
+"""tunewright adapts pre-trained models to your data, and shows what was gained and what was kept.
+
+Importing the package loads neither torch nor transformers: public names are resolved when first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "fit": "tunewright.workflow",
+    "load": "tunewright.runs.run",
+    "Run": "tunewright.runs.run",
+    "Recipe": "tunewright.recipe",
+    "FineTuner": "tunewright.estimator",
+    "UserError": "tunewright.core.errors",
+}
+
+__all__ = ["FineTuner", "Recipe", "Run", "UserError", "__version__", "fit", "load"]
+
+if TYPE_CHECKING:
+    from tunewright.core.errors import UserError
+    from tunewright.estimator import FineTuner
+    from tunewright.recipe import Recipe
+    from tunewright.runs.run import Run, load
+    from tunewright.workflow import fit
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tunewright' has no attribute {name!r}; it has {', '.join(__all__)}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""What every room uses: types, errors, parts, files, seeds, devices."""

@@ -1,0 +1,119 @@
+"""The few types that cross room borders; none of them needs torch at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+Task = Literal["classification", "multi_label", "regression", "similarity"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A measured value with its interval; ``value`` is None where it is undefined, and ``note`` says why."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    unit: str = ""
+    split: str = "test"
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that was noticed and should be said: ``level`` is 'note', 'warning' or 'fault'."""
+
+    code: str
+    message: str
+    level: Literal["note", "warning", "fault"] = "note"
+    rows: tuple[int, ...] = ()
+    count: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the targets mean: class names in their stable order, or the mean and spread of a regression's train targets."""
+
+    task: Task
+    names: tuple[str, ...] = ()
+    mean: float = 0.0
+    spread: float = 1.0
+
+    @property
+    def outputs(self) -> int:
+        """Width of the head's output."""
+        return len(self.names) if self.task in ("classification", "multi_label") else 1
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Decoded outputs of n rows: ``values`` (n,) or (n, classes) for multi-label; ``probabilities`` (n, classes) or None."""
+
+    values: np.ndarray
+    probabilities: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a method did to a network.
+
+    ``trainable``: parameter names (of the Network) that may move, the head's not among them.
+    ``identity_at_start``: True, or the reason why outputs differ from the plain network right after applying.
+    ``rate_factors``: parameter name -> factor on its learning rate (LoRA+).
+    ``adapter_config``: PEFT's ``adapter_config.json`` as a dict, when the method saves as an adapter.
+    ``adapter_state``: current tensors under PEFT's key names (without the head's), when it saves as an adapter.
+    ``merge``: folds the added parts into plain weights in place; None when there is nothing to fold or it cannot be done.
+    """
+
+    trainable: tuple[str, ...]
+    identity_at_start: Literal[True] | str = True
+    rate_factors: Mapping[str, float] = field(default_factory=dict)
+    adapter_config: Mapping[str, Any] | None = None
+    adapter_state: Callable[[], dict[str, Tensor]] | None = None
+    merge: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """From ``start`` (fraction of the run, 0 to 1) on, layers of depth >= ``open_from`` train."""
+
+    start: float
+    open_from: int
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One evaluation during training: at which step, progress (0 to 1), and what was measured on validation."""
+
+    step: int
+    progress: float
+    scores: Mapping[str, float]
+    monitor: float
+    better: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a watcher asks of the loop."""
+
+    stop: bool = False
+    reason: str = ""
+    next_stage: bool = False
