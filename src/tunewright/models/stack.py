@@ -1,0 +1,191 @@
+"""LayerStack: a network as an ordered stack of layers, found from its module tree and one traced forward pass.
+
+The tree tells which modules are the repeated blocks; the trace tells in which order everything runs. No table of
+model families: an architecture that keeps its blocks in a list is supported by being written that way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from tunewright.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class LayerGroup:
+    """One layer of the stack: all modules, parameters and buffers of one depth, by dotted name."""
+
+    name: str
+    depth: int
+    modules: tuple[str, ...]
+    parameters: tuple[str, ...]
+    buffers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LayerStack:
+    """Ordered groups: embeddings (depth 0), the blocks, what runs after them ('final'), the new head.
+
+    ``shared`` is how often each block runs in one forward pass: above 1 the blocks share their weights (ALBERT), so
+    that freezing 'the lower layers' cannot separate them.
+    """
+
+    groups: tuple[LayerGroup, ...]
+    shared: int = 1
+    _depths: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._depths.update({name: group.depth for group in self.groups for name in (*group.parameters, *group.buffers)})
+
+    @property
+    def depths(self) -> int:
+        """Number of groups, the head included."""
+        return len(self.groups)
+
+    @property
+    def blocks(self) -> tuple[LayerGroup, ...]:
+        """The repeated blocks, lowest first."""
+        return tuple(group for group in self.groups if group.name.startswith("block"))
+
+    @property
+    def head(self) -> LayerGroup:
+        return self.groups[-1]
+
+    def depth_of(self, name: str) -> int:
+        """Depth of a parameter or buffer; one that a method added takes the depth of the module it sits in."""
+        if name in self._depths:
+            return self._depths[name]
+        return max((g.depth for g in self.groups for module in g.modules if module and name.startswith(module + ".")), default=0)
+
+
+def find_stack(network: nn.Module, run: Callable[[], object], head: tuple[str, ...]) -> LayerStack:
+    """The stack of ``network``; ``run`` makes one forward pass, ``head`` names the new parameters.
+
+    Raises UserError when the module tree has no list of blocks.
+    """
+    lists = _block_lists(network)
+    if not lists:
+        raise UserError(
+            f"no stack of layers was found in {type(network).__name__}",
+            expected="an nn.ModuleList or nn.Sequential whose members are of one class and hold parameters",
+        )
+    blocks = [f"{name}.{index}" for name, modules in lists.items() for index in range(len(modules))]
+    order = _trace(network, run)
+    blocks = sorted((name for name in blocks if name in order), key=lambda name: order[name][0])
+    if not blocks:
+        raise UserError(f"the blocks of {type(network).__name__} did not run in a forward pass", expected="blocks that run")
+    shared = _runs_per_block(network, run, blocks)
+    return LayerStack(_groups(network, blocks, order, set(head)), shared)
+
+
+def _block_lists(network: nn.Module) -> dict[str, nn.ModuleList | nn.Sequential]:
+    """Outermost lists whose members share one class and hold a matrix each."""
+    found: dict[str, nn.ModuleList | nn.Sequential] = {}
+    for name, module in network.named_modules():
+        if not isinstance(module, (nn.ModuleList, nn.Sequential)) or any(name.startswith(outer + ".") for outer in found):
+            continue
+        members = list(module)
+        alike = len({type(member) for member in members}) == 1
+        heavy = all(any(parameter.ndim > 1 for parameter in member.parameters()) for member in members)
+        if members and alike and heavy and not isinstance(members[0], (nn.Linear, nn.Embedding)):
+            found[name] = module
+    return found
+
+
+def _trace(network: nn.Module, run: Callable[[], object]) -> dict[str, tuple[int, int]]:
+    """For each module that ran: (first entry, last exit) on one clock of entries and exits."""
+    clock = 0
+    times: dict[str, tuple[int, int]] = {}
+    hooks = []
+
+    def entering(name: str) -> Callable[..., None]:
+        def hook(*_: object) -> None:
+            nonlocal clock
+            clock += 1
+            times.setdefault(name, (clock, clock))
+
+        return hook
+
+    def leaving(name: str) -> Callable[..., None]:
+        def hook(*_: object) -> None:
+            nonlocal clock
+            clock += 1
+            times[name] = (times[name][0], clock)
+
+        return hook
+
+    for name, module in network.named_modules():
+        hooks += [module.register_forward_pre_hook(entering(name)), module.register_forward_hook(leaving(name))]
+    _quiet_run(network, run, hooks)
+    return times
+
+
+def _runs_per_block(network: nn.Module, run: Callable[[], object], blocks: list[str]) -> int:
+    """How often the lowest block runs, counting inner repetition of a shared layer list (ALBERT)."""
+    counts = dict.fromkeys(blocks, 0)
+    modules = dict(network.named_modules())
+
+    def counting(name: str) -> Callable[..., None]:
+        def hook(*_: object) -> None:
+            counts[name] += 1
+
+        return hook
+
+    hooks = [modules[name].register_forward_hook(counting(name)) for name in blocks]
+    _quiet_run(network, run, hooks)
+    return max(1, counts[blocks[0]])
+
+
+def _quiet_run(network: nn.Module, run: Callable[[], object], hooks: list[torch.utils.hooks.RemovableHandle]) -> None:
+    modes = {module: module.training for module in network.modules()}
+    network.eval()  # no dropout, so no random number is drawn
+    try:
+        with torch.no_grad():
+            run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, training in modes.items():
+            module.training = training
+
+
+def _groups(network: nn.Module, blocks: list[str], order: dict[str, tuple[int, int]], head: set[str]) -> tuple[LayerGroup, ...]:
+    last_exit = order[blocks[-1]][1]
+    entries = [order[name][0] for name in blocks]
+
+    def depth_of_module(name: str) -> int:
+        for index, block in enumerate(blocks):
+            if name == block or name.startswith(block + "."):
+                return index + 1
+        if name not in order:
+            return 0  # never called as a module: its tensors are read by an outer one, so the lowest depth is the safe one
+        start = order[name][0]
+        if start > last_exit:
+            return len(blocks) + 1
+        return sum(entry < start for entry in entries)  # between two blocks: with the block before it
+
+    final, top = len(blocks) + 1, len(blocks) + 2
+    modules: dict[int, list[str]] = {depth: [] for depth in range(top + 1)}
+    parameters: dict[int, list[str]] = {depth: [] for depth in range(top + 1)}
+    buffers: dict[int, list[str]] = {depth: [] for depth in range(top + 1)}
+    seen: set[int] = set()
+    for name, module in network.named_modules():
+        own = [f"{name}.{key}" if name else key for key, _ in module.named_parameters(recurse=False)]
+        depth = top if own and all(key in head for key in own) else depth_of_module(name)
+        if not any(True for _ in module.children()) or own:
+            modules[depth].append(name)
+        for key, parameter in module.named_parameters(prefix=name, recurse=False):
+            if id(parameter) not in seen:  # a tied tensor belongs to where it is met first
+                seen.add(id(parameter))
+                parameters[top if key in head else depth].append(key)
+        buffers[depth] += [key for key, _ in module.named_buffers(prefix=name, recurse=False)]
+    names = ["embeddings", *(f"block {index}" for index in range(len(blocks))), "final", "head"]
+    kept = [depth for depth in range(top + 1) if depth != final or parameters[final]]
+    return tuple(
+        LayerGroup(names[depth], position, tuple(modules[depth]), tuple(parameters[depth]), tuple(buffers[depth]))
+        for position, depth in enumerate(kept)
+    )
