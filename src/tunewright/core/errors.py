@@ -27,7 +27,7 @@ class UserError(Exception):
         return " ".join(lines)
 
 
-class Faults(UserError):
+class Faults(UserError):  # noqa: N818 - it holds several errors
     """Several faults of one input, reported together so that they can be mended in one go."""
 
     def __init__(self, faults: Iterable[UserError]) -> None:

@@ -97,7 +97,7 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _load_inner(folder: Path, config: Any, pooling: Pooling) -> tuple[nn.Module, tuple[str, ...]]:
+def _load_inner(folder: Path, config: Any, pooling: Pooling) -> tuple[Any, tuple[str, ...]]:
     """The transformers model and the names of its new parameters."""
     from transformers import AutoModelForSequenceClassification, AutoModelForTextEncoding
 

@@ -24,6 +24,8 @@ class Network(nn.Module):
     learned scale (so that features have one scale whatever the encoder), and read by one new linear layer.
     """
 
+    inner: Any  # a transformers model: nn.Module's own attribute types would hide its config
+
     def __init__(
         self,
         inner: nn.Module,
@@ -42,15 +44,17 @@ class Network(nn.Module):
         self.labels = labels
         self.base = base
         self.base_hash = base_hash
-        self.classifier = None if pooling == "native" else nn.Linear(inner.config.hidden_size, labels.outputs)
+        self.classifier = None if pooling == "native" else nn.Linear(self.inner.config.hidden_size, labels.outputs)
         own = () if self.classifier is None else ("classifier.weight", "classifier.bias")
         self.head_names: tuple[str, ...] = (*(f"inner.{name}" for name in new), *own)
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         """Logits (batch, outputs) of ``input_ids`` and ``attention_mask``, each (batch, tokens)."""
         if self.classifier is None:
-            return self.inner(**inputs).logits
-        return self.classifier(self._pooled(inputs))
+            logits: Tensor = self.inner(**inputs).logits
+        else:
+            logits = self.classifier(self._pooled(inputs))
+        return logits
 
     def features(self, inputs: dict[str, Tensor]) -> Tensor:
         """What the last linear layer reads, (batch, width)."""
@@ -105,4 +109,5 @@ class Network(nn.Module):
     def _probe(self) -> Tensor:
         end = self.tokenizer.eos_token_id if self.tokenizer is not None else None
         ids = torch.tensor([[5, 6, 7 if end is None else end]], device=self.device)
-        return self({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+        logits: Tensor = self({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+        return logits

@@ -10,7 +10,7 @@ import torch
 
 from tunewright.core.errors import unknown
 
-_WORDS = (
+_WORDS = (  # noqa: SIM905 - a list of quoted words would hide what it says
     "a the my your is was not and or for with to of in on it i you we they this that card money bank lost new old good bad"
     " great awful happy sad love hate film story book order parcel late early broken works fine help please thanks how why"
     " when where what can cannot want need pay paid refund price cheap dear fast slow blue red green one two three ten"
