@@ -176,7 +176,7 @@ def _groups(network: nn.Module, blocks: list[str], order: dict[str, tuple[int, i
     for name, module in network.named_modules():
         own = [f"{name}.{key}" if name else key for key, _ in module.named_parameters(recurse=False)]
         depth = top if own and all(key in head for key in own) else depth_of_module(name)
-        if not any(True for _ in module.children()) or own:
+        if name and not any(block.startswith(name + ".") for block in blocks):  # containers of blocks span several depths
             modules[depth].append(name)
         for key, parameter in module.named_parameters(prefix=name, recurse=False):
             if id(parameter) not in seen:  # a tied tensor belongs to where it is met first

@@ -1,0 +1,87 @@
+"""Job: everything the loop needs, put together by the workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from tunewright.core.types import Applied, Evaluated, Request
+from tunewright.data.batching import batches
+from tunewright.engine.examples import Examples
+from tunewright.models.network import Network
+from tunewright.recipe import Recipe
+
+Event = dict[str, Any]
+Watcher = Callable[[Event], Request | None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network with its method applied, the data to train and to choose by, and the settings."""
+
+    network: Network
+    applied: Applied
+    head: ModuleType
+    head_settings: Any
+    weights: Tensor | None
+    train: Examples
+    validation: Examples
+    recipe: Recipe
+    checkpoints: Path | None = None
+    watchers: tuple[Watcher, ...] = ()
+
+    @property
+    def monitor(self) -> str:
+        """Metric that decides which evaluation is best."""
+        return self.recipe.evaluation.monitor or str(self.head.PRIMARY)
+
+    def windows(self, epoch: int) -> list[list[np.ndarray]]:
+        """The row numbers of each optimiser step of an epoch: ``accumulate`` batches, the last window may be shorter."""
+        training = self.recipe.training
+        plan = batches(
+            self.train.encoded.lengths, training.batch_size, seed=self.recipe.seed, epoch=epoch, shuffle=True
+        )
+        return [plan[start : start + training.accumulate] for start in range(0, len(plan), training.accumulate)]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.windows(0))
+
+    @property
+    def total_steps(self) -> int:
+        planned = self.steps_per_epoch * self.recipe.training.epochs
+        return min(planned, self.recipe.training.max_steps or planned)
+
+
+@dataclass
+class State:
+    """Where the loop is; all of it is saved, so that a resumed run is the same run."""
+
+    step: int = 0
+    epoch: int = 0
+    window: int = 0
+    stage: int = 0
+    best_step: int | None = None
+    best_value: float | None = None
+    loss_sum: float = 0.0
+    count: float = 0.0
+    seconds: float = 0.0
+    evaluations: list[Evaluated] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How training ended: the network holds the best evaluation's weights."""
+
+    steps: int
+    best_step: int
+    best_value: float
+    reason: str
+    seconds: float
+    averaged: tuple[dict[str, Any], ...] = ()

@@ -1,0 +1,275 @@
+"""The training loop: one visible order of things, for every method, schedule and unfreezing.
+
+Each step: open the layers that are due, set each group's rate, make one optimiser step, tell the watchers. At each
+evaluation: score the validation rows, keep the best, save, obey what the watchers asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+import torch
+
+from tunewright.core.errors import UserError
+from tunewright.core.files import read_json
+from tunewright.core.parts import load_part
+from tunewright.core.seed import random_states, restore_random_states
+from tunewright.core.types import Evaluated, Request, Stage
+from tunewright.engine.averages import Averages
+from tunewright.engine.checkpoint import (
+    Checkpoint,
+    optimiser_tensors,
+    read_checkpoint,
+    restore_optimiser,
+    write_checkpoint,
+)
+from tunewright.engine.evaluate import higher_is_better, validation_scores
+from tunewright.engine.interrupts import Interrupted, waiting_for_the_step
+from tunewright.engine.job import Event, Job, State, Trained
+from tunewright.engine.optimiser import build_optimiser, open_groups, rates_by_depth, set_rates
+from tunewright.engine.stages import moving_names, open_layers
+from tunewright.engine.step import Diverged, StepOut, optimiser_step
+
+
+def train(job: Job, *, resume: bool = False) -> Trained:
+    """Train until the last step, the budget, a watcher's request or a signal; leaves the best weights in the network.
+
+    Raises UserError when the loss or gradient stops being a number (the last good checkpoint stays on disk), and
+    Interrupted after saving when a signal asked for an end.
+    """
+    return _Loop(job).run(resume)
+
+
+class _Loop:
+    """One run of the loop; its attributes are the state that lives from step to step."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.state = State()
+        self.parameters = dict(job.network.named_parameters())
+        self.stages = _stages(job)
+        self.steps_per_epoch = job.steps_per_epoch
+        self.total = job.total_steps
+        self.best: dict[str, torch.Tensor] = {}
+        self.reason = ""
+        self.started = time.monotonic()
+
+    def run(self, resume: bool) -> Trained:
+        job, state = self.job, self.state
+        open_layers(job.network, job.applied.trainable, self.stages[0].open_from)
+        self.optimiser = build_optimiser(job, self.stages[0].open_from)
+        self.averages = Averages(job, self._moving_at_end())
+        self.penalties = tuple(
+            load_part("penalties", choice.name).prepare(
+                job.network, self._moving_at_end(), load_part("penalties", choice.name).Settings(**choice.settings)
+            )
+            for choice in job.recipe.penalties
+        )
+        if resume:
+            self._restore()
+        self._tell(_start_event(self))
+        with waiting_for_the_step() as asked:
+            while state.epoch < job.recipe.training.epochs and not self.reason:
+                for window in job.windows(state.epoch)[state.window :]:
+                    self._step(window)
+                    if asked:
+                        self._save()
+                        raise Interrupted
+                    if self.reason:
+                        break
+                else:
+                    state.epoch, state.window = state.epoch + 1, 0
+        return self._finish()
+
+    def _step(self, window: list) -> None:  # type: ignore[type-arg]
+        job, state = self.job, self.state
+        self._enter_stage()
+        progress = self._progress()
+        set_rates(self.optimiser, job, progress, state.evaluations)
+        try:
+            out = optimiser_step(job, self.optimiser, window, self.penalties)
+        except Diverged as error:
+            self._tell({"kind": "end", "reason": "diverged"})
+            raise UserError(
+                f"training diverged at step {state.step + 1}: {error}; the last good checkpoint is kept",
+                try_="a lower rates.backbone or rates.head, training.clip_norm=1.0, or training.precision=float32",
+            ) from error
+        state.step, state.window = state.step + 1, state.window + 1
+        state.loss_sum, state.count = state.loss_sum + out.loss_sum, state.count + out.count
+        self.averages.update(state.step)
+        self._tell(self._step_event(out, progress))
+        if self._evaluation_is_due():
+            self._evaluate()
+        if state.step >= self.total and not self.reason:
+            self.reason = "all steps done"
+        if self._spent() and not self.reason:
+            self.reason = "time budget spent"
+
+    def _enter_stage(self) -> None:
+        """Open the layers whose time has come."""
+        job, state = self.job, self.state
+        progress = state.step / self.total
+        due = state.stage
+        while due + 1 < len(self.stages) and self.stages[due + 1].start <= progress + 1e-9:
+            due += 1
+        if due != state.stage or state.step == 0:
+            state.stage = due
+            self._open()
+
+    def _open(self) -> None:
+        stage = self.stages[self.state.stage]
+        open_layers(self.job.network, self.job.applied.trainable, stage.open_from)
+        open_groups(self.optimiser, self.job, stage.open_from)
+        self._tell({"kind": "stage", "step": self.state.step, "open_from": stage.open_from, "name": stage.name})
+
+    def _progress(self) -> float:
+        """Share of the run that is over: by steps, or by time where a budget ends it sooner."""
+        budget = self.job.recipe.training.budget_seconds
+        by_time = 0.0 if budget is None else self._elapsed() / budget
+        return min(1.0, max(self.state.step / self.total, by_time))
+
+    def _elapsed(self) -> float:
+        return self.state.seconds + time.monotonic() - self.started
+
+    def _spent(self) -> bool:
+        budget = self.job.recipe.training.budget_seconds
+        return budget is not None and self._elapsed() >= budget
+
+    def _evaluation_is_due(self) -> bool:
+        """At the end of each share of an epoch, and at the very end."""
+        state, shares = self.state, self.job.recipe.training.evaluations_per_epoch
+        marks = {round(self.steps_per_epoch * (share + 1) / shares) for share in range(shares)}
+        return state.window in marks or state.step >= self.total or self._spent()
+
+    def _evaluate(self) -> None:
+        job, state = self.job, self.state
+        scores = validation_scores(job)
+        value = scores.get(job.monitor)
+        if value is None:
+            raise UserError(
+                f"the metric '{job.monitor}' is undefined on the validation rows",
+                expected="validation rows on which it can be computed",
+                try_="--set evaluation.monitor=loss",
+            )
+        sign = 1 if higher_is_better(job.monitor) else -1
+        better = state.best_value is None or sign * value > sign * state.best_value
+        train_loss = state.loss_sum / max(state.count, 1e-12)
+        state.loss_sum = state.count = 0.0
+        state.evaluations.append(Evaluated(state.step, state.step / self.total, scores, value, better))
+        if better:
+            state.best_step, state.best_value = state.step, value
+            self.best = {name: self.parameters[name].detach().clone() for name in self._moving_at_end()}
+        self.averages.candidate(value)
+        requests = self._tell(
+            {
+                "kind": "evaluation",
+                "step": state.step,
+                "epoch": state.step / self.steps_per_epoch,
+                "progress": state.step / self.total,
+                "train_loss": train_loss,
+                "scores": scores,
+                "better": better,
+                "seconds": self._elapsed(),
+            }
+        )
+        self._obey(requests)
+        self._save()
+
+    def _obey(self, requests: list[Request]) -> None:
+        unfreezing = load_part("unfreezing", self.job.recipe.unfreezing.name)
+        settings = unfreezing.Settings(**self.job.recipe.unfreezing.settings)
+        due = hasattr(unfreezing, "advance") and unfreezing.advance(self.state.evaluations, settings)
+        if (due or any(request.next_stage for request in requests)) and self.state.stage + 1 < len(self.stages):
+            self.state.stage += 1
+            self._open()
+        stop = next((request for request in requests if request.stop), None)
+        if stop is not None:
+            self.reason = stop.reason
+
+    def _finish(self) -> Trained:
+        state = self.state
+        assert state.best_step is not None
+        assert state.best_value is not None
+        self._load(self.best)
+        averaged = self.averages.finish(self.best)
+        self.job.network.eval()
+        self._tell({"kind": "end", "reason": self.reason})
+        return Trained(state.step, state.best_step, state.best_value, self.reason, self._elapsed(), averaged)
+
+    def _load(self, tensors: dict[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                self.parameters[name].copy_(tensor)
+
+    def _moving_at_end(self) -> tuple[str, ...]:
+        return moving_names(self.job.network, self.job.applied.trainable, min(stage.open_from for stage in self.stages))
+
+    def _save(self) -> None:
+        if self.job.checkpoints is None:
+            return
+        state = asdict(self.state) | {"seconds": self._elapsed(), "recipe": self.job.recipe.model_dump(mode="json")}
+        checkpoint = Checkpoint(
+            {name: self.parameters[name] for name in self._moving_at_end()},
+            optimiser_tensors(self.optimiser),
+            random_states(),
+            self.averages.tensors(),
+            state,
+        )
+        write_checkpoint(self.job.checkpoints, checkpoint, keep={self.state.best_step or self.state.step})
+
+    def _restore(self) -> None:
+        """Continue from the last checkpoint: same weights, optimiser, random states and position."""
+        assert self.job.checkpoints is not None
+        steps = read_json(self.job.checkpoints / "index.json")
+        last = read_checkpoint(self.job.checkpoints, steps["last"])
+        saved = {key: value for key, value in last.state.items() if key != "recipe"}
+        saved["evaluations"] = [Evaluated(**entry) for entry in saved["evaluations"]]
+        self.state = State(**saved)
+        self._load(last.weights)
+        if self.state.best_step is not None:
+            self.best = read_checkpoint(self.job.checkpoints, self.state.best_step).weights
+        for stage in self.stages[: self.state.stage + 1]:  # groups join the optimiser in the order they did
+            open_layers(self.job.network, self.job.applied.trainable, stage.open_from)
+            open_groups(self.optimiser, self.job, stage.open_from)
+        restore_optimiser(self.optimiser, last.optimiser)
+        self.averages.restore(last.averages)
+        restore_random_states(last.random)
+
+    def _tell(self, event: Event) -> list[Request]:
+        return [request for watcher in self.job.watchers if (request := watcher(event)) is not None]
+
+    def _step_event(self, out: StepOut, progress: float) -> Event:
+        return {
+            "kind": "step",
+            "step": self.state.step,
+            "epoch": self.state.step / self.steps_per_epoch,
+            "progress": progress,
+            "loss": out.loss,
+            "rate": rates_by_depth(self.optimiser),
+            "grad_norm": out.grad_norm,
+            "seconds": self._elapsed(),
+        }
+
+
+def _stages(job: Job) -> tuple[Stage, ...]:
+    part = load_part("unfreezing", job.recipe.unfreezing.name)
+    stack = job.network.stack
+    lowest = min((stack.depth_of(name) for name in job.applied.trainable), default=stack.head.depth)
+    stages: tuple[Stage, ...] = part.stages(
+        stack.depths, lowest, job.recipe.training.epochs, part.Settings(**job.recipe.unfreezing.settings)
+    )
+    return stages
+
+
+def _start_event(loop: _Loop) -> Event:
+    names = loop._moving_at_end()
+    return {
+        "kind": "start",
+        "steps": loop.total,
+        "epochs": loop.job.recipe.training.epochs,
+        "rows": len(loop.job.train),
+        "parameters": sum(parameter.numel() for parameter in loop.parameters.values()),
+        "trainable": sum(loop.parameters[name].numel() for name in names),
+        "resumed_at": loop.state.step,
+    }

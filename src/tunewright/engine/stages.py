@@ -1,0 +1,32 @@
+"""Opening and closing layers: what has gradients, what has dropout, from the depth that is open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tunewright.models.network import Network
+
+
+def moving_names(network: Network, trainable: Iterable[str], open_from: int) -> tuple[str, ...]:
+    """Names of the parameters that move when layers of depth >= ``open_from`` are open; the head always does."""
+    opened = (name for name in trainable if network.stack.depth_of(name) >= open_from)
+    return (*opened, *network.head_names)
+
+
+def open_layers(network: Network, trainable: Iterable[str], open_from: int) -> int:
+    """Give gradients to what moves and evaluation mode to all below it; returns the depth of the cut.
+
+    Below the cut nothing changes and nothing is random: no gradient, no dropout, no running statistic.
+    """
+    moving = set(moving_names(network, trainable, open_from))
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name in moving)
+    cut = min(network.stack.depth_of(name) for name in moving)
+    network.train()
+    modules = dict(network.named_modules())
+    for group in network.stack.groups:
+        if group.depth < cut:
+            for name in group.modules:
+                for module in modules[name].modules():  # parts that a method wrapped are inside
+                    module.training = False
+    return cut

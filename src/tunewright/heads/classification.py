@@ -1,0 +1,75 @@
+"""One class out of several: softmax cross-entropy, with class weights, label smoothing and focal loss.
+
+Source: label smoothing: Szegedy et al. 2016, section 7; focal loss: Lin et al. 2017, equation 4.
+When: each row has exactly one label. When not: several labels at once (multi_label), ordered scores (regression).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
+
+from tunewright.core.types import Labels, Predictions
+
+METRICS = ("accuracy", "macro_f1", "log_loss", "expected_calibration_error")
+PRIMARY = "accuracy"
+
+
+class Settings(BaseModel):
+    """Loss settings; the defaults are plain cross-entropy."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    class_weights: Literal["none", "balanced"] | tuple[float, ...] = Field(
+        "none", description="'balanced' weighs each class by n / (classes x its count), as scikit-learn does; or one weight per class."
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the target spread over all classes.")
+    focal_gamma: float = Field(0.0, ge=0, le=10, description="Focus on hard rows; 0 is off, 2 is Lin et al.'s choice.")
+
+
+def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Tensor | None:
+    """One weight per class, (classes,), from the training targets; None when all weigh the same."""
+    if settings.class_weights == "none":
+        return None
+    if settings.class_weights == "balanced":
+        counts = np.bincount(targets, minlength=labels.outputs)
+        return torch.tensor(len(targets) / (labels.outputs * np.maximum(counts, 1)), dtype=torch.float32)
+    if len(settings.class_weights) != labels.outputs:
+        from tunewright.core.errors import UserError
+
+        raise UserError(
+            f"head.class_weights has {len(settings.class_weights)} values for {labels.outputs} classes",
+            expected=f"one weight per class, in this order: {', '.join(labels.names)}",
+        )
+    return torch.tensor(settings.class_weights, dtype=torch.float32)
+
+
+def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:  # noqa: ARG001
+    """Weighted loss of each row, (batch,), of logits (batch, classes) and class numbers (batch,)."""
+    plain = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=settings.label_smoothing)
+    if settings.focal_gamma:
+        right = logits.softmax(-1).gather(1, targets[:, None]).squeeze(1)
+        plain = (1 - right) ** settings.focal_gamma * plain
+    return plain if weights is None else plain * weights[targets]
+
+
+def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
+    """What each row weighs in the mean, (batch,): its class weight, as torch's weighted mean has it."""
+    return torch.ones(len(targets), device=targets.device) if weights is None else weights[targets]
+
+
+def decode(logits: np.ndarray, labels: Labels) -> Predictions:  # noqa: ARG001
+    """Class numbers (n,) and probabilities (n, classes)."""
+    shifted = np.exp(logits - logits.max(1, keepdims=True))
+    return Predictions(logits.argmax(1), shifted / shifted.sum(1, keepdims=True))
+
+
+def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:
+    """Log share of each class, add-one smoothed: the bias at which a zero head predicts the base rates."""
+    counted = np.bincount(targets, minlength=labels.outputs) + 1
+    return torch.tensor(np.log(counted / counted.sum()), dtype=torch.float32)

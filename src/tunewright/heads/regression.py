@@ -1,0 +1,55 @@
+"""A number per row: squared or Huber error, on targets brought to mean 0 and spread 1 by the training rows.
+
+Source: Huber 1964 for the robust loss. When: the target is a quantity. When not: a handful of unordered classes.
+The network's output is in these standard units; decoding brings it back: output x spread + mean.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
+
+from tunewright.core.types import Labels, Predictions
+
+METRICS = ("root_mean_squared_error", "mean_absolute_error", "r2", "pearson", "spearman")
+PRIMARY = "root_mean_squared_error"
+
+
+class Settings(BaseModel):
+    """Loss settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    loss: Literal["squared", "huber"] = Field("squared", description="Huber (at one spread) is less moved by outliers.")
+
+
+def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Tensor | None:  # noqa: ARG001
+    """Numbers have no classes to weigh."""
+    return None
+
+
+def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:  # noqa: ARG001
+    """Loss of each row, (batch,), of outputs (batch, 1) in standard units and targets (batch,) in their own."""
+    wanted = (targets - labels.mean) / labels.spread
+    loss = functional.huber_loss if settings.loss == "huber" else functional.mse_loss
+    return loss(logits.squeeze(1), wanted, reduction="none")
+
+
+def counts(targets: Tensor, weights: Tensor | None) -> Tensor:  # noqa: ARG001
+    """Every row weighs one, (batch,)."""
+    return torch.ones(len(targets), device=targets.device)
+
+
+def decode(logits: np.ndarray, labels: Labels) -> Predictions:
+    """Numbers in the target's own units, (n,)."""
+    return Predictions(logits[:, 0] * labels.spread + labels.mean, None)
+
+
+def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:  # noqa: ARG001
+    """Zero: in standard units the mean already is."""
+    return torch.zeros(1)

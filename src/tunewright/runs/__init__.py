@@ -1,0 +1,1 @@
+"""Run folders: written, opened, listed, compared, reproduced, certified."""

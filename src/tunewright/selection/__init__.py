@@ -1,0 +1,1 @@
+"""Step 1: choosing, and knowing beforehand what a run will take."""
