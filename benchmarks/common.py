@@ -1,0 +1,69 @@
+"""What every benchmark shares: where the data is, which runs are done, how a result is written."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import random
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent
+RESULTS = ROOT / "results"
+DATA = Path(os.environ.get("TUNEWRIGHT_DATA", ROOT.parent.parent / "shared" / "data"))
+
+Rows = list[dict[str, str]]
+
+
+def read_rows(name: str, part: str) -> Rows:
+    """Rows of one part of a data set as dictionaries with 'text' and 'label'."""
+    path = DATA / name / f"{part}.csv.gz"
+    if not path.is_file():
+        raise SystemExit(f"{path} is not there; set TUNEWRIGHT_DATA to the folder that has {name}/")
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    text = next(column for column in ("text", "sentence", "description") if column in rows[0])
+    label = next(column for column in ("label", "target", "category") if column in rows[0])
+    return [{"text": row[text], "label": row[label]} for row in rows]
+
+
+def few_per_class(rows: Rows, shots: int, seed: int) -> Rows:
+    """``shots`` rows of each class, drawn with ``seed``, in shuffled order."""
+    generator = random.Random(seed)
+    chosen: Rows = []
+    for label in sorted({row["label"] for row in rows}):
+        chosen += generator.sample([row for row in rows if row["label"] == label], shots)
+    generator.shuffle(chosen)
+    return chosen
+
+
+def done(file: str) -> set[str]:
+    """Keys of the runs that ``results/<file>`` already has."""
+    path = RESULTS / file
+    return {json.loads(line)["key"] for line in path.read_text().splitlines()} if path.is_file() else set()
+
+
+def write(file: str, key: str, row: dict[str, Any]) -> None:
+    """Append one run's line."""
+    RESULTS.mkdir(exist_ok=True)
+    with (RESULTS / file).open("a", encoding="utf-8") as out:
+        out.write(json.dumps({"key": key, **row}) + "\n")
+
+
+def machine() -> dict[str, Any]:
+    """Versions and hardware, for every line."""
+    import torch
+
+    from tunewright.core.device import describe_hardware, pick_device
+    from tunewright.runs.manifest import versions
+
+    return {"versions": versions(), "hardware": describe_hardware(pick_device("auto")), "threads": torch.get_num_threads()}
+
+
+def mine(items: Iterable[Any], part: str) -> Iterator[Any]:
+    """This process's share of the work, for 'k/n' running side by side."""
+    index, of = (int(number) for number in part.split("/"))
+    return (item for position, item in enumerate(items) if position % of == index)
