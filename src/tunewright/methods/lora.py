@@ -1,0 +1,47 @@
+"""Train a low-rank change beside frozen weights (LoRA).
+
+Source: Hu et al. 2022, "LoRA", section 4.1: W x + (alpha / r) B A x, with B zero at the start. Rank-stabilised scaling:
+Kalajdzievski 2023, section 3. Two learning rates: Hayou et al. 2024, "LoRA+", section 4. The default adapts every
+linear layer of the blocks rather than queries and values alone, because Dettmers et al. 2023, "QLoRA", section 4 (figure 2)
+found that the number of adapted layers decides whether full fine-tuning is matched, and the rank hardly matters.
+When: the default choice for adapting a model: near full fine-tuning with about 1 % of the weights, small files to keep
+per task, and nothing to pay at prediction once merged.
+When not: the vocabulary itself must change (full), or very many rows of a distant domain, where full learns more.
+Nearest: dora (direction and length apart), ia3 (fewer weights still), bottleneck (not mergeable).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from tunewright.core.types import Applied
+from tunewright.methods._low_rank import LowRank, LowRankSettings, install, plan_from_peft, plan_from_settings, saved_keys
+from tunewright.methods._peft_format import fill
+from tunewright.models.network import Network
+
+
+class Settings(LowRankSettings):
+    """LoRA's settings."""
+
+
+class LoraLinear(LowRank):
+    """W x + b + scaling · B A x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        plain: Tensor = self.base_layer(x)
+        return plain + self.change(x).to(plain.dtype)
+
+
+def apply(network: Network, settings: Settings) -> Applied:
+    """Wrap the targeted linear layers; outputs are unchanged until B moves away from zero."""
+    return install(network, plan_from_settings(network, settings), LoraLinear, settings.plus_ratio)
+
+
+def load(network: Network, config: dict[str, Any], state: dict[str, Tensor]) -> Applied:
+    """Apply a LoRA adapter that tunewright or PEFT saved."""
+    plan = plan_from_peft(config, state)
+    applied = install(network, plan, LoraLinear)
+    fill(network, config, saved_keys(network, plan), state)
+    return applied
