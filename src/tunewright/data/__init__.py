@@ -1,0 +1,1 @@
+"""Step 3, the examples: reading, guessing columns, labels, splits, checks, encoding and batching."""

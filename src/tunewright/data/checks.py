@@ -1,0 +1,174 @@
+"""What the rows themselves reveal before a model is loaded: each thing noticed is counted and says where.
+
+Source: Northcutt, Athalye and Mueller 2021, Pervasive label errors in test sets (conflicting labels); Kapoor and
+Narayanan 2023, Leakage and the reproducibility crisis, table 1 (leakage between the parts).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tunewright.core.errors import UserError
+from tunewright.core.types import Finding, Labels
+from tunewright.data.duplicates import near_groups, normalise, same_groups
+from tunewright.data.rows import Rows
+from tunewright.data.table import listed
+
+IMBALANCE = 10  # commonest to rarest class from which it is said (a guess)
+FEW_ROWS = 100  # train rows below which intervals are very wide (a guess)
+
+
+def _warning(code: str, message: str, part: str, rows: Rows, indices: Sequence[int]) -> Finding:
+    numbers = tuple(int(rows.numbers[index]) for index in indices)
+    return Finding(code, f"{part}: {message} ({rows.where(indices)})", "warning", numbers, len(indices))
+
+
+def refuse(train: Rows, labels: Labels, *, holds_out: bool) -> list[UserError]:
+    """Why nothing can be learnt from these rows; ``holds_out``: other parts are to be taken from them."""
+    faults = []
+    empty = [index for index, texts in enumerate(train.texts) if not any(text.strip() for text in texts)]
+    if len(empty) == len(train):
+        faults.append(
+            UserError(
+                f"{train.source}: the text of all {len(train)} rows is empty", expected="rows with text", try_="--text NAME"
+            )
+        )
+    if (train.targets == train.targets[:1]).all():
+        same = f"the label '{labels.names[train.targets[0]]}'" if labels.task == "classification" else "the same target"
+        faults.append(
+            UserError(
+                f"{train.source}: every one of the {len(train)} rows has {same}",
+                expected="at least two different targets",
+                try_="add rows of another kind, or name another column: --target NAME",
+            )
+        )
+    elif holds_out and labels.task == "classification" and np.bincount(train.targets).max() == 1:
+        faults.append(
+            UserError(
+                f"{train.source}: each of the {len(labels.names)} labels has only one row",
+                expected="several rows of each label, so that some can be held out",
+                try_="add rows, or give validation and test files; numbers as target need --task regression",
+            )
+        )
+    return faults
+
+
+def _empty_texts(part: str, rows: Rows) -> list[Finding]:
+    empty = [index for index, texts in enumerate(rows.texts) if not all(text.strip() for text in texts)]
+    return [_warning("empty_text", f"{len(empty)} of {len(rows)} rows have an empty text", part, rows, empty)] if empty else []
+
+
+def _repeats(groups: np.ndarray) -> list[int]:
+    """Indices of all rows but the first of each group."""
+    first = np.unique(groups, return_index=True)[1]
+    return [int(index) for index in np.setdiff1d(np.arange(len(groups)), first)]
+
+
+def _duplicates(part: str, rows: Rows, near: np.ndarray) -> list[Finding]:
+    """Rows that repeat an earlier one, and rows that nearly do."""
+    repeated = _repeats(same_groups(rows.texts))
+    alike = sorted(set(_repeats(near)) - set(repeated))
+    findings = []
+    if repeated:
+        findings.append(
+            _warning("exact_duplicates", f"{len(repeated)} rows have the text of an earlier row", part, rows, repeated)
+        )
+    if alike:
+        findings.append(_warning("near_duplicates", f"{len(alike)} rows have nearly the text of another row", part, rows, alike))
+    return findings
+
+
+def _conflicts(part: str, rows: Rows) -> list[Finding]:
+    """Equal texts whose targets differ."""
+    places = defaultdict(list)
+    for index, texts in enumerate(rows.texts):
+        places[normalise(texts)].append(index)
+    wrong = [
+        index
+        for group in places.values()
+        if len(group) > 1 and (rows.targets[group] != rows.targets[group[0]]).any()
+        for index in group
+    ]
+    return (
+        [_warning("conflicting_labels", f"{len(wrong)} rows have equal texts with different targets", part, rows, wrong)]
+        if wrong
+        else []
+    )
+
+
+def _counts(rows: Rows, labels: Labels) -> np.ndarray:
+    if labels.task == "classification":
+        return np.bincount(rows.targets, minlength=len(labels.names))
+    return np.asarray((rows.targets > 0).sum(axis=0))
+
+
+def _classes(parts: Mapping[str, Rows], labels: Labels) -> list[Finding]:
+    """Imbalance, classes of one row, and classes that a part has no row of."""
+    findings = []
+    total = sum(_counts(rows, labels) for rows in parts.values())
+    single = [labels.names[number] for number in np.flatnonzero(total == 1)]
+    if single:
+        message = f"{len(single)} classes have one row, which is not enough to learn and measure them: {listed(single)}"
+        findings.append(Finding("one_row_class", message, "warning", count=len(single)))
+    train = _counts(parts["train"], labels)
+    if train.min() > 0 and train.max() >= IMBALANCE * train.min():
+        most, least = labels.names[train.argmax()], labels.names[train.argmin()]
+        message = f"train is imbalanced: '{most}' has {train.max()} rows, '{least}' {train.min()}"
+        findings.append(Finding("imbalance", message, "warning", count=int(train.max() // train.min())))
+    for name, rows in parts.items():
+        missing = [labels.names[number] for number in np.flatnonzero(_counts(rows, labels) == 0)]
+        if missing and len(rows):
+            message = f"{name} has no row of {len(missing)} of {len(labels.names)} classes: {listed(missing)}"
+            findings.append(Finding("class_missing", message, "warning", count=len(missing)))
+    return findings
+
+
+def _variants(labels: Labels, train: Rows) -> list[Finding]:
+    """Labels that differ in case or outer space only, and are probably one."""
+    alike = defaultdict(list)
+    for name in labels.names:
+        alike[name.strip().casefold()].append(name)
+    findings = []
+    for names in alike.values():
+        if len(names) < 2:
+            continue
+        counts = _counts(train, labels)
+        shown = ", ".join(f"'{name}' ({counts[labels.names.index(name)]} rows)" for name in names)
+        message = f"{train.source}: labels that differ only in case or space are kept apart: {shown}"
+        findings.append(Finding("label_variants", message, "warning", count=len(names)))
+    return findings
+
+
+def _leakage(parts: Mapping[str, Rows], near: Mapping[str, np.ndarray]) -> list[Finding]:
+    """Rows of a held-out part whose text, or nearly, is in a part that the model learns or is chosen from."""
+    findings = []
+    for held, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
+        if held not in parts or other not in parts:
+            continue
+        known = set(near[other].tolist())
+        leaked = [index for index, group in enumerate(near[held].tolist()) if group in known]
+        if leaked:
+            message = f"{len(leaked)} rows have the text of a {other} row, or nearly; scores on them flatter"
+            findings.append(_warning("leakage", message, held, parts[held], leaked))
+    return findings
+
+
+def check(parts: Mapping[str, Rows], labels: Labels, near: Mapping[str, np.ndarray] | None = None) -> list[Finding]:
+    """All findings on parts 'train', 'validation' and 'test' (those that exist). ``near``: their near-duplicate group ids."""
+    if near is None:
+        ids = near_groups([texts for rows in parts.values() for texts in rows.texts])
+        ends = np.cumsum([len(rows) for rows in parts.values()])[:-1]
+        near = dict(zip(parts, np.split(ids, ends), strict=True))
+    findings = []
+    for name, rows in parts.items():
+        findings += _empty_texts(name, rows) + _duplicates(name, rows, near[name]) + _conflicts(name, rows)
+    findings += _leakage(parts, near)
+    if labels.task in ("classification", "multi_label"):
+        findings += _classes(parts, labels) + _variants(labels, parts["train"])
+    if len(parts["train"]) < FEW_ROWS:
+        message = f"train has only {len(parts['train'])} rows; expect wide intervals"
+        findings.append(Finding("tiny_data", message, "warning", count=len(parts["train"])))
+    return findings

@@ -1,0 +1,1 @@
+"""From examples to the numbers a network reads, one file per modality."""

@@ -1,0 +1,228 @@
+"""From sources to checked, split and encoded rows; every fault that can be found is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, Unpack
+
+import numpy as np
+
+from tunewright.core.errors import Faults, UserError, raise_all
+from tunewright.core.files import hash_json
+from tunewright.core.types import Finding, Labels
+from tunewright.data.checks import check, refuse
+from tunewright.data.columns import find
+from tunewright.data.duplicates import near_groups, same_groups
+from tunewright.data.labels import encode, is_empty, label_faults, label_name, make_labels
+from tunewright.data.read import read_splits, read_table
+from tunewright.data.rows import Rows, texts_of
+from tunewright.data.schema import Named, Schema, guess_schema
+from tunewright.data.splits import Split, join_groups, split
+from tunewright.data.table import Table
+from tunewright.data.targets import target_values
+from tunewright.data.times import as_times
+
+_SPLIT_NAMES = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training starts from; all three parts have rows."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    labels: Labels
+    schema: Schema
+    findings: tuple[Finding, ...]
+    said: tuple[str, ...]
+    data_hash: str
+
+
+@dataclass(frozen=True)
+class _Given:
+    """One source as read: its table, its texts, and the targets as the table has them."""
+
+    table: Table
+    texts: list[tuple[str, ...]]
+    values: list[Any]
+
+    def rows(self, labels: Labels) -> Rows:
+        targets = encode(self.values, labels, self.table.where)
+        return Rows(self.texts, targets, np.array(self.table.rows, dtype=np.int64), self.table.source, self.table.unit)
+
+
+def _attempt(faults: list[UserError], step: Callable[[], _T]) -> _T | None:
+    """The step's result; its fault is kept for later instead of stopping here."""
+    try:
+        return step()
+    except Faults as several:
+        faults.extend(several.faults)
+    except UserError as error:
+        faults.append(error)
+    return None
+
+
+def _read(sources: Mapping[str, Any]) -> dict[str, Table]:
+    """The table of each part; splits that the train source itself has fill the parts that were not named."""
+    if sources["train"] is None:
+        raise UserError(
+            "no training rows were given",
+            expected="a file, a folder, a hub id, or rows from Python",
+            try_="tunewright fit rows.csv",
+        )
+    faults: list[UserError] = []
+    tables: dict[str, Table] = {}
+    own = _attempt(faults, lambda: read_splits(sources["train"])) or {}
+    if own and "train" not in own and len(own) > 1:
+        faults.append(
+            UserError(f"the source has the splits {', '.join(own)} and none is called 'train'", expected="a split called 'train'")
+        )
+    elif own:
+        tables["train"] = own["train"] if "train" in own else next(iter(own.values()))
+    for part, names in _SPLIT_NAMES.items():
+        if sources[part] is not None:
+            table = _attempt(faults, lambda part=part: read_table(sources[part]))  # type: ignore[misc]
+        else:
+            table = next((own[name] for name in names if name in own and "train" in own), None)
+        if table is not None:
+            tables[part] = table
+    raise_all(faults)
+    return tables
+
+
+def _examine(tables: dict[str, Table], schema: Schema) -> dict[str, _Given]:
+    """Texts and targets of every part, with all their faults told together."""
+    faults: list[UserError] = []
+    given = {}
+    for part, table in tables.items():
+        texts = _attempt(faults, lambda table=table: texts_of(table, schema))  # type: ignore[misc]
+        values = _attempt(faults, lambda table=table: target_values(table, schema))  # type: ignore[misc]
+        if values is not None:
+            faults += label_faults(values, schema.task, table.where)
+        if texts is not None and values is not None:
+            given[part] = _Given(table, texts, values)
+    raise_all(faults)
+    return given
+
+
+def _encode(given: Mapping[str, _Given], labels: Labels) -> dict[str, Rows]:
+    faults: list[UserError] = []
+    parts = {part: _attempt(faults, lambda source=source: source.rows(labels)) for part, source in given.items()}  # type: ignore[misc]
+    holds_out = len(given) < 3
+    if parts["train"] is not None:
+        faults += refuse(parts["train"], labels, holds_out=holds_out)
+    raise_all(faults)
+    return {part: rows for part, rows in parts.items() if rows is not None}
+
+
+def _side_column(table: Table, name: str | None) -> list[Any] | None:
+    return None if name is None else table.columns[name]
+
+
+def _split(table: Table, rows: Rows, schema: Schema, near: np.ndarray | None, shares: Mapping[str, float], seed: int) -> Split:
+    groups = times = None
+    if schema.group is not None:
+        names = table.column(schema.group)
+        empty = [index for index, name in enumerate(names) if is_empty(name)]
+        if empty:
+            raise UserError(
+                f"{table.where(empty)}: no value in the group column '{schema.group}'", expected="a group for every row"
+            )
+        groups = same_groups([label_name(name) for name in names])
+    if schema.time is not None:
+        times = as_times(table.column(schema.time), schema.time, table.where)
+    together = join_groups(groups, near)
+    return split(
+        rows.targets, validation_share=shares["validation"], test_share=shares["test"], groups=together, times=times, seed=seed
+    )
+
+
+def _hash(given: Mapping[str, _Given], schema: Schema) -> str:
+    """SHA-256 of what is learnt from: the texts, targets, groups and times of every source, in their order."""
+    content = {}
+    for part, source in given.items():
+        values = [list(map(label_name, value)) if isinstance(value, tuple) else label_name(value) for value in source.values]
+        side = [
+            [str(cell) for cell in source.table.columns[find(source.table, name, "group")[0]]]
+            for name in (schema.group, schema.time)
+            if name is not None and part == "train"
+        ]
+        content[part] = {"texts": source.texts, "targets": values, "side": side}
+    return hash_json({"task": schema.task, "parts": content})
+
+
+def _parts(
+    given: Mapping[str, _Given], encoded: dict[str, Rows], schema: Schema, near: Mapping[str, np.ndarray], how: Mapping[str, Any]
+) -> tuple[dict[str, Rows], dict[str, np.ndarray]]:
+    """Hold out of train what was not given; the near-duplicate ids follow their rows."""
+    shares = {part: 0.0 if part in encoded else how[part] for part in ("validation", "test")}
+    if not any(shares.values()):
+        return encoded, dict(near)
+    kept = near["train"] if how["near_duplicates"] == "together" else None
+    chosen = _split(given["train"].table, encoded["train"], schema, kept, shares, how["seed"])
+    parts, ids = {"train": encoded["train"].select(chosen.train)}, {"train": near["train"][chosen.train]}
+    for part, indices in (("validation", chosen.validation), ("test", chosen.test)):
+        parts[part] = encoded["train"].select(indices) if shares[part] else encoded[part]
+        ids[part] = near["train"][indices] if shares[part] else near[part]
+    return parts, ids
+
+
+def _near(encoded: Mapping[str, Rows]) -> dict[str, np.ndarray]:
+    ids = near_groups([texts for rows in encoded.values() for texts in rows.texts])
+    ends = np.cumsum([len(rows) for rows in encoded.values()])[:-1]
+    return dict(zip(encoded, np.split(ids, ends), strict=True))
+
+
+def _unlabelled(tables: dict[str, Table], schema: Schema, named: set[str]) -> list[str]:
+    """Parts of a data set that come without their targets (a competition's test split)."""
+    empty = []
+    for part in set(tables) - named - {"train"}:
+        columns = [tables[part].columns.get(name, []) for name in schema.target]
+        if all(is_empty(value) for values in columns for value in values):
+            empty.append(part)
+    return sorted(empty)
+
+
+def prepare(
+    *,
+    train: Any,
+    validation: Any = None,
+    test: Any = None,
+    validation_share: float = 0.15,
+    test_share: float = 0.15,
+    near_duplicates: Literal["together", "ignore"] = "together",
+    seed: int = 0,
+    **named: Unpack[Named],
+) -> Prepared:
+    """Read, guess, check, split and encode.
+
+    Each source is a path, a hub id, or Python data. ``named``: text, target, task, group, time, as ``guess_schema`` takes them.
+    Parts that are not given are held out of train by their shares; all faults are raised together.
+    """
+    sources = {"train": train, "validation": validation, "test": test}
+    tables = _read(sources)
+    schema = guess_schema(tables["train"], **named)
+    said = list(schema.said)
+    unused = _unlabelled(tables, schema, {name for name, source in sources.items() if source is not None})
+    said += [f"The split '{part}' of {tables.pop(part).source} has no targets and is not used." for part in unused]
+    given = _examine(tables, schema)
+    labels = make_labels(given["train"].values, schema.task, names=schema.target if len(schema.target) > 1 else ())
+    encoded = _encode(given, labels)
+    near = _near(encoded)
+    how = {"validation": validation_share, "test": test_share, "near_duplicates": near_duplicates, "seed": seed}
+    parts, ids = _parts(given, encoded, schema, near, how)
+    labels = _measured(labels, parts["train"])
+    said.append(f"Rows: {', '.join(f'{len(rows)} {part}' for part, rows in parts.items())}.")
+    findings = [finding for table in tables.values() for finding in table.findings]
+    findings += [*schema.findings, *check(parts, labels, ids)]
+    return Prepared(
+        parts["train"], parts["validation"], parts["test"], labels, schema, tuple(findings), tuple(said), _hash(given, schema)
+    )
+
+
+def _measured(labels: Labels, train: Rows) -> Labels:
+    """Mean and spread of numbers are those of the rows that are trained on, not of the rows held out."""
+    return labels if labels.names else make_labels(train.targets.tolist(), labels.task)

@@ -1,0 +1,86 @@
+"""Read a table from wherever the user has it: a file, a folder, the hub, or Python."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tunewright.core.errors import UserError, nearest
+from tunewright.core.parts import list_parts, load_part
+from tunewright.data.python_data import from_python
+from tunewright.data.readers import datasets_folder
+from tunewright.data.table import Table
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def _read_file(path: Path) -> Table:
+    suffixes: dict[str, Any] = {}
+    for part in list_parts("readers"):
+        reader = load_part("readers", part.name)
+        suffixes.update(dict.fromkeys(reader.SUFFIXES, reader))
+    found = suffixes.get(path.suffix.lower())
+    if found is None:
+        gzipped = path.suffix.lower() == ".gz"
+        raise UserError(
+            f"{path}: files that end in '{path.suffix}' cannot be read",
+            expected=f"one of {', '.join(sorted(suffixes))}",
+            nearest=nearest(path.suffix, suffixes),
+            try_=f"gunzip -k {path.name}" if gzipped else "",
+        )
+    table: Table = found.read(path)
+    return table
+
+
+def _read_hub(name: str) -> dict[str, Table]:
+    from datasets import load_dataset
+
+    try:
+        loaded = load_dataset(name)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0][:200]
+        raise UserError(
+            f"'{name}' is neither a path here nor a data set that the hub gave us: {reason}",
+            expected="a file, a folder saved by the datasets library, or a hub id while online",
+            try_="give the path of a file, or connect to the network",
+        ) from None
+    return datasets_folder.from_splits(loaded, name)
+
+
+def _missing(path: Path) -> UserError:
+    siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+    return UserError(
+        f"{path} does not exist", expected="a file, a folder, or a hub id 'owner/name'", nearest=nearest(path.name, siblings)
+    )
+
+
+def read_splits(source: Any) -> dict[str, Table]:
+    """Every split of a source; what has no named splits comes as 'train'."""
+    if not isinstance(source, (str, Path)):
+        return from_python(source)
+    path = Path(source)
+    if path.is_dir():
+        if not any((path / mark).is_file() for mark in datasets_folder.MARKS):
+            inside = nearest("train.csv", [item.name for item in path.iterdir()])
+            raise UserError(
+                f"{path} is a folder that the datasets library did not save",
+                expected="a file, or a folder from save_to_disk",
+                try_=f"{path / inside}" if inside else "",
+            )
+        return datasets_folder.read_splits(path)
+    if path.exists():
+        return {"train": _read_file(path)}
+    if _HUB_ID.fullmatch(str(source)) and not path.suffix and not path.parent.is_dir():
+        return _read_hub(str(source))
+    raise _missing(path)
+
+
+def read_table(source: Any) -> Table:
+    """One table: the only split of a source, or the one called 'train'."""
+    splits = read_splits(source)
+    if "train" not in splits and len(splits) > 1:
+        raise UserError(
+            f"{source} has the splits {', '.join(splits)} and none is called 'train'", try_="save the one you mean as a file"
+        )
+    return splits["train"] if "train" in splits else next(iter(splits.values()))

@@ -1,0 +1,1 @@
+"""One file per format; each has ``SUFFIXES`` and ``read(path) -> Table``."""

@@ -1,0 +1,20 @@
+"""Comma-separated values with a header, in UTF-8 or UTF-16; every value stays the text it is.
+
+Source: RFC 4180, sections 2.1 to 2.7.
+When: the usual table of examples.
+When not: values with a type or a structure of their own: use jsonl or parquet.
+Relatives: tsv.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tunewright.data.delimited import read_delimited
+from tunewright.data.table import Table
+
+SUFFIXES = (".csv",)
+
+
+def read(path: Path) -> Table:
+    return read_delimited(path, ",")

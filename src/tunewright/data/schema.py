@@ -1,0 +1,200 @@
+"""Which columns are the text, the target, the group: taken as named, guessed where only one reading is possible."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict, get_args
+
+from tunewright.core.errors import UserError, unknown
+from tunewright.core.types import Finding, Task
+from tunewright.data import columns as look
+from tunewright.data.numbers import as_number
+from tunewright.data.table import Table, listed
+
+_FEW_CLASSES = 20  # more distinct whole numbers than this are a quantity unless they count up class by class (a guess)
+
+_CODE = re.compile(r"0\d+")  # '007' names something
+_LISTS = ("text", "target", "ignored", "said")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a task. ``said`` tells in sentences what was guessed and what is not used."""
+
+    text: tuple[str, ...]
+    target: tuple[str, ...]
+    task: Task
+    group: str | None = None
+    time: str | None = None
+    ignored: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """What prediction needs later, and what was said, as JSON holds it."""
+        plain = {name: getattr(self, name) for name in ("task", "group", "time")}
+        return plain | {name: list(getattr(self, name)) for name in _LISTS}
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Schema:
+        lists = {name: tuple(saved[name]) for name in _LISTS}
+        return cls(task=saved["task"], group=saved["group"], time=saved["time"], **lists)
+
+
+class Named(TypedDict, total=False):
+    """What the user named; whatever is missing or None is guessed (group and time: not used)."""
+
+    text: Sequence[str] | str | None
+    target: Sequence[str] | str | None
+    task: Task | None
+    group: str | None
+    time: str | None
+
+
+def _as_tuple(names: Sequence[str] | str | None) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names or ())
+
+
+def _text_by_name(table: Table, free: list[str]) -> tuple[str, ...]:
+    pairs = look.pairs([name for name in free if not look.is_numeric(table.columns[name])])
+    if len(pairs) == 1:
+        return pairs[0]
+    known = look.named(free, look.TEXT_NAMES)
+    plain = [name for name in known if look.folded(name) == "text"]
+    if len(plain) == 1 or len(known) == 1:
+        return tuple(plain or known)
+    if len(known) > 1:
+        raise look.ambiguous(table, "text", known, "text")
+    return ()
+
+
+def _text_by_values(table: Table, free: list[str]) -> tuple[str, ...]:
+    candidates = [name for name in free if not look.is_identifier(name, table.columns[name])]
+    wordy = [name for name in candidates if look.is_wordy(table.columns[name])]
+    found = wordy or [name for name in candidates if look.is_words(table.columns[name])]
+    if len(found) > 1:
+        raise look.ambiguous(table, "text", found, "text")
+    if not found:
+        raise UserError(
+            f"{table.source} has no text column; its columns are {listed(map(repr, table.columns), shown=12)}",
+            expected="a column of words",
+            try_="--text NAME",
+        )
+    return tuple(found)
+
+
+def _guess_target(table: Table, free: list[str]) -> tuple[str, ...]:
+    known = look.named(free, look.TARGET_NAMES)
+    if len(known) == 1:
+        return (known[0],)
+    if len(known) > 1:
+        raise look.ambiguous(table, "target", known, "target")
+    candidates = [
+        name for name in free if not look.is_identifier(name, table.columns[name]) and not look.is_wordy(table.columns[name])
+    ]
+    if len(candidates) > 1 and all(look.is_binary(table.columns[name]) for name in candidates):
+        return tuple(candidates)
+    if len(candidates) > 1:
+        raise look.ambiguous(table, "target", candidates, "target")
+    if not candidates:
+        raise UserError(
+            f"{table.source} has no target column; its columns are {listed(map(repr, table.columns), shown=12)}",
+            expected="a column of labels or numbers to learn",
+            try_="add one, or name it: --target NAME",
+        )
+    return (candidates[0],)
+
+
+def _is_quantity(values: Sequence[Any]) -> bool:
+    """Numbers that measure rather than name: with decimals, or many and not counting up class by class."""
+    if any(isinstance(value, str) and _CODE.fullmatch(value.strip()) for value in values):
+        return False
+    numbers = [number for number in map(as_number, values) if number is not None]
+    distinct = sorted(set(numbers))
+    if any(not number.is_integer() for number in distinct):
+        return True
+    counts_up = distinct[0] in (0.0, 1.0) and distinct[-1] - distinct[0] == len(distinct) - 1
+    return len(distinct) > _FEW_CLASSES and (not counts_up or len(distinct) > len(numbers) / 4)
+
+
+def guess_task(columns: Sequence[Sequence[Any]], texts: int) -> Task:
+    """The task that the target's values and the number of text columns suggest."""
+    if len(columns) > 1:
+        return "multi_label"
+    values = look.present(columns[0])
+    if any(isinstance(value, (list, tuple)) or (isinstance(value, str) and "|" in value) for value in values):
+        return "multi_label"
+    if values and look.is_numeric(values) and _is_quantity(values):
+        return "similarity" if texts == 2 else "regression"
+    return "classification"
+
+
+def _refuse_overlap(table: Table, used: Sequence[str]) -> None:
+    doubled = [name for name in used if used.count(name) > 1]
+    if doubled:
+        raise UserError(
+            f"{table.source}: column '{doubled[0]}' is named for two purposes", expected="one purpose for each column"
+        )
+
+
+def _say(text: tuple[str, ...], target: tuple[str, ...], task: Task, named: Named, ignored: Sequence[str]) -> tuple[str, ...]:
+    def origin(key: str) -> str:
+        return "as named" if named.get(key) else "guessed"
+
+    said = [
+        f"Text: {' and '.join(map(repr, text))} ({origin('text')}).",
+        f"Target: {', '.join(map(repr, target))} ({origin('target')}).",
+        f"Task: {task.replace('_', '-')} ({origin('task')}).",
+    ]
+    if ignored:
+        said.append(f"Ignored columns: {', '.join(map(repr, ignored))}.")
+    return tuple(said)
+
+
+def guess_schema(
+    table: Table,
+    *,
+    text: Sequence[str] | str | None = None,
+    target: Sequence[str] | str | None = None,
+    task: Task | None = None,
+    group: str | None = None,
+    time: str | None = None,
+) -> Schema:
+    """Take what is named, guess what is not; two possible readings are a ``UserError`` that lists them."""
+    findings: list[Finding] = []
+
+    def resolve(names: Sequence[str] | str | None, option: str) -> tuple[str, ...]:
+        resolved = []
+        for name in _as_tuple(names):
+            column, said = look.find(table, name, option)
+            resolved.append(column)
+            findings.extend(said)
+        return tuple(resolved)
+
+    if task is not None and task not in get_args(Task):
+        raise unknown("task", task, get_args(Task))
+    texts, targets = resolve(text, "text"), resolve(target, "target")
+    side = resolve(group, "group") + resolve(time, "time")
+    if len(texts) > 2:
+        raise UserError(f"{len(texts)} text columns were named", expected="one, or two for pairs")
+    free = [name for name in table.columns if name not in (*texts, *targets, *side)]
+    texts = texts or _text_by_name(table, free)
+    targets = targets or _guess_target(table, [name for name in free if name not in texts])
+    texts = texts or _text_by_values(table, [name for name in free if name not in targets])
+    _refuse_overlap(table, [*texts, *targets])
+    found_task = task or guess_task([table.columns[name] for name in targets], len(texts))
+    ignored = tuple(name for name in table.columns if name not in (*texts, *targets, *side))
+    said = _say(texts, targets, found_task, {"text": text, "target": target, "task": task}, ignored)
+    groups, times = resolve(group, "group"), resolve(time, "time")
+    return Schema(
+        texts,
+        targets,
+        found_task,
+        groups[0] if groups else None,
+        times[0] if times else None,
+        ignored,
+        said,
+        tuple(dict.fromkeys(findings)),
+    )

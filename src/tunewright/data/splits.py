@@ -1,0 +1,149 @@
+"""Train, validation and test rows: balanced by class, by group or by time, the same for the same seed.
+
+Source: Kohavi 1995, A study of cross-validation and bootstrap, section 3 (stratification); Kapoor and Narayanan 2023,
+Leakage and the reproducibility crisis, sections L1.4 and L3 (duplicates, groups and time across the split).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunewright.core.errors import UserError
+
+_BINS = 8  # quantiles by which numbers are spread over the parts (a guess)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row indices of each part, ascending."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def join_groups(*groupings: np.ndarray | None) -> np.ndarray | None:
+    """Group ids (n,) such that rows together in any of the groupings are together."""
+    given = [grouping for grouping in groupings if grouping is not None]
+    if len(given) < 2:
+        return given[0] if given else None
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n, nodes, edges, offset = len(given[0]), [], [], len(given[0])
+    for grouping in given:
+        ids = np.unique(grouping, return_inverse=True)[1]
+        nodes.append(np.arange(n))
+        edges.append(ids + offset)
+        offset += int(ids.max()) + 1
+    rows, columns = np.concatenate(nodes), np.concatenate(edges)
+    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(offset, offset))
+    return np.asarray(connected_components(graph, directed=False)[1][:n], dtype=np.int64)
+
+
+def _strata(targets: np.ndarray) -> np.ndarray:
+    """A class for each row to balance by: its own, the rarest of its labels, or a range of its number. (n,)"""
+    if targets.ndim == 2:
+        frequency = np.where(targets > 0, targets.sum(axis=0), np.inf)
+        return np.asarray(np.where(targets.any(axis=1), frequency.argmin(axis=1), targets.shape[1]))
+    if np.issubdtype(targets.dtype, np.integer):
+        return targets
+    edges = np.unique(np.quantile(targets, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    return np.searchsorted(edges, targets, side="right")
+
+
+def _quotas(sizes: np.ndarray, spare: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
+    """Rows to take from each stratum, (strata,): in proportion, the fractions going to the largest remainders."""
+    wanted = np.minimum(sizes * share, spare)
+    quotas = np.floor(wanted).astype(np.int64)
+    missing = round(float(sizes.sum()) * share) - int(quotas.sum())
+    order = np.lexsort((generator.random(len(sizes)), quotas - wanted))
+    for stratum in order[quotas[order] < spare[order]][: max(missing, 0)]:
+        quotas[stratum] += 1
+    return np.asarray(quotas)
+
+
+def _take(pools: list[list[np.ndarray]], quotas: np.ndarray) -> np.ndarray:
+    """Whole units from each pool until its quota is met as closely as whole units can; the last unit of a pool stays."""
+    taken: list[np.ndarray] = []
+    for pool, quota in zip(pools, quotas, strict=True):
+        left = int(quota)
+        for place in range(len(pool) - 1, -1, -1):
+            if len(pool) > 1 and 0 < len(pool[place]) <= left:
+                left -= len(pool[place])
+                taken.append(pool.pop(place))
+    return np.sort(np.concatenate(taken)) if taken else np.zeros(0, dtype=np.int64)
+
+
+def _pools(strata: np.ndarray, groups: np.ndarray, generator: np.random.Generator) -> list[list[np.ndarray]]:
+    """The units (rows of one group) of each stratum in random order; a unit belongs to its rows' commonest stratum."""
+    order = np.argsort(groups, kind="stable")
+    units = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    pools: dict[int, list[np.ndarray]] = {int(stratum): [] for stratum in np.unique(strata)}
+    for unit in units:
+        found, counts = np.unique(strata[unit], return_counts=True)
+        pools[int(found[counts.argmax()])].append(unit)
+    return [[pool[place] for place in generator.permutation(len(pool))] for pool in pools.values() if pool]
+
+
+def _by_class(strata: np.ndarray, groups: np.ndarray, shares: Sequence[float], seed: int) -> list[np.ndarray]:
+    generator = np.random.default_rng(seed)
+    pools = _pools(strata, groups, generator)
+    sizes = np.array([sum(map(len, pool)) for pool in pools])
+    parts = []
+    for share in shares:
+        spare = np.array([sum(map(len, pool)) - min(map(len, pool)) for pool in pools])
+        parts.append(_take(pools, _quotas(sizes, spare, share, generator)))
+    return [*parts, np.sort(np.concatenate([unit for pool in pools for unit in pool]))]
+
+
+def _by_time(times: np.ndarray, groups: np.ndarray, shares: Sequence[float]) -> list[np.ndarray]:
+    """The latest units first; a unit is as late as its latest row, so that nothing later than a test row is trained on."""
+    order = np.argsort(groups, kind="stable")
+    units = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    units.sort(key=lambda unit: (times[unit].max(), int(unit.min())))
+    parts = []
+    for share in shares:
+        part: list[np.ndarray] = []
+        while len(units) > 1 and sum(map(len, part)) < round(share * len(times)):
+            part.append(units.pop())
+        parts.append(np.sort(np.concatenate(part)) if part else np.zeros(0, dtype=np.int64))
+    return [*parts, np.sort(np.concatenate(units))]
+
+
+def split(
+    targets: np.ndarray,
+    *,
+    validation_share: float,
+    test_share: float,
+    groups: np.ndarray | None = None,
+    times: np.ndarray | None = None,
+    seed: int = 0,
+) -> Split:
+    """Split rows with encoded targets (n,) or (n, classes); a share of 0 leaves that part empty.
+
+    ``groups`` (n,) never cross from one part to another; with ``times`` (n,) the latest rows are the test rows.
+    Every class keeps at least one row in train, unless the split is by time.
+    """
+    if validation_share + test_share >= 1:
+        raise UserError(
+            f"validation ({validation_share}) and test ({test_share}) take all rows", expected="shares that sum to less than 1"
+        )
+    n = len(targets)
+    units = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    shares = [test_share, validation_share]
+    if times is not None:
+        test, validation, train = _by_time(np.asarray(times), units, shares)
+    else:
+        test, validation, train = _by_class(_strata(targets), units, shares, seed)
+    for part, share, name in ((validation, validation_share, "validation"), (test, test_share, "test")):
+        if share > 0 and not len(part):
+            raise UserError(
+                f"{n} rows in {len(np.unique(units))} groups are too few to hold out a {name} part",
+                expected="at least a few rows of each class that are not duplicates of one another",
+                try_=f"give more rows, or a {name} file of its own",
+            )
+    return Split(train, validation, test)

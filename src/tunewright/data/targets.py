@@ -1,0 +1,50 @@
+"""The target of each row as the table has it: a label, a number, or a tuple of labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tunewright.core.errors import UserError
+from tunewright.data.columns import find
+from tunewright.data.numbers import as_number
+from tunewright.data.schema import Schema
+from tunewright.data.table import Table
+
+
+def _flags(table: Table, names: tuple[str, ...], said: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Several 0/1 columns: the names of those that are 1. ``said`` are the names as the schema has them."""
+    for name in names:
+        wrong = [
+            i for i, cell in enumerate(table.columns[name]) if not isinstance(cell, bool) and as_number(cell) not in (0.0, 1.0)
+        ]
+        if wrong:
+            raise UserError(
+                f"{table.where(wrong)}: the target '{name}' is {table.columns[name][wrong[0]]!r}",
+                expected="0 or 1 in each of several target columns",
+            )
+    chosen = [
+        [bool(cell) if isinstance(cell, bool) else as_number(cell) == 1.0 for cell in table.columns[name]] for name in names
+    ]
+    return [tuple(name for name, flags in zip(said, chosen, strict=True) if flags[i]) for i in range(len(table))]
+
+
+def _labels_of(cell: Any) -> tuple[Any, ...]:
+    """A list as it is; 'a|b' in its parts; nothing for an empty cell."""
+    if isinstance(cell, (list, tuple)):
+        return tuple(cell)
+    if isinstance(cell, str):
+        return tuple(part.strip() for part in cell.split("|") if part.strip())
+    return () if cell is None else (cell,)
+
+
+def target_values(table: Table, schema: Schema) -> list[Any]:
+    """One value for each row; several labels of a row come as a tuple."""
+    names = tuple(find(table, name, "target")[0] for name in schema.target)
+    if len(names) > 1:
+        if schema.task != "multi_label":
+            raise UserError(
+                f"{len(names)} target columns were named for {schema.task}", expected="one column, or the task multi_label"
+            )
+        return list(_flags(table, names, schema.target))
+    cells = table.column(names[0])
+    return [_labels_of(cell) for cell in cells] if schema.task == "multi_label" else list(cells)
