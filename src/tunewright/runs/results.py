@@ -1,0 +1,198 @@
+"""What a run writes down: manifest, data, scores, details and predictions, as the report and the card read them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunewright.core.device import describe_hardware, peak_memory
+from tunewright.core.files import write_json, write_text
+from tunewright.core.types import Applied, Predictions, Score
+from tunewright.engine.job import Job, Trained
+from tunewright.engine.predict import predict_logits
+from tunewright.engine.stages import moving_names
+from tunewright.evaluation.baselines import majority
+from tunewright.evaluation.compare import compare
+from tunewright.evaluation.intervals import score
+from tunewright.evaluation.overfitting import findings as training_findings
+from tunewright.evaluation.tables import confusion, per_class, worst_errors
+from tunewright.monitoring.history import read_history
+from tunewright.rates.groups import param_groups
+from tunewright.runs.manifest import code_hash, now, versions
+from tunewright.selection.estimate import Estimate
+from tunewright.steps import PARTS, Setup
+
+
+def open_manifest(folder: Path, setup: Setup, *, parent: str | None, command: str) -> dict[str, Any]:
+    """Write the manifest and data.json of a run that starts now."""
+    network, prepared = setup.network, setup.prepared
+    manifest = {
+        "status": "running",
+        "created": now(),
+        "strategy": setup.recipe.strategy or setup.recipe.method.name,
+        "command": command,
+        "seed": setup.recipe.seed,
+        "parent": parent,
+        "data_hash": prepared.data_hash,
+        "base": {"source": network.base, "hash": network.base_hash, "pooling": network.pooling},
+        "code_hash": code_hash(),
+        "versions": {"tunewright": _own_version(), **versions()},
+        "hardware": describe_hardware(network.device),
+    }
+    write_manifest(folder, manifest)
+    data = {
+        "rows": rows_per_split(setup),
+        "labels": prepared.labels.as_dict(),
+        "schema": prepared.schema.as_dict(),
+        "truncated": {part: examples.encoded.truncated for part, examples in setup.examples.items()}
+        | {"max_length": setup.recipe.data.max_length},
+        "findings": [finding.as_dict() for finding in prepared.findings],
+    }
+    write_json(folder / "data.json", data)
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    write_json(folder / "manifest.json", manifest)
+
+
+def rows_per_split(setup: Setup) -> dict[str, int]:
+    return {part: len(setup.examples[part]) for part in PARTS if part in setup.examples}
+
+
+def write_results(
+    folder: Path, setup: Setup, job: Job, trained: Trained, frozen: Predictions | None, expected: Estimate, said: list[str]
+) -> dict[str, Any]:
+    """Score the test rows, compare with the baselines, and write everything measured; returns the scores file's content."""
+    test, labels = setup.examples["test"], setup.prepared.labels
+    assert test.targets is not None
+    logits = predict_logits(setup.network, test, precision=setup.recipe.training.precision)
+    tuned: Predictions = setup.head.decode(logits, labels)
+    everyone = {"fine-tuned": tuned}
+    if frozen is not None:
+        everyone["frozen"] = frozen
+    if "majority" in setup.recipe.evaluation.baselines:
+        train_targets = setup.examples["train"].targets
+        assert train_targets is not None
+        everyone["majority"] = majority(train_targets, len(test), labels)
+    scores = {
+        "primary": setup.head.PRIMARY,
+        "scores": [
+            {"of": name, **one.as_dict()} for name, predictions in everyone.items() for one in score_all(setup, predictions)
+        ],
+        "comparisons": [_comparison(setup, tuned, name, other) for name, other in everyone.items() if name != "fine-tuned"],
+    }
+    write_json(folder / "scores.json", scores)
+    write_text(folder / "predictions.csv", _predictions_csv(setup, tuned))
+    write_json(folder / "details.json", _details(folder, setup, job, trained, tuned, expected, said))
+    return scores
+
+
+def score_all(setup: Setup, predictions: Predictions) -> list[Score]:
+    """Every metric of the head on the test rows, with intervals."""
+    evaluation, targets = setup.recipe.evaluation, setup.examples["test"].targets
+    return [
+        score(
+            name,
+            targets,
+            predictions,
+            setup.prepared.labels,
+            split="test",
+            confidence=evaluation.confidence,
+            resamples=evaluation.resamples,
+            seed=setup.recipe.seed,
+        )
+        for name in setup.head.METRICS
+    ]
+
+
+def layer_table(job: Job) -> list[dict[str, Any]]:
+    """The stack as rows: parameters of each layer, how many move once all is open, and their highest rate."""
+    network, rates = job.network, job.recipe.rates
+    sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
+    moving = set(moving_names(network, job.applied.trainable, 0))
+    groups = param_groups(
+        network,
+        job.applied,
+        backbone=rates.backbone,
+        head=rates.head,
+        layer_decay=rates.layer_decay,
+        per_depth=rates.per_depth,
+        weight_decay=rates.weight_decay,
+    )
+    depth_of = {name: network.stack.depth_of(name) for name in sizes}
+    return [
+        {
+            "name": group.name,
+            "depth": group.depth,
+            "parameters": sum(size for name, size in sizes.items() if depth_of[name] == group.depth),
+            "trainable": sum(size for name, size in sizes.items() if depth_of[name] == group.depth and name in moving),
+            "rate": max((entry["base_lr"] for entry in groups if entry["depth"] == group.depth), default=0.0),
+        }
+        for group in network.stack.groups
+    ]
+
+
+def _details(
+    folder: Path, setup: Setup, job: Job, trained: Trained, tuned: Predictions, expected: Estimate, said: list[str]
+) -> dict[str, Any]:
+    history = read_history(folder / "history.jsonl")
+    rows, labels = setup.prepared.test, setup.prepared.labels
+    return {
+        "per_class": per_class(rows.targets, tuned, labels),
+        "confusion": confusion(rows.targets, tuned, labels),
+        "errors": worst_errors(rows.texts, rows.targets, tuned, labels, numbers=rows.numbers),
+        "layers": layer_table(job),
+        "time": {"estimated_seconds": expected.seconds, "training_seconds": trained.seconds},
+        "memory": {"estimated_bytes": expected.bytes, "peak_bytes": peak_memory(setup.network.device)},
+        "averaging": list(trained.averaged),
+        "steps": {"made": trained.steps, "best": trained.best_step, "reason": trained.reason},
+        "findings": [asdict(finding) for finding in training_findings(history)],
+        "said": [*setup.prepared.said, *said],
+    }
+
+
+def _comparison(setup: Setup, tuned: Predictions, name: str, other: Predictions) -> dict[str, Any]:
+    evaluation = setup.recipe.evaluation
+    compared = compare(
+        setup.head.PRIMARY,
+        setup.examples["test"].targets,
+        tuned,
+        other,
+        setup.prepared.labels,
+        confidence=evaluation.confidence,
+        resamples=evaluation.resamples,
+        seed=setup.recipe.seed,
+    )
+    return {"a": "fine-tuned", "b": name, **compared}
+
+
+def _predictions_csv(setup: Setup, tuned: Predictions) -> str:
+    """The test rows with what was predicted, one line each."""
+    labels, rows = setup.prepared.labels, setup.prepared.test
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["row", *setup.prepared.schema.text, "target", "predicted", "probability"])
+    for index, (number, texts) in enumerate(zip(rows.numbers, rows.texts, strict=True)):
+        probability = "" if tuned.probabilities is None else f"{float(np.max(tuned.probabilities[index])):.6f}"
+        writer.writerow(
+            [number, *texts, _shown(rows.targets[index], labels.names), _shown(tuned.values[index], labels.names), probability]
+        )
+    return out.getvalue()
+
+
+def _shown(value: Any, names: tuple[str, ...]) -> str:
+    if np.ndim(value):
+        return "|".join(name for name, on in zip(names, value, strict=True) if on)
+    return names[int(value)] if names else f"{float(value):.6g}"
+
+
+def _own_version() -> str:
+    from tunewright import __version__
+
+    return __version__

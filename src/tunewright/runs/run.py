@@ -1,0 +1,150 @@
+"""Run: the folder of a run, opened."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from tunewright.core.errors import UserError
+from tunewright.core.files import read_json
+from tunewright.core.parts import load_part
+from tunewright.core.types import Predictions, Score
+from tunewright.data.labels import encode as encode_targets
+from tunewright.data.read import read_table
+from tunewright.data.rows import texts_of
+from tunewright.data.schema import Schema
+from tunewright.data.table import Table
+from tunewright.data.targets import target_values
+from tunewright.engine.examples import encode
+from tunewright.engine.predict import predict_logits
+from tunewright.evaluation.intervals import score
+from tunewright.monitoring.history import read_history
+from tunewright.recipe import Recipe
+from tunewright.recipe_reader import read_recipe
+from tunewright.runs.artefact import Loaded, load_model
+
+
+@final
+class Run:
+    """A run's folder: its recipe, what it measured, and its model, read when first asked for."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def __repr__(self) -> str:
+        return f"Run('{self.folder}')"
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        return read_recipe(self.folder / "recipe.yaml")
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        content: dict[str, Any] = read_json(self.folder / "manifest.json")
+        return content
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.manifest["status"] == "done")
+
+    @property
+    def scores(self) -> list[Score]:
+        """The fine-tuned model's scores on the test rows."""
+        return [_score(entry) for entry in self.all_scores() if entry["of"] == "fine-tuned"]
+
+    def all_scores(self) -> list[dict[str, Any]]:
+        """Every score, of the fine-tuned model and of the baselines."""
+        entries: list[dict[str, Any]] = read_json(self.folder / "scores.json")["scores"]
+        return entries
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Tables, layers, time and memory, as measured."""
+        content: dict[str, Any] = read_json(self.folder / "details.json")
+        return content
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        return read_history(self.folder / "history.jsonl")
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.folder / "report.html"
+
+    @cached_property
+    def model(self) -> Loaded:
+        """The trained model, reloaded from what was saved."""
+        return load_model(self.folder / "model")
+
+    def predict(self, data: Any) -> list[dict[str, Any]]:
+        """Predict each row of a file, table, or list of texts: its number, the answer, its probability where there is one."""
+        table = _as_table(data, self._schema)
+        predictions = self._predictions(table)
+        names = self.model.labels.names
+        return [_answer(table.rows[index], index, predictions, names) for index in range(len(table))]
+
+    def evaluate(self, data: Any) -> list[Score]:
+        """Score labelled rows with the task's metrics and intervals."""
+        table = _as_table(data, self._schema)
+        loaded, evaluation = self.model, self.recipe.evaluation
+        targets = encode_targets(target_values(table, self._schema), loaded.labels, table.where)
+        predictions = self._predictions(table)
+        return [
+            score(
+                name,
+                targets,
+                predictions,
+                loaded.labels,
+                split="given",
+                confidence=evaluation.confidence,
+                resamples=evaluation.resamples,
+                seed=self.recipe.seed,
+            )
+            for name in load_part("heads", loaded.head).METRICS
+        ]
+
+    @cached_property
+    def _schema(self) -> Schema:
+        return Schema.from_dict(self.model.schema)
+
+    def _predictions(self, table: Table) -> Predictions:
+        loaded = self.model
+        examples = encode(loaded.network, texts_of(table, self._schema), None, loaded.max_length)
+        predictions: Predictions = load_part("heads", loaded.head).decode(predict_logits(loaded.network, examples), loaded.labels)
+        return predictions
+
+
+def load(folder: str | Path) -> Run:
+    """Open the folder of a run."""
+    run = Run(folder)
+    if not run.folder.is_dir():
+        raise UserError(f"'{folder}' is not a folder", expected="the folder of a run", try_="tunewright runs list")
+    if not (run.folder / "manifest.json").is_file():
+        raise UserError(f"'{folder}' is not the folder of a run: it has no manifest.json", try_="tunewright runs list")
+    return run
+
+
+def _as_table(data: Any, schema: Schema) -> Table:
+    """Rows to predict; a list of texts becomes a table with the run's own text column."""
+    if isinstance(data, (list, tuple)) and data and all(isinstance(item, str) for item in data):
+        data = {schema.text[0]: list(data)}
+    return read_table(data)
+
+
+def _answer(number: int, index: int, predictions: Predictions, names: tuple[str, ...]) -> dict[str, Any]:
+    value, probabilities = predictions.values[index], predictions.probabilities
+    if probabilities is None:
+        return {"row": number, "predicted": float(value), "probability": None}
+    shares = {name: float(share) for name, share in zip(names, probabilities[index], strict=True)}
+    if np.ndim(value):  # multi-label
+        chosen = [name for name, on in zip(names, value, strict=True) if on]
+        return {"row": number, "predicted": chosen, "probability": None, "probabilities": shares}
+    return {"row": number, "predicted": names[int(value)], "probability": shares[names[int(value)]], "probabilities": shares}
+
+
+def _score(entry: dict[str, Any]) -> Score:
+    return Score(**{key: value for key, value in entry.items() if key != "of"})

@@ -1,0 +1,155 @@
+"""The steps before training: rows, network and head, method, starting values, and the job they make together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from tunewright.core.device import pick_device
+from tunewright.core.parts import load_part
+from tunewright.core.seed import seed_everything
+from tunewright.core.types import Applied, Predictions
+from tunewright.data.prepare import Prepared, prepare
+from tunewright.engine.examples import Examples, encode
+from tunewright.engine.job import Job, Watcher
+from tunewright.engine.predict import predict_features
+from tunewright.models.loading import load_network
+from tunewright.models.network import Network
+from tunewright.recipe import Choice, Recipe
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows that come from Python instead of files."""
+
+    train: Any = None
+    validation: Any = None
+    test: Any = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A recipe's rows, encoded, and its network with a new head: steps 1 to 3."""
+
+    recipe: Recipe
+    prepared: Prepared
+    network: Network
+    head: ModuleType
+    head_settings: Any
+    examples: dict[str, Examples]
+
+    @property
+    def head_name(self) -> str:
+        return self.head.__name__.rsplit(".", 1)[-1]
+
+
+def prepare_rows(recipe: Recipe, given: Given) -> Prepared:
+    """Step 3, first half: read, guess, check and split the rows; no model is touched."""
+    data = recipe.data
+    sources = {part: getattr(given, part) if getattr(given, part) is not None else getattr(data, part) for part in PARTS}
+    return prepare(
+        **sources,
+        text=data.text,
+        target=data.target,
+        task=data.task,
+        group=data.group,
+        time=data.time,
+        validation_share=data.validation_share,
+        test_share=data.test_share,
+        near_duplicates=data.near_duplicates,
+        seed=recipe.seed,
+    )
+
+
+def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
+    """Steps 1 to 3: load the network with a head for the task, and turn rows into token ids."""
+    seed_everything(recipe.seed)
+    if recipe.training.threads is not None:
+        torch.set_num_threads(recipe.training.threads)
+    device = pick_device(recipe.training.device)
+    choice = recipe.head or Choice(name=prepared.labels.task)
+    head = load_part("heads", choice.name)
+    model = recipe.model
+    network = load_network(
+        model.source, prepared.labels, pooling=model.pooling, revision=model.revision, dropout=model.dropout, seed=recipe.seed
+    ).to(device)
+    network.stack  # noqa: B018 - read before a method changes the module tree
+    examples = {
+        part: encode(network, rows.texts, rows.targets, recipe.data.max_length)
+        for part in PARTS
+        if (rows := getattr(prepared, part)) is not None
+    }
+    return Setup(recipe, prepared, network, head, head.Settings(**choice.settings), examples)
+
+
+def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> Predictions:
+    """What a linear probe on the untouched network predicts for the test rows; the head is put back as it was."""
+    linear = setup.network.last_linear
+    before = [parameter.detach().clone() for parameter in linear.parameters()]
+    probe = load_part("initialisation", "linear_probe")
+    probe.initialise(setup.network, features, _targets(setup), setup.prepared.labels, probe.Settings(), setup.recipe.seed)
+    read = torch.from_numpy(predict_features(setup.network, setup.examples["test"], precision=setup.recipe.training.precision))
+    with torch.no_grad():
+        logits = linear(read.to(setup.network.device)).cpu().numpy()
+        for parameter, value in zip(linear.parameters(), before, strict=True):
+            parameter.copy_(value)
+    predictions: Predictions = setup.head.decode(logits, setup.prepared.labels)
+    return predictions
+
+
+def train_features(setup: Setup) -> Callable[[], np.ndarray]:
+    """Features of the training rows, (n, width), computed when first asked for and kept."""
+    return cache(lambda: predict_features(setup.network, setup.examples["train"], precision=setup.recipe.training.precision))
+
+
+def apply_method(setup: Setup) -> Applied:
+    """Step 4: what trains."""
+    method = load_part("methods", setup.recipe.method.name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(setup.recipe.seed)
+        applied: Applied = method.apply(setup.network, method.Settings(**setup.recipe.method.settings))
+    setup.network.to(setup.network.device)
+    return applied
+
+
+def initialise(setup: Setup, applied: Applied, features: Callable[[], np.ndarray]) -> list[str]:
+    """Step 6: from where; features are computed again when the method changed what the head reads."""
+    current = features if applied.identity_at_start is True else train_features(setup)
+    said = []
+    for choice in setup.recipe.initialisation:
+        part = load_part("initialisation", choice.name)
+        labels, seed = setup.prepared.labels, setup.recipe.seed
+        said.append(part.initialise(setup.network, current, _targets(setup), labels, part.Settings(**choice.settings), seed))
+    return said
+
+
+def make_job(setup: Setup, applied: Applied, watchers: tuple[Watcher, ...] = (), checkpoints: Path | None = None) -> Job:
+    """What the loop needs for steps 5, 7 and 8."""
+    weights = setup.head.class_weights(_targets(setup), setup.prepared.labels, setup.head_settings)
+    return Job(
+        network=setup.network,
+        applied=applied,
+        head=setup.head,
+        head_settings=setup.head_settings,
+        weights=None if weights is None else weights.to(setup.network.device),
+        train=setup.examples["train"],
+        validation=setup.examples["validation"],
+        recipe=setup.recipe,
+        checkpoints=checkpoints,
+        watchers=watchers,
+    )
+
+
+def _targets(setup: Setup) -> np.ndarray:
+    targets = setup.examples["train"].targets
+    assert targets is not None
+    return targets

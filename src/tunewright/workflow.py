@@ -1,0 +1,365 @@
+"""fit(recipe) -> Run: the eight steps of adapting a pre-trained model, one after the other.
+
+Step 1 choose the model, 2 its head, 3 prepare the rows, 4 what trains, 5 how fast, 6 from where, 7 when, 8 train and watch;
+then measure, save, prove that what was saved is what was trained, and report.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tunewright.core.errors import UserError
+from tunewright.core.files import write_text
+from tunewright.core.seed import seed_everything
+from tunewright.core.types import Applied, Finding
+from tunewright.data.prepare import Prepared
+from tunewright.engine.job import Watcher
+from tunewright.engine.loop import train
+from tunewright.engine.optimiser import build_optimiser
+from tunewright.engine.stages import open_layers
+from tunewright.engine.step import optimiser_step
+from tunewright.models.sources import find_model
+from tunewright.monitoring.early_stopping import EarlyStopping
+from tunewright.monitoring.history import History, read_history
+from tunewright.rates.finder import Found, restored
+from tunewright.rates.finder import find_rate as sweep
+from tunewright.recipe import Recipe
+from tunewright.recipe_reader import resolve, to_yaml
+from tunewright.runs.artefact import save_model
+from tunewright.runs.card import write_card
+from tunewright.runs.certify import certify, write_probe
+from tunewright.runs.folder import check_free, new_folder
+from tunewright.runs.manifest import now
+from tunewright.runs.report import write_report
+from tunewright.runs.reproduce import Reproduced, compare_weights
+from tunewright.runs.results import layer_table, open_manifest, write_manifest, write_results
+from tunewright.runs.rows import keep_rows
+from tunewright.runs.run import Run, load
+from tunewright.selection.estimate import Estimate, estimate
+from tunewright.steps import (
+    PARTS,
+    Given,
+    Setup,
+    apply_method,
+    frozen_baseline,
+    initialise,
+    make_job,
+    prepare_rows,
+    set_up,
+    train_features,
+)
+
+__all__ = ["Checked", "Plan", "check", "find_rate", "fit", "fit_recipe", "load", "make_recipe", "plan", "reproduce", "resume"]
+
+
+def fit(
+    data: Any = None,
+    *,
+    model: str | None = None,
+    target: str | Sequence[str] | None = None,
+    strategy: str | None = None,
+    validation: Any = None,
+    test: Any = None,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    watchers: Sequence[Watcher] = (),
+    **sections: Any,
+) -> Run:
+    """Adapt a pre-trained model to examples and return the finished run.
+
+    ``data``, ``validation`` and ``test`` are paths, hub ids, DataFrames, lists of dicts, dicts of lists, or (texts, labels).
+    ``sections`` are the recipe's own: ``rates={"layer_decay": 0.9}``, ``training={"epochs": 3}``, and the short forms
+    ``text="message"``, ``task="regression"``, ``budget=600`` (seconds).
+    When: a table of texts with a target. When not: generating text.
+    """
+    recipe = make_recipe(
+        data, model=model, target=target, strategy=strategy, validation=validation, test=test, seed=seed, out=out, **sections
+    )
+    return fit_recipe(recipe, given=_from_python(data, validation, test), watchers=watchers)
+
+
+def make_recipe(
+    data: Any = None,
+    *,
+    model: str | None = None,
+    target: str | Sequence[str] | None = None,
+    text: str | Sequence[str] | None = None,
+    task: str | None = None,
+    budget: float | None = None,
+    **wanted: Any,
+) -> Recipe:
+    """The recipe of ``fit``'s arguments, every default resolved; all faults are reported at once."""
+    paths = {"train": data, "validation": wanted.pop("validation", None), "test": wanted.pop("test", None)}
+    short: dict[str, dict[str, Any]] = {
+        "data": {part: str(path) for part, path in paths.items() if isinstance(path, (str, Path))},
+        "model": {} if model is None else {"source": str(model)},
+        "training": {} if budget is None else {"budget_seconds": float(budget)},
+    }
+    short["data"] |= {} if task is None else {"task": task}
+    for key, value in (("target", target), ("text", text)):
+        if value is not None:
+            short["data"][key] = [value] if isinstance(value, str) else list(value)
+    user = {key: str(value) if isinstance(value, Path) else value for key, value in wanted.items() if value is not None}
+    for section, values in short.items():
+        if values:
+            user[section] = {**_plain(user.get(section, {})), **values}
+    return resolve(user)
+
+
+def fit_recipe(
+    recipe: Recipe, *, given: Given | None = None, watchers: Sequence[Watcher] = (), parent: str | None = None, command: str = ""
+) -> Run:
+    """Run a resolved recipe from its rows to its report."""
+    started = time.monotonic()
+    given = given or Given()
+    if recipe.out is not None:
+        check_free(Path(recipe.out))
+    tell = _Teller(tuple(watchers))
+    prepared = prepare_rows(recipe, given)
+    tell.phase("data", *prepared.said, *(finding.message for finding in prepared.findings))
+    setup = set_up(recipe, prepared)
+    tell.phase("model", *_said_of_model(setup))
+    folder = new_folder(recipe.out, f"{Path(recipe.data.train or 'rows').stem}-{recipe.strategy or recipe.method.name}")
+    kept = _keep_rows(recipe, given, folder)
+    write_text(folder / "recipe.yaml", to_yaml(kept))
+    manifest = open_manifest(folder, setup, parent=parent, command=command or f"tunewright fit {folder / 'recipe.yaml'}")
+    return _run(setup, folder, manifest, tell, started, resuming=False)
+
+
+def resume(folder: str | Path, *, watchers: Sequence[Watcher] = ()) -> Run:
+    """Continue an interrupted run from its last checkpoint, as if it had never stopped; a finished run is left as it is."""
+    started = time.monotonic()
+    run = load(folder)
+    if run.manifest["status"] == "done":
+        return run
+    if not (run.folder / "checkpoints" / "index.json").is_file():
+        raise UserError(
+            f"'{folder}' has no checkpoint to continue from", try_=f"tunewright fit {run.folder / 'recipe.yaml'} --out NEW"
+        )
+    tell = _Teller(tuple(watchers))
+    prepared = prepare_rows(run.recipe, Given())
+    if prepared.data_hash != run.manifest["data_hash"]:
+        raise UserError(f"the rows of '{folder}' changed since it was interrupted", expected="the same rows", try_="a new run")
+    tell.phase("data", *prepared.said)
+    setup = set_up(run.recipe, prepared)
+    return _run(setup, run.folder, run.manifest, tell, started, resuming=True)
+
+
+def reproduce(folder: str | Path, *, out: str | Path | None = None, watchers: Sequence[Watcher] = ()) -> Reproduced:
+    """Make a finished run again from its folder; equal means: the same weights, bit for bit."""
+    first = load(folder)
+    if not first.finished:
+        raise UserError(f"the run '{folder}' is not finished ({first.manifest['status']})", try_=f"tunewright resume {folder}")
+    target = str(out) if out is not None else f"{first.folder}-reproduced"
+    recipe = first.recipe.model_copy(update={"out": target})
+    second = fit_recipe(recipe, watchers=watchers, parent=str(first.folder), command=f"tunewright reproduce {folder}")
+    return compare_weights(first, second)
+
+
+def _run(setup: Setup, folder: Path, manifest: dict[str, Any], tell: _Teller, started: float, *, resuming: bool) -> Run:
+    """Steps 4 to 8 and what follows them; the manifest says how it ended, whatever happens."""
+    try:
+        _steps(setup, folder, manifest, tell, started, resuming=resuming)
+    except KeyboardInterrupt:
+        write_manifest(folder, manifest | {"status": "interrupted"})
+        raise
+    except Exception as error:
+        write_manifest(folder, manifest | {"status": "failed", "error": str(error)})
+        raise
+    return load(folder)
+
+
+def _steps(setup: Setup, folder: Path, manifest: dict[str, Any], tell: _Teller, started: float, *, resuming: bool) -> None:
+    recipe, training = setup.recipe, setup.recipe.training
+    features = train_features(setup)
+    frozen = None
+    if "frozen" in recipe.evaluation.baselines:
+        frozen = frozen_baseline(setup, features)
+        tell.phase("baselines", "a linear probe on the untouched network, and always the most frequent answer")
+    applied = apply_method(setup)
+    said = initialise(setup, applied, features)
+    job = make_job(
+        setup, applied, _watchers(setup, folder, tell, resuming), folder / "checkpoints" if training.checkpoints else None
+    )
+    expected = _estimate(setup, applied)
+    tell.phase("training", *said, f"about {expected.seconds:.0f} s and {expected.bytes / 2**30:.1f} GiB expected")
+    seed_everything(recipe.seed)
+    trained = train(job, resume=resuming)
+    tell.phase("evaluation", f"best at step {trained.best_step} of {trained.steps} ({trained.reason})")
+    write_results(folder, setup, job, trained, frozen, expected, said)
+    save_model(
+        folder / "model",
+        setup.network,
+        recipe.method.name,
+        recipe.method.settings,
+        applied,
+        head=setup.head_name,
+        head_settings=setup.head_settings.model_dump(mode="json"),
+        max_length=recipe.data.max_length,
+        schema=setup.prepared.schema.as_dict(),
+    )
+    proof = None
+    if recipe.evaluation.certify:
+        tell.phase("certifying", "a fresh process reloads the saved model and predicts the same rows")
+        write_probe(folder, setup.network, setup.prepared.test.texts[:32], recipe.data.max_length)
+        proof = certify(folder)
+    seconds = round(time.monotonic() - started, 2)
+    manifest = manifest | {"status": "done", "finished": now(), "seconds": seconds, "certified": proof}
+    write_manifest(folder, manifest)
+    tell.phase("report", str(write_report(folder)))
+    write_card(folder)
+    if proof is not None and not proof["equal"]:
+        write_manifest(folder, manifest | {"status": "failed", "certified": proof, "error": "the saved model predicts otherwise"})
+        raise CertificationError(f"the saved model in '{folder}' does not predict as the trained one: {proof}")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is known before a model is loaded: guesses said aloud, findings, rows per split."""
+
+    recipe: Recipe
+    prepared: Prepared
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "rows": {part: len(rows.texts) for part in PARTS if (rows := getattr(self.prepared, part)) is not None},
+            "labels": self.prepared.labels.as_dict(),
+            "schema": self.prepared.schema.as_dict(),
+            "said": list(self.prepared.said),
+            "findings": [finding.as_dict() for finding in self.prepared.findings],
+        }
+
+
+def check(recipe: Recipe, given: Given | None = None) -> Checked:
+    """Refuse everything that can be refused before a model is loaded; returns what was understood."""
+    if recipe.out is not None:
+        check_free(Path(recipe.out))
+    find_model(recipe.model.source, recipe.model.revision)
+    return Checked(recipe, prepare_rows(recipe, given or Given()))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A dry run: the resolved recipe, what would train, and what it would take."""
+
+    recipe: Recipe
+    layers: list[dict[str, Any]]
+    estimate: Estimate
+    said: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "layers": self.layers,
+            "estimate": asdict(self.estimate),
+            "said": list(self.said),
+            "findings": [finding.as_dict() for finding in self.findings],
+        }
+
+
+def plan(recipe: Recipe, given: Given | None = None) -> Plan:
+    """Everything before the first step, and an estimate measured on one batch; nothing is written."""
+    prepared = prepare_rows(recipe, given or Given())
+    setup = set_up(recipe, prepared)
+    applied = apply_method(setup)
+    expected = _estimate(setup, applied)
+    return Plan(
+        recipe,
+        layer_table(make_job(setup, applied)),
+        expected,
+        (*prepared.said, *_said_of_model(setup)),
+        tuple(prepared.findings),
+    )
+
+
+def find_rate(recipe: Recipe, given: Given | None = None, *, low: float = 1e-6, high: float = 1.0, steps: int = 60) -> Found:
+    """Sweep the learning rate over one pass of small steps and suggest rates.backbone; everything is put back afterwards.
+
+    The head's rate keeps its ratio to the backbone's. Source: Smith 2017, section 3.3.
+    """
+    setup = set_up(recipe, prepare_rows(recipe, given or Given()))
+    applied = apply_method(setup)
+    initialise(setup, applied, train_features(setup))
+    job = make_job(setup, applied)
+    cut = setup.network.stack.head.depth if not applied.trainable else 0
+    open_layers(setup.network, applied.trainable, cut)
+    optimiser = build_optimiser(job, cut)
+    windows = [window for epoch in range(1 + steps // job.steps_per_epoch) for window in job.windows(epoch)]
+    reference = recipe.rates.backbone or recipe.rates.head
+
+    def step(rate: float) -> float:
+        for group in optimiser.param_groups:
+            group["lr"] = group["base_lr"] / reference * rate
+        return optimiser_step(job, optimiser, windows.pop(0), ()).loss
+
+    with restored(setup.network, optimiser):
+        found: Found = sweep(step, low=low, high=high, steps=min(steps, len(windows)))
+    return found
+
+
+class CertificationError(RuntimeError):
+    """The saved model is not the trained one: our fault, and the run says so."""
+
+
+@dataclass(frozen=True)
+class _Teller:
+    """Tells the watchers which phase a run is in, and what there is to say about it."""
+
+    watchers: tuple[Watcher, ...]
+
+    def phase(self, name: str, *said: str) -> None:
+        for watcher in self.watchers:
+            watcher({"kind": "phase", "name": name, "said": list(said)})
+
+
+def _watchers(setup: Setup, folder: Path, tell: _Teller, resuming: bool) -> tuple[Watcher, ...]:
+    history = folder / "history.jsonl"
+    patience = setup.recipe.training.patience
+    waited = 0
+    if resuming:
+        for event in read_history(history):
+            if event["kind"] == "evaluation":
+                waited = 0 if event["better"] else waited + 1
+    stopping = () if patience is None else (EarlyStopping(patience, waited),)
+    return (History(history), *stopping, *tell.watchers)
+
+
+def _estimate(setup: Setup, applied: Applied) -> Estimate:
+    """Estimate with everything open that ever will be: the upper bound of staged unfreezing."""
+    open_layers(setup.network, applied.trainable, 0 if applied.trainable else setup.network.stack.head.depth)
+    return estimate(make_job(setup, applied))
+
+
+def _said_of_model(setup: Setup) -> tuple[str, ...]:
+    network, stack = setup.network, setup.network.stack
+    total = sum(parameter.numel() for parameter in network.parameters())
+    said = [f"{network.base}: {len(stack.blocks)} blocks, {total:,} parameters, pooling {network.pooling}"]
+    if stack.shared > 1:
+        said.append(f"each block runs {stack.shared} times with the same weights: layers cannot be frozen apart")
+    for part, examples in setup.examples.items():
+        if examples.encoded.truncated:
+            said.append(
+                f"{examples.encoded.truncated} of {len(examples)} {part} rows are cut at {setup.recipe.data.max_length} tokens"
+            )
+    return tuple(said)
+
+
+def _keep_rows(recipe: Recipe, given: Given, folder: Path) -> Recipe:
+    """The recipe with absolute paths, and the run's own copy of rows that came from Python."""
+    named = {part: path for part in PARTS if (path := getattr(recipe.data, part)) is not None}
+    kept = {part: str(Path(path).resolve()) if Path(path).exists() else path for part, path in named.items()}
+    kept |= {part: keep_rows(folder, part, rows) for part in PARTS if (rows := getattr(given, part)) is not None}
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=kept), "out": None})
+
+
+def _from_python(*rows: Any) -> Given:
+    return Given(*(None if isinstance(part, (str, Path)) else part for part in rows))
+
+
+def _plain(section: Any) -> Mapping[str, Any]:
+    return section.model_dump(mode="json") if hasattr(section, "model_dump") else dict(section)

@@ -1,0 +1,227 @@
+"""Whole runs of the loop: what stays frozen, what is kept, what repeats, what continues."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.engine.toy import toy_job, toy_recipe
+from tunewright.core.types import Request
+from tunewright.engine.interrupts import Interrupted
+from tunewright.engine.loop import train
+from tunewright.engine.predict import predict_features, predict_logits
+from tunewright.engine.stages import open_layers
+
+
+def snapshot(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_below_the_cut_nothing_moves_not_even_buffers(tiny_bert: Path, layers: int) -> None:
+    job = toy_job(toy_recipe(tiny_bert, method={"name": "last_layers", "layers": layers}))
+    before = snapshot(job.network)
+    train(job)
+    after, moving = snapshot(job.network), {*job.applied.trainable, *job.network.head_names}
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed <= moving
+    assert changed & set(job.applied.trainable)
+    cut = min(job.network.stack.depth_of(name) for name in job.applied.trainable)
+    below = {name for group in job.network.stack.groups[:cut] for name in (*group.parameters, *group.buffers)}
+    assert below
+    assert not below & changed
+
+
+def test_frozen_weights_are_in_no_optimiser(tiny_bert: Path) -> None:
+    from tunewright.engine.optimiser import build_optimiser
+
+    job = toy_job(toy_recipe(tiny_bert, method={"name": "last_layers", "layers": 1}))
+    optimiser = build_optimiser(job, 0)
+    held = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
+    names = {name for name, parameter in job.network.named_parameters() if id(parameter) in held}
+    assert names == {*job.applied.trainable, *job.network.head_names}
+
+
+def test_dropout_is_off_below_the_cut_and_on_above(tiny_bert: Path) -> None:
+    job = toy_job(toy_recipe(tiny_bert, model={"dropout": 0.5}, method={"name": "last_layers", "layers": 1}))
+    cut = open_layers(job.network, job.applied.trainable, 0)
+    modules = dict(job.network.named_modules())
+    for group in job.network.stack.groups[:-1]:
+        dropouts = [
+            module for name in group.modules for module in modules[name].modules() if isinstance(module, torch.nn.Dropout)
+        ]
+        assert all(module.training == (group.depth >= cut) for module in dropouts)
+    lowest = [block for block in job.network.stack.blocks if block.depth < cut][-1]
+    seen: list[torch.Tensor] = []
+    hook = modules[lowest.modules[0]].register_forward_hook(
+        lambda _, __, output: seen.append(output[0] if isinstance(output, tuple) else output)
+    )
+    from tunewright.engine.examples import batch
+
+    inputs = batch(job.network, job.train, np.arange(4))
+    outputs = [job.network(inputs), job.network(inputs)]
+    hook.remove()
+    assert torch.equal(seen[0], seen[1])
+    assert not torch.equal(outputs[0], outputs[1])  # negative control: above the cut dropout is at work
+
+
+def test_evaluation_leaves_every_mode_as_it_was(tiny_bert: Path) -> None:
+    job = toy_job(toy_recipe(tiny_bert, method={"name": "last_layers", "layers": 1}))
+    open_layers(job.network, job.applied.trainable, 0)
+    before = [module.training for module in job.network.modules()]
+    assert True in before
+    assert False in before
+    predict_logits(job.network, job.validation)
+    predict_features(job.network, job.validation)
+    assert [module.training for module in job.network.modules()] == before
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+def test_predictions_do_not_depend_on_the_batch(tiny_bert: Path, size: int) -> None:
+    job = toy_job(toy_recipe(tiny_bert))
+    np.testing.assert_allclose(
+        predict_logits(job.network, job.train, batch_size=size), predict_logits(job.network, job.train), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_bert: Path) -> None:
+    ends = []
+    for seed in (0, 0, 1):
+        job = toy_job(toy_recipe(tiny_bert, seed=seed))
+        train(job)
+        ends.append(snapshot(job.network))
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    assert not all(torch.equal(ends[0][name], ends[2][name]) for name in ends[0])
+
+
+def test_the_best_evaluation_is_what_the_network_holds(tiny_bert: Path) -> None:
+    """Rates far too high after the first epochs: the end is not the best, and the best is kept exactly."""
+    from tunewright.engine.evaluate import validation_scores
+
+    events: list[dict[str, Any]] = []
+    recipe = toy_recipe(
+        tiny_bert,
+        rates={"backbone": 0.05, "head": 0.05},
+        training={"epochs": 8, "batch_size": 4},
+        evaluation={"monitor": "log_loss"},
+    )
+    job = toy_job(recipe, watchers=(events.append,))  # type: ignore[arg-type]
+    trained = train(job)
+    losses = {event["step"]: event["scores"]["log_loss"] for event in events if event["kind"] == "evaluation"}
+    assert trained.best_value == min(losses.values())  # the direction of the metric is respected
+    assert trained.best_step == min(losses, key=lambda step: losses[step])
+    assert trained.best_step < trained.steps
+    assert validation_scores(job)["log_loss"] == trained.best_value
+
+
+def test_a_watcher_can_stop_the_run(tiny_bert: Path) -> None:
+    def stop(event: dict[str, Any]) -> Request | None:
+        return Request(stop=True, reason="enough") if event["kind"] == "evaluation" else None
+
+    job = toy_job(toy_recipe(tiny_bert, training={"epochs": 5}), watchers=(stop,))
+    trained = train(job)
+    assert trained.reason == "enough"
+    assert trained.steps == job.steps_per_epoch
+
+
+def test_gradual_unfreezing_opens_layers_from_the_top(tiny_bert: Path) -> None:
+    events: list[dict[str, Any]] = []
+    job = toy_job(
+        toy_recipe(tiny_bert, unfreezing="top_down", training={"epochs": 6}),
+        watchers=(events.append,),  # type: ignore[arg-type]
+    )
+    train(job)
+    opened = [event["open_from"] for event in events if event["kind"] == "stage"]
+    assert opened == sorted(opened, reverse=True)
+    assert opened[0] > opened[-1] == 0
+    rates = [set(event["rate"]) for event in events if event["kind"] == "step"]
+    assert len(rates[0]) < len(rates[-1])
+
+
+CONTINUED = {
+    "full": {},
+    "lora with dropout": {"method": {"name": "lora", "dropout": 0.3}},
+    "gradual": {"unfreezing": "top_down", "training": {"epochs": 5}},
+    "accumulated": {"training": {"accumulate": 2, "batch_size": 4, "epochs": 3}},
+    "averaged": {"averaging": ("ema",)},
+    "one-cycle": {"rates": {"schedule": {"name": "one_cycle"}}},
+}
+
+
+@pytest.mark.parametrize("name", CONTINUED)
+def test_an_interrupted_run_continues_to_the_same_weights(tiny_bert: Path, tmp_path: Path, name: str) -> None:
+    import os
+    import signal
+
+    recipe = toy_recipe(tiny_bert, model={"dropout": 0.2}, **CONTINUED[name])
+    whole = toy_job(recipe)
+    train(whole)
+
+    def interrupt(event: dict[str, Any]) -> None:
+        if event["kind"] == "step" and event["step"] == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        train(toy_job(recipe, watchers=(interrupt,), checkpoints=tmp_path / "checkpoints"))
+    events: list[dict[str, Any]] = []
+    continued = toy_job(recipe, watchers=(events.append,), checkpoints=tmp_path / "checkpoints")  # type: ignore[arg-type]
+    train(continued, resume=True)
+    assert next(event["step"] for event in events if event["kind"] == "step") == 8
+    first, second = snapshot(whole.network), snapshot(continued.network)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_best_and_last_are_on_disk_after_every_evaluation(tiny_bert: Path, tmp_path: Path) -> None:
+    from tunewright.engine.checkpoint import checkpoint_steps, read_checkpoint
+
+    folder = tmp_path / "checkpoints"
+    seen: list[tuple[int, int]] = []
+
+    def look(event: dict[str, Any]) -> None:
+        if event["kind"] == "step" and (folder / "index.json").exists():
+            steps = checkpoint_steps(folder)
+            assert steps["best"] is not None
+            assert steps["last"] is not None
+            read_checkpoint(folder, steps["best"])
+            read_checkpoint(folder, steps["last"])
+            seen.append((steps["best"], steps["last"]))
+
+    train(toy_job(toy_recipe(tiny_bert, rates={"backbone": 0.02}, training={"epochs": 4}), watchers=(look,), checkpoints=folder))
+    assert len(set(seen)) >= 3
+
+
+def test_a_damaged_checkpoint_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    from tunewright.core.errors import UserError
+    from tunewright.engine.checkpoint import checkpoint_steps, read_checkpoint
+
+    folder = tmp_path / "checkpoints"
+    train(toy_job(toy_recipe(tiny_bert, training={"epochs": 1}), checkpoints=folder))
+    last = checkpoint_steps(folder)["last"]
+    assert last is not None
+    path = folder / f"step-{last}" / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(UserError, match="damaged"):
+        read_checkpoint(folder, last)
+
+
+def test_labels_that_mean_nothing_are_not_learnt(tiny_bert: Path) -> None:
+    """Control of the whole family: with shuffled labels validation stays near chance."""
+    import random
+
+    from tests.engine.toy import toy_rows
+
+    rows = toy_rows(120)
+    labels = [row["label"] for row in rows]
+    random.Random(1).shuffle(labels)
+    shuffled = [row | {"label": label} for row, label in zip(rows, labels, strict=True)]
+    settings = {"training": {"epochs": 6}, "data": {"validation_share": 0.3}, "evaluation": {"monitor": "loss"}}
+    meaningless = train(toy_job(toy_recipe(tiny_bert, **settings), shuffled))
+    told = train(toy_job(toy_recipe(tiny_bert, **settings), rows))
+    assert told.best_value < 0.9 * meaningless.best_value
+    assert meaningless.best_value > 0.9 * np.log(3)

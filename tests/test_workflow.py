@@ -1,0 +1,328 @@
+"""Whole runs, from rows to report: what is written, what is certified, what repeats, and that every setting does something."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tunewright
+from tests.engine.toy import toy_rows
+from tunewright.core.errors import UserError
+from tunewright.core.files import hash_file, read_json
+from tunewright.engine.interrupts import Interrupted
+from tunewright.recipe import Recipe, Section
+from tunewright.workflow import check, find_rate, make_recipe, plan, reproduce, resume
+
+
+@pytest.fixture(scope="module")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tunewright.models.tiny import tiny_model
+
+    return tiny_model("bert", tmp_path_factory.mktemp("models") / "bert")
+
+
+@pytest.fixture(scope="module")
+def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("rows") / "rows.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["text", "label"])
+        writer.writeheader()
+        writer.writerows(toy_rows(60))
+    return path
+
+
+QUICK: dict[str, Any] = {
+    "data": {"near_duplicates": "ignore"},
+    "rates": {"backbone": 1e-3, "head": 1e-2},
+    "training": {"epochs": 2, "batch_size": 8},
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_bert: Path, rows_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tunewright.Run:
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    return tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, **QUICK)
+
+
+def test_a_run_folder_is_complete(finished: tunewright.Run) -> None:
+    names = {path.name for path in finished.folder.iterdir()}
+    wanted = {"recipe.yaml", "manifest.json", "data.json", "history.jsonl", "checkpoints", "model"}
+    wanted |= {"scores.json", "details.json", "predictions.csv", "report.html", "README.md"}
+    assert wanted <= names
+    assert finished.manifest["status"] == "done"
+    assert finished.manifest["certified"]["equal"] is True
+    assert {entry["of"] for entry in finished.all_scores()} == {"fine-tuned", "frozen", "majority"}
+    assert not [path for path in finished.folder.rglob("*") if ".tmp" in path.name]
+
+
+def test_predict_evaluate_and_the_stored_predictions_agree(finished: tunewright.Run, rows_file: Path, tmp_path: Path) -> None:
+    stored = list(csv.DictReader((finished.folder / "predictions.csv").open()))
+    path = tmp_path / "test.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["text", "label"])
+        writer.writeheader()
+        writer.writerows({"text": row["text"], "label": row["target"]} for row in stored)
+    reopened = tunewright.load(finished.folder)
+    predicted = reopened.predict(path)
+    assert [row["predicted"] for row in predicted] == [row["predicted"] for row in stored]
+    assert [row["predicted"] for row in reopened.predict([row["text"] for row in stored])] == [row["predicted"] for row in stored]
+    accuracy = sum(row["predicted"] == row["target"] for row in stored) / len(stored)
+    again = {score.name: score.value for score in reopened.evaluate(path)}
+    assert again["accuracy"] == pytest.approx(accuracy)
+    assert again["accuracy"] == pytest.approx(next(score.value for score in finished.scores if score.name == "accuracy"))
+
+
+def test_the_saved_model_opens_with_transformers(finished: tunewright.Run) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    folder = str(finished.folder / "model")
+    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    texts = [row["text"] for row in toy_rows(9)]
+    inputs = tokenizer(texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        names = [model.config.id2label[index] for index in model(**inputs).logits.argmax(1).tolist()]
+    assert names == [row["predicted"] for row in finished.predict(texts)]
+
+
+def test_reproduce_gives_the_same_weights(finished: tunewright.Run, tmp_path: Path) -> None:
+    again = reproduce(finished.folder, out=tmp_path / "again")
+    assert again.equal, again.differences
+    assert tunewright.load(again.folder).manifest["parent"] == str(finished.folder)
+
+
+def test_reproduce_says_what_differs(finished: tunewright.Run, tiny_bert: Path, rows_file: Path, tmp_path: Path) -> None:
+    """Negative control: another seed gives other weights and the comparison says so."""
+    from tunewright.runs.reproduce import compare_weights
+
+    other = tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=tmp_path / "other", seed=1, **QUICK)
+    compared = compare_weights(finished, other)
+    assert not compared.equal
+    assert any("the seed changed" in said for said in compared.differences)
+
+
+@pytest.mark.parametrize("strategy", ["full", "lora"])
+def test_an_interrupted_run_is_resumed_to_the_same_model(
+    finished: tunewright.Run, tiny_bert: Path, rows_file: Path, tmp_path: Path, strategy: str
+) -> None:
+    settings = {**QUICK, "evaluation": {"certify": False}}
+    whole = tunewright.fit(rows_file, model=str(tiny_bert), target="label", method=strategy, out=tmp_path / "whole", **settings)
+
+    def interrupt(event: dict[str, Any]) -> None:
+        if event["kind"] == "step" and event["step"] == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    out = tmp_path / "cut"
+    with pytest.raises(Interrupted):
+        tunewright.fit(
+            rows_file, model=str(tiny_bert), target="label", method=strategy, out=out, watchers=[interrupt], **settings
+        )
+    assert read_json(out / "manifest.json")["status"] == "interrupted"
+    with pytest.raises(UserError, match="tunewright resume"):
+        tunewright.fit(rows_file, model=str(tiny_bert), target="label", method=strategy, out=out, **settings)
+    resumed = resume(out)
+    assert resumed.finished
+    files = [path.relative_to(whole.folder) for path in (whole.folder / "model").rglob("*.safetensors")]
+    assert files
+    assert all(hash_file(whole.folder / file) == hash_file(out / file) for file in files)
+    steps = [event["step"] for event in resumed.history if event["kind"] == "step"]
+    assert steps == list(range(1, len(steps) + 1))  # one line per step
+
+
+def test_a_refused_run_writes_nothing(tiny_bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="label"):
+        tunewright.fit([{"text": "a", "topic": "b"}], model=str(tiny_bert), target="label", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_check_reads_no_model_and_plan_writes_nothing(tiny_bert: Path, rows_file: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(rows_file, model=str(tiny_bert), out=tmp_path / "run", **QUICK)
+    checked = check(recipe).as_dict()
+    assert sum(checked["rows"].values()) == 60
+    planned = plan(recipe).as_dict()
+    json.dumps(planned)
+    assert sum(layer["trainable"] for layer in planned["layers"]) == sum(layer["parameters"] for layer in planned["layers"])
+    assert planned["estimate"]["seconds"] > 0
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_rate_finder_suggests_within_its_range(tiny_bert: Path, rows_file: Path) -> None:
+    found = find_rate(make_recipe(rows_file, model=str(tiny_bert), **QUICK), low=1e-5, high=1e-1, steps=20)
+    assert 1e-5 <= found.suggestion <= 1e-1
+
+
+@pytest.mark.parametrize(
+    ("task", "rows"),
+    [
+        ("regression", [{"text": row["text"], "score": len(row["text"]) / 7} for row in toy_rows(40)]),
+        (
+            "multi_label",
+            [{"text": row["text"], "score": sorted({row["label"], "ab"[n % 2]})} for n, row in enumerate(toy_rows(40))],
+        ),
+        (
+            "similarity",
+            [{"first": row["text"], "second": row["text"][::-1], "score": n % 6 + 0.5} for n, row in enumerate(toy_rows(40))],
+        ),
+    ],
+)
+def test_every_task_runs_saves_and_predicts(tiny_bert: Path, tmp_path: Path, task: str, rows: list[dict[str, Any]]) -> None:
+    text = [column for column in rows[0] if column != "score"]
+    run = tunewright.fit(rows, model=str(tiny_bert), target="score", text=text, task=task, out=tmp_path / "run", **QUICK)
+    assert run.manifest["certified"]["equal"] is True
+    stored = list(csv.DictReader((run.folder / "predictions.csv").open()))
+    again = run.predict([{column: row[column] for column in text} for row in stored])
+    shown = ["|".join(row["predicted"]) if task == "multi_label" else row["predicted"] for row in again]
+    if task == "multi_label":
+        assert shown == [row["predicted"] for row in stored]
+    else:
+        assert shown == pytest.approx([float(row["predicted"]) for row in stored], rel=1e-4)
+
+
+# One change per key that must be seen in the run; keys that cannot act on this toy say why.
+EFFECTS: dict[str, Any] = {
+    "seed": 1,
+    "data.text": ("other",),
+    "data.task": "regression",
+    "data.group": "group",
+    "data.time": "time",
+    "data.validation_share": 0.3,
+    "data.test_share": 0.3,
+    "data.near_duplicates": "together",
+    "data.max_length": 5,
+    "model.pooling": "cls",
+    "model.dropout": 0.5,
+    "head": {"name": "classification", "label_smoothing": 0.3},
+    "method": "bias_only",
+    "rates.backbone": 1e-4,
+    "rates.head": 1e-3,
+    "rates.layer_decay": 0.5,
+    "rates.per_depth": (1e-3, 1e-3, 1e-3, 1e-3, 1e-4),
+    "rates.weight_decay": 0.5,
+    "rates.optimiser": "sgd",
+    "rates.schedule": "constant",
+    "initialisation": ("linear_probe",),
+    "unfreezing": "top_down",
+    "penalties": ({"name": "l2_sp", "alpha": 10.0},),
+    "averaging": ("ema",),
+    "training.epochs": 3,
+    "training.max_steps": 2,
+    "training.budget_seconds": 1e-6,
+    "training.batch_size": 4,
+    "training.accumulate": 2,
+    "training.clip_norm": 1e-3,
+    "training.evaluations_per_epoch": 2,
+    "training.precision": "bfloat16",
+    "training.checkpoints": False,
+    "evaluation.baselines": (),
+    "evaluation.monitor": "log_loss",
+    "evaluation.confidence": 0.8,
+    "evaluation.resamples": 200,
+    "evaluation.certify": True,
+}
+ELSEWHERE = {
+    "version": "only version 1 exists",
+    "strategy": "tests/strategies",
+    "out": "every run here",
+    "data.train": "every run here",
+    "data.validation": "tests/data",
+    "data.test": "tests/data",
+    "data.target": "every run here",
+    "model.source": "every run here",
+    "model.revision": "hub only",
+    "training.patience": "test_patience_stops_a_run",
+    "training.device": "test_an_absent_device_is_refused",
+    "training.threads": "test_threads_are_set",
+}
+
+
+def keys_of(section: type[Section], prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for name, field in section.model_fields.items():
+        nested = field.annotation if isinstance(field.annotation, type) and issubclass(field.annotation, Section) else None
+        is_section = nested is not None and nested.__name__ != "Choice"
+        found += keys_of(nested, f"{prefix}{name}.") if is_section and nested is not None else [prefix + name]
+    return found
+
+
+def test_every_key_of_the_recipe_is_covered() -> None:
+    assert sorted((*EFFECTS, *ELSEWHERE)) == sorted(keys_of(Recipe))
+
+
+def effect_rows() -> list[dict[str, str]]:
+    rows = []
+    for number, row in enumerate(toy_rows(36)):
+        extra = {"other": row["text"][::-1], "group": str(number // 4), "time": f"2024-01-{number % 27 + 1:02d}"}
+        label = str(["money", "mood", "post"].index(row["label"]))
+        rows.append({**row, "label": label, **extra})
+    return [*rows, *({**row, "text": row["text"] + " the"} for row in rows[:6])]
+
+
+def signature(tiny_bert: Path, out: Path, key: str | None, value: Any) -> dict[str, Any]:
+    sections: dict[str, Any] = {
+        "data": {"near_duplicates": "ignore", "text": ("text",), "target": ("label",), "task": "classification"},
+        "model": {"source": str(tiny_bert)},
+        "rates": {"backbone": 1e-3, "head": 1e-2},
+        "training": {"epochs": 2, "batch_size": 8},
+        "evaluation": {"certify": False, "baselines": ("majority",)},
+    }
+    if key is not None:
+        section, _, name = key.partition(".")
+        if name:
+            sections[section] = sections.get(section, {}) | {name: value}
+        else:
+            sections[section] = value
+    run = tunewright.fit(effect_rows(), out=out, **sections)
+    timed = ("seconds", "created", "finished", "command")
+    history = [{name: item for name, item in event.items() if name not in timed} for event in run.history]
+    return {
+        "weights": {path.name: hash_file(path) for path in sorted((run.folder / "model").glob("*.safetensors"))},
+        "history": history,
+        "scores": read_json(run.folder / "scores.json"),
+        "files": sorted(path.name for path in run.folder.iterdir()),
+        "certified": run.manifest["certified"],
+        "rows": read_json(run.folder / "data.json")["rows"],
+    }
+
+
+@pytest.fixture(scope="module")
+def plain_signature(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = tmp_path_factory.mktemp("effects")
+    first, second = (signature(tiny_bert, out / name, None, None) for name in ("first", "second"))
+    assert first == second  # negative control: without a change there is no difference
+    return first
+
+
+@pytest.mark.parametrize("key", EFFECTS)
+def test_every_key_has_an_effect(tiny_bert: Path, tmp_path: Path, plain_signature: dict[str, Any], key: str) -> None:
+    assert signature(tiny_bert, tmp_path / "run", key, EFFECTS[key]) != plain_signature
+
+
+def test_patience_stops_a_run(tiny_bert: Path, rows_file: Path, tmp_path: Path) -> None:
+    settings = {
+        **QUICK,
+        "training": {"epochs": 30, "batch_size": 16, "patience": 2},
+        "evaluation": {"certify": False, "baselines": ()},
+    }
+    run = tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=tmp_path / "run", **settings)
+    assert "no better validation score for 2" in run.details["steps"]["reason"]
+
+
+def test_an_absent_device_is_refused(tiny_bert: Path, rows_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="device"):
+        tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=tmp_path / "run", training={"device": "cuda:77"})
+    assert not (tmp_path / "run").exists()
+
+
+def test_threads_are_set(tiny_bert: Path, rows_file: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        plan(make_recipe(rows_file, model=str(tiny_bert), training={"threads": 2, "epochs": 1}))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
