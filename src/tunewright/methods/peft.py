@@ -19,12 +19,14 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from tunewright.core.errors import UserError, nearest, unknown
 from tunewright.core.types import Applied
 from tunewright.methods import _peft_format as peft_format
 from tunewright.methods._tree import Wrapper, open_only
 from tunewright.methods._virtual_tokens import make_room
+from tunewright.models.linear import linear_names
 from tunewright.models.network import Network
 
 # Why a method of the library cannot run inside another loop; everything else is tried.
@@ -67,17 +69,18 @@ def load(network: Network, config: dict[str, Any], state: dict[str, Tensor]) -> 
 
     name = str(config["peft_type"])
     known = _arguments(name)
-    applied, tuner = _inject(
-        network, _config(name, {key: value for key, value in config.items() if key in known and key not in _OURS})
-    )
+    arguments = {key: value for key, value in config.items() if key in known and key not in _OURS}
+    applied, holder = _inject(network, _config(name, arguments))
     start, names = peft_format.layer_key(""), set(network.head_names)
     head = {key: value for key, value in state.items() if key in names or f"inner.{key.removeprefix(start)}" in names}
-    layers = {key.removeprefix("base_model."): value for key, value in state.items() if key not in head}
-    unexpected = set_peft_model_state_dict(tuner, layers).unexpected_keys
+    layers = {key: value for key, value in state.items() if key not in head}
+    try:
+        unexpected = set_peft_model_state_dict(holder, layers).unexpected_keys
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise UserError(f"PEFT cannot load this {name} adapter: {error}", expected=f"an adapter of '{network.base}'") from error
     if unexpected:
-        raise UserError(
-            f"the adapter's tensor '{unexpected[0]}' has no place in this network", expected=f"an adapter of '{network.base}'"
-        )
+        what = f"the adapter's tensor '{unexpected[0]}' has no place in this network"
+        raise UserError(what, expected=f"an adapter of '{network.base}'")
     peft_format.fill(network, config, {}, head)
     return applied
 
@@ -113,35 +116,66 @@ def _config(name: str, arguments: Mapping[str, Any]) -> Any:
         raise UserError(f"the PEFT method '{name}' refuses these arguments: {error}") from error
 
 
-def _inject(network: Network, config: Any) -> tuple[Applied, Any]:
-    """Build the library's tuner around the inner model, which changes it in place; returns the tuner too."""
+class Holder(nn.Module):
+    """Stands where the library's PeftModel stands, so that its functions find their names; it never runs."""
+
+    def __init__(self, tuner: Any) -> None:
+        super().__init__()
+        self.base_model = tuner
+        self.peft_config = tuner.peft_config
+
+
+def _inject(network: Network, config: Any) -> tuple[Applied, Holder]:
+    """Build the library's tuner around the inner model, which changes it in place."""
     from peft import get_peft_model_state_dict
     from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
 
     _ = network.stack  # read before the tree changes
-    before = _probe(network)
+    before, kind = _probe(network), str(config.peft_type.value)
+    tuner_class = PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type]
+    _complete(network, config, getattr(tuner_class, "target_module_mapping", None))
     network.requires_grad_(False)
     try:
-        tuner = PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type](network.inner, config, adapter_name=_ADAPTER)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"PEFT cannot apply {config.peft_type.value}: {error}", try_="name layers by target_modules") from error
-    for name, child in tuner.named_children():
-        if name != "model":  # weights that all layers share live on the tuner; the network must own them to train them
-            network.inner.add_module(name, child)
-    named = dict(network.named_parameters())
-    trainable = [name for name, parameter in named.items() if parameter.requires_grad and name not in network.head_names]
+        tuner = tuner_class(network.inner, config, adapter_name=_ADAPTER)
+        after = _probe(network)
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"PEFT cannot apply {kind}: {error}", try_="set the arguments that it names") from error
+    shared = {name: child for name, child in tuner.named_children() if name != "model"}
+    for name, child in shared.items():  # weights that all layers share live on the tuner; only the network's own are trained
+        network.inner.add_module(name, child)
+    holder = Holder(tuner)
+    trainable = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
     mergeable = any(hasattr(module, "get_delta_weight") for module in tuner.modules())
     applied = Applied(
         trainable=open_only(network, trainable),
-        identity_at_start=_compare(before, _probe(network), str(config.peft_type.value)),
+        identity_at_start=_compare(before, after, kind),
         adapter_config=_saved_config(network, config),
-        adapter_state=lambda: {
-            f"base_model.{key}": value.detach().clone()
-            for key, value in get_peft_model_state_dict(tuner, adapter_name=_ADAPTER).items()
-        },
-        merge=tuner.merge_and_unload if mergeable else None,
+        adapter_state=lambda: _clones(get_peft_model_state_dict(holder, adapter_name=_ADAPTER)),
+        merge=(lambda: _merge(network, tuner, kind, tuple(shared))) if mergeable else None,
     )
-    return applied, tuner
+    return applied, holder
+
+
+def _clones(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.detach().clone() for key, value in state.items()}
+
+
+def _merge(network: Network, tuner: Any, kind: str, shared: tuple[str, ...]) -> None:
+    try:
+        tuner.merge_and_unload()
+    except (AttributeError, NotImplementedError, ValueError) as error:
+        raise UserError(f"PEFT cannot merge {kind}: {error}", expected="a method with a merged form") from error
+    for name in shared:
+        delattr(network.inner, name)
+
+
+def _complete(network: Network, config: Any, known_targets: Mapping[str, Any] | None) -> None:
+    """Tell the library what it cannot see: which layers, for a model missing in its table, and Conv1D's transposed weight."""
+    missing = known_targets is not None and network.inner.config.model_type not in known_targets
+    if missing and getattr(config, "target_modules", ()) is None:
+        config.target_modules = [name.removeprefix("inner.") for name in linear_names(network)]
+    if getattr(config, "fan_in_fan_out", None) is False:
+        config.fan_in_fan_out = any(isinstance(module, Conv1D) for module in network.modules())
 
 
 class Encoded(Wrapper):
