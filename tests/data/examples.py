@@ -7,15 +7,17 @@ import io
 import json
 from typing import Any
 
-ANIMALS = "otter heron badger falcon lizard walrus beetle donkey parrot salmon turtle weasel".split()
-DEEDS = "gathers painted behind crosses watched guarded borrows climbed".split()
-PLACES = "harbours meadows glaciers libraries rooftops vineyards".split()
+ANIMALS = ["otter", "heron", "badger", "falcon", "lizard", "walrus", "beetle", "donkey", "parrot", "salmon", "turtle", "weasel"]
+DEEDS = ["gathers", "painted", "behind", "crosses", "watched", "guarded", "borrows", "climbed"]
+PLACES = ["harbours", "meadows", "glaciers", "libraries", "rooftops", "vineyards"]
 
 
 def sentence(number: int) -> str:
     """A sentence of its own for each number below 576."""
     animal, deed, place = ANIMALS[number % 12], DEEDS[number // 12 % 8], PLACES[number // 96 % 6]
-    return f"{animal} {number * 7919 % 9973} {deed} {place[::-1] if number % 2 else place} {'xyzw'[number % 4] * (number % 5 + 1)}"
+    return (
+        f"{animal} {number * 7919 % 9973} {deed} {place[::-1] if number % 2 else place} {'xyzw'[number % 4] * (number % 5 + 1)}"
+    )
 
 
 def rows(n: int = 24, labels: tuple[Any, ...] = ("neg", "pos")) -> list[dict[str, Any]]:

@@ -38,21 +38,51 @@ REFUSED: list[Refusal] = [
     ("header only", b"text,label\n", {}, ("header and no rows",)),
     ("no header", text(LINES[1:]), {}, ("line 1", "not a column's name", "text,label")),
     ("latin-1", changed(4, "caf\u00e9 open,pos").replace("\u00e9".encode(), b"\xe9"), {}, ("line 4", "0xe9", "offset", "iconv")),
-    ("bad byte", changed(3, "broken here,pos").replace(b"broken", b"bro\xffken"), {}, ("line 3", "0xff", f"offset {len(LINES[0]) + len(LINES[1]) + 5}")),
+    (
+        "bad byte",
+        changed(3, "broken here,pos").replace(b"broken", b"bro\xffken"),
+        {},
+        ("line 3", "0xff", f"offset {len(LINES[0]) + len(LINES[1]) + 5}"),
+    ),
     ("NUL", changed(5, "nul \0 inside,pos"), {}, ("line 5", "NUL")),
     ("short row", changed(6, "only a text"), {}, ("line 6", "1 fields", "header has 2")),
     ("long row", changed(7, "a text, with a comma,pos"), {}, ("line 7", "3 fields", "quotes")),
-    ("all rows long", text([LINES[0], *(f"{n},{line}" for n, line in enumerate(LINES[1:]))]), {}, ("line 2", "3 fields", "saved index")),
+    (
+        "all rows long",
+        text([LINES[0], *(f"{n},{line}" for n, line in enumerate(LINES[1:]))]),
+        {},
+        ("line 2", "3 fields", "saved index"),
+    ),
     ("unclosed quote", changed(8, '"never closed,pos'), {}, ("line 8", "never closed")),
     ("duplicate header", changed(1, "text,text"), {}, ("line 1", "'text'", "more than one column", "rename")),
-    ("no text column", as_csv([{"a": n * n, "label": n % 2} for n in range(24)]).encode(), {}, ("no text column", "'a'", "--text")),
-    ("no label column", as_csv([{"text": sentence(n)} for n in range(24)]).encode(), {}, ("no target column", "'text'", "--target")),
-    ("all text empty", as_csv([{"text": "", "label": n % 2} for n in range(24)]).encode(), {"text": "text", "target": "label"}, ("text of all 24 rows", "--text")),
+    (
+        "no text column",
+        as_csv([{"a": n * n, "label": n % 2} for n in range(24)]).encode(),
+        {},
+        ("no text column", "'a'", "--text"),
+    ),
+    (
+        "no label column",
+        as_csv([{"text": sentence(n)} for n in range(24)]).encode(),
+        {},
+        ("no target column", "'text'", "--target"),
+    ),
+    (
+        "all text empty",
+        as_csv([{"text": "", "label": n % 2} for n in range(24)]).encode(),
+        {"text": "text", "target": "label"},
+        ("text of all 24 rows", "--text"),
+    ),
     ("label empty", changed(9, f"{sentence(99)},"), {}, ("line 9", "no label", "fill them in")),
     ("1 and 1.0", labelled(("1", "1.0", "2")), {}, ("same number", "'1'", "'1.0'", "line 2", "line 3")),
     ("single class", labelled(("pos",)), {}, ("'pos'", "two different targets", "--target")),
-    ("1 per class", as_csv(rows(12, tuple(f"class {n}" for n in range(12)))).encode(), {}, ("12 labels", "only one row", "add rows")),
-]  # fmt: skip
+    (
+        "1 per class",
+        as_csv(rows(12, tuple(f"class {n}" for n in range(12)))).encode(),
+        {},
+        ("12 labels", "only one row", "add rows"),
+    ),
+]
 
 
 def train_target_sums(found: Prepared) -> list[int]:
@@ -91,7 +121,11 @@ ACCEPTED: list[tuple[str, bytes, Callable[[Prepared], None]]] = [
     ("UTF-16", BASE.encode("utf-16"), is_base),
     ("quoted newline", changed(3, '"two\nlines, really",pos'), has_quoted_newline),
     ("CR", BASE.replace("\n", "\r").encode(), is_base),
-    ("mixed end of line", "".join(line + end for line, end in zip(LINES, ["\n", "\r\n", "\r"] * 9, strict=False)).encode(), is_base),
+    (
+        "mixed end of line",
+        "".join(line + end for line, end in zip(LINES, ["\n", "\r\n", "\r"] * 9, strict=False)).encode(),
+        is_base,
+    ),
     ("2 MB field", changed(2, f"{BIG},pos"), has_big_field),
     ("labels NA, None, null", labelled(("NA", "None", "null", "nan")), has_names("NA", "None", "nan", "null")),
     ("007", labelled(("007", "42")), has_names("007", "42")),
@@ -100,10 +134,16 @@ ACCEPTED: list[tuple[str, bytes, Callable[[Prepared], None]]] = [
 WARNED: list[tuple[str, bytes, dict[str, Any], str, int]] = [
     ("header case and space", changed(1, " Text ,LABEL "), {"text": "text", "target": "label"}, "header_space", 2),
     ("some texts empty", text([*LINES, ",pos", ",neg", " ,pos"]), {}, "empty_text", 3),
-    ("pos, POS and space", text([*LINES, *(f"{sentence(50 + n)},{label}" for n, label in enumerate([" pos", "POS"] * 4))]), {}, "label_variants", 3),
+    (
+        "pos, POS and space",
+        text([*LINES, *(f"{sentence(50 + n)},{label}" for n, label in enumerate([" pos", "POS"] * 4))]),
+        {},
+        "label_variants",
+        3,
+    ),
     ("duplicates", text([*LINES, LINES[3], LINES[3], LINES[8]]), {}, "exact_duplicates", 3),
     ("conflicting labels", text([*LINES, f"{sentence(0)},pos", f"{sentence(1)},neg"]), {}, "conflicting_labels", 4),
-]  # fmt: skip
+]
 
 OTHERS = ("separated by semicolons or tabs", "unseen label in validation", "another kind of file renamed")
 IDS = [case[0] for suite in (REFUSED, ACCEPTED, WARNED) for case in suite] + list(OTHERS)
@@ -175,7 +215,9 @@ def test_unseen_label_in_validation_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "kind"), [(b"PK\x03\x04", "Excel"), (b"\x1f\x8b\x08", "gzip"), (b"<!DOCTYPE html>\n<html>", "HTML")], ids=["xlsx", "gz", "html"]
+    ("start", "kind"),
+    [(b"PK\x03\x04", "Excel"), (b"\x1f\x8b\x08", "gzip"), (b"<!DOCTYPE html>\n<html>", "HTML")],
+    ids=["xlsx", "gz", "html"],
 )
 def test_another_kind_of_file_renamed_is_refused(tmp_path: Path, start: bytes, kind: str) -> None:
     refused(write(tmp_path, start + b"\x00\xff rest of it"), {}, (kind, ".csv", "Try"))

@@ -1,0 +1,60 @@
+"""Batches: every row once, of similar length, decided by seed and epoch alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tunewright.data.batching import batches, for_evaluation
+
+
+def lengths_of(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).geometric(0.05, size=n)
+
+
+def padded(plan: list[np.ndarray], lengths: np.ndarray) -> int:
+    return int(sum(len(batch) * lengths[batch].max() for batch in plan))
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 400, 401, 1003])
+@pytest.mark.parametrize("batch_size", [1, 8, 64])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_every_row_once_in_full_batches_but_one(n: int, batch_size: int, shuffle: bool) -> None:
+    lengths = lengths_of(n)
+    for plan in (batches(lengths, batch_size, seed=1, epoch=2, shuffle=shuffle), for_evaluation(lengths, batch_size)):
+        assert sorted(row for batch in plan for row in batch.tolist()) == list(range(n))
+        assert sorted(map(len, plan), reverse=True) == [batch_size] * (n // batch_size) + [n % batch_size] * (n % batch_size > 0)
+
+
+def test_seed_and_epoch_decide_and_the_global_state_does_not() -> None:
+    lengths = lengths_of(500)
+
+    def order(seed: int, epoch: int) -> list[int]:
+        np.random.seed(seed + epoch)
+        return np.concatenate(batches(lengths, 16, seed=seed, epoch=epoch)).tolist()
+
+    assert order(0, 0) == order(0, 0)
+    assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+    assert order(1, 0) != order(0, 1)
+
+
+def test_similar_lengths_share_a_batch() -> None:
+    lengths = lengths_of(4000)
+    random_order = list(np.array_split(np.random.default_rng(0).permutation(4000), 125))
+    assert padded(batches(lengths, 32, seed=0, epoch=0), lengths) < 0.5 * padded(random_order, lengths)
+    assert padded(for_evaluation(lengths, 32), lengths) <= padded(batches(lengths, 32, seed=0, epoch=0), lengths)
+
+
+def test_batches_come_in_no_order_of_length() -> None:
+    lengths = lengths_of(1600)
+    means = np.array([lengths[batch].mean() for batch in batches(lengths, 32, seed=0, epoch=0)])
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.5
+
+
+def test_without_shuffling_rows_keep_their_order() -> None:
+    assert np.concatenate(batches(lengths_of(50), 8, seed=0, epoch=0, shuffle=False)).tolist() == list(range(50))
+
+
+def test_evaluation_starts_with_the_longest() -> None:
+    lengths = np.array([3, 9, 5, 9])
+    assert np.concatenate(for_evaluation(lengths, 2)).tolist() == [1, 3, 2, 0]
