@@ -1,0 +1,60 @@
+"""A group of commands, each imported only when it is called or listed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from tunewright.cli._faults import guarded
+
+
+def lazy_group(package: str, names: tuple[str, ...]) -> type[TyperGroup]:
+    """A group whose command ``find-rate`` is the function ``run`` of ``<package>.find_rate``.
+
+    A module that has ``app`` instead of ``run`` is a group of its own.
+    """
+
+    class Group(TyperGroup):
+        def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is the library's
+            return list(names)
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+            if cmd_name not in names:
+                return None
+            module = import_module(f"{package}.{cmd_name.replace('-', '_')}")
+            command = get_command(module.app) if hasattr(module, "app") else _command(module.run, cmd_name)
+            command.name = cmd_name
+            return command
+
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            if args and args[0] not in names and not args[0].startswith("-"):
+                near = get_close_matches(args[0], names, n=1)
+                hint = f" Did you mean '{near[0]}'?" if near else f" Known: {', '.join(names)}."
+                ctx.fail(f"No such command '{args[0]}'.{hint}")
+            return super().resolve_command(ctx, args)
+
+    return Group
+
+
+def new_app(group: type[TyperGroup] | None = None) -> typer.Typer:
+    """An application with plain help where nobody watches, and without typer's own tracebacks."""
+    return typer.Typer(
+        cls=group,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode="rich" if sys.stdout.isatty() else None,
+        pretty_exceptions_enable=False,
+    )
+
+
+def _command(run: Callable[..., None], name: str) -> Any:
+    app = new_app()
+    app.command(name, no_args_is_help=False)(guarded(run))
+    return get_command(app)

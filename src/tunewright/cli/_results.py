@@ -1,0 +1,85 @@
+"""A finished run as its table and as its JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunewright.cli._output import cell, print_json, print_table, tell
+
+if TYPE_CHECKING:
+    from tunewright.runs.run import Run
+
+# From the least a model can do to the run's own result.
+_ORDER = ("majority", "frozen", "fine-tuned")
+
+
+def by_name(scores: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Scores by metric: value, low, high, n, and a note where a value is undefined."""
+    kept = ("value", "low", "high", "n")
+    return {s["name"]: {key: s[key] for key in kept} | ({"note": s["note"]} if s.get("note") else {}) for s in scores}
+
+
+def interval(score: dict[str, Any]) -> str:
+    """'0.934 [0.921, 0.945]', or a dash for an undefined value."""
+    if score["value"] is None:
+        return cell(None)
+    bounds = "" if score["low"] is None else f" [{score['low']:.3f}, {score['high']:.3f}]"
+    return f"{score['value']:.3f}{bounds}"
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """What `fit --json` and `runs show --json` print."""
+    manifest = run.manifest
+    document = {key: manifest.get(key) for key in ("status", "created", "strategy", "seed", "parent", "certified")}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for score in run.all_scores() if run.finished else ():
+        groups.setdefault(score["of"], []).append(score)
+    return {
+        "run": run.folder,
+        **document,
+        "model": manifest["base"]["source"],
+        "scores": by_name(groups.pop("fine-tuned", [])),
+        "baselines": {name: by_name(scores) for name, scores in groups.items()},
+        "report": run.report if run.report.is_file() else None,
+    }
+
+
+def show_run(run: Run, *, as_json: bool) -> None:
+    """The result of a run: baselines and fine-tuned side by side, and where everything lies."""
+    if as_json:
+        print_json(run_document(run))
+        return
+    if run.finished:
+        _show_scores(run.all_scores())
+    tell(f"run     {run.folder}")
+    if run.report.is_file():
+        tell(f"report  {run.report}")
+
+
+def _show_scores(scores: list[dict[str, Any]]) -> None:
+    metrics = list(dict.fromkeys(score["name"] for score in scores))
+    found = {(score["of"], score["name"]): interval(score) for score in scores}
+    models = [name for name in _ORDER if any(of == name for of, _ in found)]
+    rows = [(name, *(found.get((name, metric)) for metric in metrics)) for name in models]
+    print_table(("", *metrics), rows, title=f"Test rows: {scores[0]['n']:,}")
+
+
+@contextmanager
+def telling_how_to_resume(out: str | Path | None) -> Iterator[None]:
+    """On Ctrl-C, name the command that continues the run; without ``out`` it is the newest interrupted one."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        folder = Path(out) if out is not None else _newest_interrupted()
+        if folder is None or not (folder / "checkpoints" / "index.json").is_file():
+            raise KeyboardInterrupt("Interrupted before anything was saved.") from stop
+        raise KeyboardInterrupt(f"Interrupted; `tunewright resume {folder}` continues it.") from stop
+
+
+def _newest_interrupted() -> Path | None:
+    from tunewright.runs.store import list_runs
+
+    return next((Path(row["folder"]) for row in list_runs(Path("runs")) if row["status"] == "interrupted"), None)

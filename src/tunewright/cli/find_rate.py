@@ -1,0 +1,60 @@
+"""tunewright find-rate: sweep the learning rate and suggest rates.backbone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tunewright.cli._options import Json, Model, Seed, Settings, Source, Strategy, Target, TaskName, Text
+from tunewright.cli._output import print_json, tell
+from tunewright.cli._recipe import recipe_of
+
+_WIDTH, _LINES = 40, 20
+
+
+def run(
+    source: Source,
+    model: Model = None,
+    target: Target = None,
+    text: Text = None,
+    task: TaskName = None,
+    strategy: Strategy = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Sweep the learning rate and suggest rates.backbone."""
+    recipe = recipe_of(
+        source,
+        settings,
+        model=model,
+        target=target,
+        text=text,
+        task=task,
+        strategy=strategy,
+        seed=seed,
+    )
+    from tunewright.workflow import find_rate
+
+    found = find_rate(recipe)
+    if as_json:
+        print_json({"suggested": found.suggested, "rates": found.rates, "losses": found.losses})
+        return
+    for line in plot(found.rates, found.losses, found.suggested):
+        tell(line)
+    tell(f"--set rates.backbone={found.suggested:.2g}")
+
+
+def plot(rates: Sequence[float], losses: Sequence[float], suggested: float) -> list[str]:
+    """A bar of each loss, lowest rate first; the suggestion is marked."""
+    shown = [(rate, loss) for rate, loss in zip(rates, losses, strict=True) if math.isfinite(loss)]
+    if not shown:
+        return []
+    kept = shown[:: max(1, len(shown) // _LINES)]
+    top = min(max(loss for _, loss in kept), 2 * shown[0][1])  # beyond twice the first loss it has diverged
+    nearest = min(kept, key=lambda pair: abs(math.log(pair[0] / suggested)))[0]
+    lines = []
+    for rate, loss in kept:
+        bar = "█" * round(_WIDTH * min(loss, top) / top)
+        lines.append(f"{rate:9.2e}  {loss:8.4f}  {bar}{'  <- suggested' if rate == nearest else ''}")
+    return lines

@@ -1,0 +1,102 @@
+"""tunewright fit: adapt a pre-trained model to a table of texts, or run a recipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tunewright.cli._options import (
+    Budget,
+    Json,
+    Model,
+    Out,
+    Seed,
+    Settings,
+    Source,
+    Strategy,
+    Target,
+    TaskName,
+    Test,
+    Text,
+    Validation,
+    parse_duration,
+)
+from tunewright.cli._output import cell, print_json, print_table, say, tell
+from tunewright.cli._recipe import recipe_of
+from tunewright.cli._results import show_run, telling_how_to_resume
+from tunewright.core.words import count, duration
+
+if TYPE_CHECKING:
+    from tunewright.recipe import Recipe
+    from tunewright.workflow import Plan
+
+
+def run(
+    source: Source,
+    model: Model = None,
+    target: Target = None,
+    text: Text = None,
+    task: TaskName = None,
+    strategy: Strategy = None,
+    validation: Validation = None,
+    test: Test = None,
+    seed: Seed = None,
+    out: Out = None,
+    budget: Budget = None,
+    settings: Settings = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show recipe, layers, time and memory; train nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Adapt a model to a table of texts, or run a recipe."""
+    recipe = recipe_of(
+        source,
+        settings,
+        model=model,
+        target=target,
+        text=text,
+        task=task,
+        strategy=strategy,
+        validation=validation,
+        test=test,
+        seed=seed,
+        out=out,
+        budget=parse_duration(budget),
+    )
+    if dry_run:
+        _show_plan(recipe, as_json=as_json)
+    else:
+        _fit(recipe, as_json=as_json)
+
+
+def _fit(recipe: Recipe, *, as_json: bool) -> None:
+    from tunewright.monitoring.progress import progress
+    from tunewright.workflow import fit_recipe
+
+    with telling_how_to_resume(recipe.out), progress() as watch:
+        finished = fit_recipe(recipe, watchers=[watch])
+    show_run(finished, as_json=as_json)
+
+
+def _show_plan(recipe: Recipe, *, as_json: bool) -> None:
+    from tunewright.recipe_reader import to_yaml
+    from tunewright.workflow import plan
+
+    planned = plan(recipe)
+    for said in (*planned.said, *(finding.message for finding in planned.findings)):
+        say(said)
+    if as_json:
+        print_json(planned.as_dict())
+        return
+    for line in to_yaml(planned.recipe).splitlines():
+        tell(line)
+    tell("")
+    _show_layers(planned)
+
+
+def _show_layers(planned: Plan) -> None:
+    columns = ("depth", "name", "parameters", "trainable", "rate")
+    print_table(columns, [[layer[key] for key in columns] for layer in planned.layers])
+    trainable, total = (sum(layer[key] for layer in planned.layers) for key in ("trainable", "parameters"))
+    tell(f"{count(trainable)} of {count(total)} parameters train")
+    tell(f"about {duration(planned.estimate.seconds)} and {cell(planned.estimate.bytes / 2**30)} GiB; nothing was written")

@@ -1,0 +1,72 @@
+"""tunewright predict: answers for rows of a file, of standard input, or given as words."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tunewright.cli._options import Json, RunFolder
+from tunewright.cli._output import print_json, print_table, say
+from tunewright.core.errors import UserError
+
+
+def run(
+    folder: RunFolder,
+    rows: Annotated[str | None, typer.Argument(help="A table, or - for standard input with one text per line.")] = None,
+    text: Annotated[list[str] | None, typer.Option("--text", help="A text to predict; may be repeated.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write row, predicted and probability to this CSV file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Predict rows of a table, of standard input, or --text."""
+    data = _given(rows, text)
+    if out is not None and rows is not None and out.exists() and Path(rows).exists() and out.samefile(rows):
+        raise UserError(f"--out {out} would overwrite the rows to predict", expected="another file")
+    from tunewright.runs.run import load
+
+    answers = load(folder).predict(data)
+    if out is not None:
+        _write_csv(out, answers)
+        say(f"{len(answers)} predictions written to {out}")
+    if as_json:
+        print_json({"run": folder, "predictions": answers})
+    elif out is None:
+        print_table(("row", "predicted", "probability"), [_shown(answer) for answer in answers])
+
+
+def _given(rows: str | None, text: list[str] | None) -> str | list[str]:
+    """The one place that rows come from."""
+    if (rows is None) == (not text):
+        raise UserError(
+            "predict takes its rows from one place" if text else "there is nothing to predict",
+            expected="a file, - for standard input, or --text",
+            try_='tunewright predict RUN --text "where is my card"',
+        )
+    if rows != "-":
+        return text or str(rows)
+    try:
+        lines = [line.rstrip("\r\n") for line in io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig")]
+    except UnicodeDecodeError as error:
+        raise UserError(f"standard input is not UTF-8: {error.reason} at byte {error.start}", expected="UTF-8 text") from None
+    if not lines:
+        raise UserError("standard input is empty", expected="one text per line")
+    return lines
+
+
+def _shown(answer: dict[str, Any]) -> tuple[object, object, object]:
+    predicted = answer["predicted"]
+    return answer["row"], "|".join(predicted) if isinstance(predicted, list) else predicted, answer["probability"]
+
+
+def _write_csv(path: Path, answers: list[dict[str, Any]]) -> None:
+    from tunewright.core.files import write_text
+
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("row", "predicted", "probability"))
+    writer.writerows(("" if value is None else value for value in _shown(answer)) for answer in answers)
+    write_text(path, out.getvalue())

@@ -1,0 +1,12 @@
+"""List, show and compare the folders of finished and unfinished runs."""
+
+from tunewright.cli._lazy import lazy_group, new_app
+
+COMMANDS = ("list", "show", "compare")
+
+app = new_app(lazy_group("tunewright.cli.runs", COMMANDS))
+
+
+@app.callback()
+def _runs() -> None:
+    """List runs, show one, or compare two."""

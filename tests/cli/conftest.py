@@ -1,0 +1,38 @@
+"""The command line called in this process, on a tiny model and a few rows."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result  # typer's runner returns the same fields
+from typer.testing import CliRunner
+
+from tunewright.cli.main import app
+
+
+@pytest.fixture(scope="session")
+def call() -> Callable[..., Result]:
+    runner = CliRunner()
+    return lambda *words, text=None: runner.invoke(app, [str(word) for word in words], input=text)
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tunewright.models.tiny import tiny_model
+
+    return tiny_model("bert", tmp_path_factory.mktemp("models") / "bert", layers=2, width=16)
+
+
+@pytest.fixture(scope="session")
+def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.engine.toy import toy_rows
+
+    path = tmp_path_factory.mktemp("rows") / "rows.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["text", "label"])
+        writer.writeheader()
+        writer.writerows(toy_rows(60))
+    return path
