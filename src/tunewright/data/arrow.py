@@ -19,6 +19,13 @@ def plain(value: Any) -> Any:
     return value
 
 
+def _class_name(value: Any, names: Sequence[str]) -> Any:
+    """The name of a class number, the names of a list of them, None for no class (-1)."""
+    if isinstance(value, list):
+        return [_class_name(item, names) for item in value]
+    return None if value is None or value < 0 else names[value]
+
+
 def from_arrow(table: Any, source: str, class_names: Mapping[str, Sequence[str]] | None = None) -> Table:
     """``class_names`` gives columns that store a class as a number (-1: none) back their names."""
     doubled = [name for name, count in Counter(table.column_names).items() if count > 1]
@@ -28,5 +35,5 @@ def from_arrow(table: Any, source: str, class_names: Mapping[str, Sequence[str]]
         raise UserError(f"{source} has no rows", expected="at least one row")
     columns = {name: [plain(value) for value in table.column(name).to_pylist()] for name in table.column_names}
     for name, names in (class_names or {}).items():
-        columns[name] = [names[value] if value is not None and value >= 0 else None for value in columns[name]]
+        columns[name] = [_class_name(value, names) for value in columns[name]]
     return Table(columns, tuple(range(1, table.num_rows + 1)), source, "row")

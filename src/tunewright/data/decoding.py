@@ -73,6 +73,6 @@ def read_text(path: Path) -> str:
             expected="plain text (NULs mean a damaged file, or UTF-16 without its mark)",
             try_=f"tr -d '\\000' < {path.name} > clean{path.suffix}",
         )
-    if not text.strip():
+    if not text or text.isspace():
         raise UserError(f"{path} holds nothing but blank space", expected="a file with rows", try_="write the file again")
     return text

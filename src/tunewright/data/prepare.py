@@ -108,6 +108,11 @@ def _examine(tables: dict[str, Table], schema: Schema) -> dict[str, _Given]:
     return given
 
 
+def label_rows(table: Table, schema: Schema, labels: Labels) -> Rows:
+    """Labelled rows that come after training, to be scored: read and refused as those of ``prepare`` are."""
+    return _examine({"given": table}, schema)["given"].rows(labels)
+
+
 def _encode(given: Mapping[str, _Given], labels: Labels) -> dict[str, Rows]:
     faults: list[UserError] = []
     parts = {part: _attempt(faults, lambda source=source: source.rows(labels)) for part, source in given.items()}  # type: ignore[misc]

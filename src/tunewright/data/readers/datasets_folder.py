@@ -21,7 +21,9 @@ MARKS = ("dataset_info.json", "dataset_dict.json")
 
 def from_dataset(dataset: Any, source: str) -> Table:
     """A ``datasets.Dataset`` as a table, with the names of its classes instead of their numbers."""
-    names = {name: list(feature.names) for name, feature in dataset.features.items() if type(feature).__name__ == "ClassLabel"}
+    # A list of classes (several labels of a row) has the class as its inner feature.
+    inner = {name: getattr(feature, "feature", feature) for name, feature in dataset.features.items()}
+    names = {name: list(feature.names) for name, feature in inner.items() if type(feature).__name__ == "ClassLabel"}
     return from_arrow(dataset.with_format("arrow")[:], source, names)
 
 
