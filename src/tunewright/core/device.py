@@ -21,7 +21,9 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device '{name}' cannot be used here", expected="auto, cpu, cuda or cuda:N", try_="--set training.device=auto") from error
+        raise UserError(
+            f"device '{name}' cannot be used here", expected="auto, cpu, cuda or cuda:N", try_="--set training.device=auto"
+        ) from error
     return device
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 def seed_everything(seed: int) -> None:
     """Set Python's, NumPy's and torch's generators (all devices)."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - libraries below us draw from the legacy generator
+    np.random.seed(seed)
     torch.manual_seed(seed)
 
 

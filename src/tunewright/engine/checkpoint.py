@@ -60,7 +60,9 @@ def read_checkpoint(folder: Path, step: int) -> Checkpoint:
     manifest = read_json(place / "manifest.json")
     for name, digest in manifest.items():
         if not (place / name).is_file() or hash_file(place / name) != digest:
-            raise UserError(f"the checkpoint file {place / name} is damaged or missing", try_="an earlier checkpoint, or a new run")
+            raise UserError(
+                f"the checkpoint file {place / name} is damaged or missing", try_="an earlier checkpoint, or a new run"
+            )
     tensors = {name: read_tensors(place / f"{name}.safetensors") for name in ("weights", "optimiser", "random", "averages")}
     return Checkpoint(**tensors, state=read_json(place / "state.json"))
 

@@ -31,7 +31,7 @@ def waiting_for_the_step() -> Iterator[Asked]:
         yield asked
         return
 
-    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature is Python's
+    def note(number: int, frame: FrameType | None) -> None:
         if asked:
             raise KeyboardInterrupt
         asked.signal = number

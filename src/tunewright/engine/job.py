@@ -44,9 +44,7 @@ class Job:
     def windows(self, epoch: int) -> list[list[np.ndarray]]:
         """The row numbers of each optimiser step of an epoch: ``accumulate`` batches, the last window may be shorter."""
         training = self.recipe.training
-        plan = batches(
-            self.train.encoded.lengths, training.batch_size, seed=self.recipe.seed, epoch=epoch, shuffle=True
-        )
+        plan = batches(self.train.encoded.lengths, training.batch_size, seed=self.recipe.seed, epoch=epoch, shuffle=True)
         return [plan[start : start + training.accumulate] for start in range(0, len(plan), training.accumulate)]
 
     @property
@@ -67,6 +65,7 @@ class State:
     epoch: int = 0
     window: int = 0
     stage: int = 0
+    stage_began: int = 0
     best_step: int | None = None
     best_value: float | None = None
     loss_sum: float = 0.0

@@ -108,7 +108,7 @@ class _Loop:
 
     def _enter_stage(self) -> None:
         """Open the layers whose time has come."""
-        job, state = self.job, self.state
+        state = self.state
         progress = state.step / self.total
         due = state.stage
         while due + 1 < len(self.stages) and self.stages[due + 1].start <= progress + 1e-9:
@@ -160,7 +160,7 @@ class _Loop:
         if better:
             state.best_step, state.best_value = state.step, value
             self.best = {name: self.parameters[name].detach().clone() for name in self._moving_at_end()}
-        self.averages.candidate(value)
+        self.averages.observe(value)
         requests = self._tell(
             {
                 "kind": "evaluation",
@@ -179,9 +179,11 @@ class _Loop:
     def _obey(self, requests: list[Request]) -> None:
         unfreezing = load_part("unfreezing", self.job.recipe.unfreezing.name)
         settings = unfreezing.Settings(**self.job.recipe.unfreezing.settings)
-        due = hasattr(unfreezing, "advance") and unfreezing.advance(self.state.evaluations, settings)
+        of_this_stage = self.state.evaluations[self.state.stage_began :]
+        due = hasattr(unfreezing, "advance") and unfreezing.advance(of_this_stage, settings)
         if (due or any(request.next_stage for request in requests)) and self.state.stage + 1 < len(self.stages):
             self.state.stage += 1
+            self.state.stage_began = len(self.state.evaluations)
             self._open()
         stop = next((request for request in requests if request.stop), None)
         if stop is not None:

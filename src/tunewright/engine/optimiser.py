@@ -24,7 +24,11 @@ def open_groups(optimiser: torch.optim.Optimizer, job: Job, open_from: int) -> N
     """Add the groups of newly opened layers; what is already optimised keeps its state."""
     held = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
     for group in _groups(job, open_from):
-        new = [(name, parameter) for name, parameter in zip(group["names"], group["params"], strict=True) if id(parameter) not in held]
+        new = [
+            (name, parameter)
+            for name, parameter in zip(group["names"], group["params"], strict=True)
+            if id(parameter) not in held
+        ]
         if new:
             optimiser.add_param_group(group | {"names": [name for name, _ in new], "params": [parameter for _, parameter in new]})
 

@@ -17,12 +17,16 @@ from tunewright.models.network import Network
 BATCH_SIZE = 64
 
 
-def predict_logits(network: Network, examples: Examples, *, precision: str = "float32", batch_size: int = BATCH_SIZE) -> np.ndarray:
+def predict_logits(
+    network: Network, examples: Examples, *, precision: str = "float32", batch_size: int = BATCH_SIZE
+) -> np.ndarray:
     """Logits of all rows, (n, outputs), float32."""
     return _over_rows(network, examples, network, precision, batch_size)
 
 
-def predict_features(network: Network, examples: Examples, *, precision: str = "float32", batch_size: int = BATCH_SIZE) -> np.ndarray:
+def predict_features(
+    network: Network, examples: Examples, *, precision: str = "float32", batch_size: int = BATCH_SIZE
+) -> np.ndarray:
     """What the last linear layer reads, (n, width), float32."""
     return _over_rows(network, examples, network.features, precision, batch_size)
 

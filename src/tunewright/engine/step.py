@@ -27,7 +27,7 @@ class StepOut:
         return self.loss_sum / self.count
 
 
-class Diverged(ArithmeticError):
+class Diverged(ArithmeticError):  # noqa: N818 - a state of the run, told by name
     """The loss or the gradient is not a number any more; the weights are those before the step."""
 
 

@@ -26,7 +26,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     class_weights: Literal["none", "balanced"] | tuple[float, ...] = Field(
-        "none", description="'balanced' weighs each class by n / (classes x its count), as scikit-learn does; or one weight per class."
+        "none",
+        description="'balanced' weighs each class by n / (classes x its count), as scikit-learn does; or one weight per class.",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the target spread over all classes.")
     focal_gamma: float = Field(0.0, ge=0, le=10, description="Focus on hard rows; 0 is off, 2 is Lin et al.'s choice.")
@@ -49,7 +50,7 @@ def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Te
     return torch.tensor(settings.class_weights, dtype=torch.float32)
 
 
-def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:  # noqa: ARG001
+def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
     """Weighted loss of each row, (batch,), of logits (batch, classes) and class numbers (batch,)."""
     plain = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=settings.label_smoothing)
     if settings.focal_gamma:
@@ -63,7 +64,7 @@ def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
     return torch.ones(len(targets), device=targets.device) if weights is None else weights[targets]
 
 
-def decode(logits: np.ndarray, labels: Labels) -> Predictions:  # noqa: ARG001
+def decode(logits: np.ndarray, labels: Labels) -> Predictions:
     """Class numbers (n,) and probabilities (n, classes)."""
     shifted = np.exp(logits - logits.max(1, keepdims=True))
     return Predictions(logits.argmax(1), shifted / shifted.sum(1, keepdims=True))

@@ -25,11 +25,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="'balanced' weighs the positives of each class by negatives / positives, at most 100 (the cap is a guess)."
+        "none",
+        description="'balanced' weighs the positives of each class by negatives / positives, at most 100 (the cap is a guess).",
     )
 
 
-def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Tensor | None:  # noqa: ARG001
+def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Tensor | None:
     """Weight of each class's positives, (classes,), from 0/1 targets (n, classes)."""
     if settings.class_weights == "none":
         return None
@@ -37,22 +38,22 @@ def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Te
     return torch.tensor(np.clip((len(targets) - positive) / np.maximum(positive, 1), 0.01, 100), dtype=torch.float32)
 
 
-def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:  # noqa: ARG001
+def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
     """Loss of each row, (batch,), of logits and 0/1 targets (batch, classes)."""
     return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights, reduction="none").mean(1)
 
 
-def counts(targets: Tensor, weights: Tensor | None) -> Tensor:  # noqa: ARG001
+def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
     """Every row weighs one, (batch,)."""
     return torch.ones(len(targets), device=targets.device)
 
 
-def decode(logits: np.ndarray, labels: Labels) -> Predictions:  # noqa: ARG001
+def decode(logits: np.ndarray, labels: Labels) -> Predictions:
     """0/1 decisions at one half (n, classes), and probabilities (n, classes)."""
     return Predictions((logits > 0).astype(np.int64), 1 / (1 + np.exp(-logits)))
 
 
-def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:  # noqa: ARG001
+def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:
     """Log odds of each class's share, add-one smoothed."""
     share = (targets.sum(0) + 1) / (len(targets) + 2)
     return torch.tensor(np.log(share / (1 - share)), dtype=torch.float32)

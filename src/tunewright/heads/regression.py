@@ -28,19 +28,19 @@ class Settings(BaseModel):
     loss: Literal["squared", "huber"] = Field("squared", description="Huber (at one spread) is less moved by outliers.")
 
 
-def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Tensor | None:  # noqa: ARG001
+def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Tensor | None:
     """Numbers have no classes to weigh."""
     return None
 
 
-def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:  # noqa: ARG001
+def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
     """Loss of each row, (batch,), of outputs (batch, 1) in standard units and targets (batch,) in their own."""
     wanted = (targets - labels.mean) / labels.spread
     loss = functional.huber_loss if settings.loss == "huber" else functional.mse_loss
     return loss(logits.squeeze(1), wanted, reduction="none")
 
 
-def counts(targets: Tensor, weights: Tensor | None) -> Tensor:  # noqa: ARG001
+def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
     """Every row weighs one, (batch,)."""
     return torch.ones(len(targets), device=targets.device)
 
@@ -50,6 +50,6 @@ def decode(logits: np.ndarray, labels: Labels) -> Predictions:
     return Predictions(logits[:, 0] * labels.spread + labels.mean, None)
 
 
-def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:  # noqa: ARG001
+def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:
     """Zero: in standard units the mean already is."""
     return torch.zeros(1)

@@ -1,0 +1,1 @@
+"""Step 5: how fast each layer trains: groups by depth, optimisers, schedules, the finder."""

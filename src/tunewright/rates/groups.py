@@ -1,0 +1,81 @@
+"""Parameter groups by depth: discriminative rates, no decay on norms and biases, the head on its own.
+
+Source: Howard and Ruder 2018 (ULMFiT), section 3.2: the rate of layer l-1 is the rate of layer l divided by 2.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from tunewright.core.errors import UserError
+from tunewright.core.types import Applied
+from tunewright.models.network import Network
+
+
+def param_groups(
+    network: Network,
+    applied: Applied,
+    *,
+    backbone: float,
+    head: float,
+    layer_decay: float = 1.0,
+    per_depth: Sequence[float] | None = None,
+    weight_decay: float = 0.0,
+    open_from: int = 0,
+) -> list[dict[str, Any]]:
+    """Groups of exactly the parameters that may move, lowest depth first.
+
+    Each group has ``params``, their ``names``, their ``depth``, ``base_lr`` (the rate at factor 1), ``lr`` and ``weight_decay``.
+    ``per_depth`` gives the rate of each depth below the head, embeddings first, in place of ``backbone`` and ``layer_decay``.
+    """
+    rates = rates_by_depth(network, backbone, head, layer_decay, per_depth)
+    plain = undecayed(network)
+    stack, parameters = network.stack, dict(network.named_parameters())
+    own_head = set(network.head_names)
+    found: dict[tuple[int, float, float], dict[str, Any]] = {}
+    for name in dict.fromkeys((*applied.trainable, *network.head_names)):
+        depth = stack.head.depth if name in own_head else stack.depth_of(name)
+        if depth < open_from and name not in own_head:
+            continue
+        rate = rates[depth] * applied.rate_factors.get(name, 1.0)
+        decay = 0.0 if name in plain else weight_decay
+        empty: dict[str, Any] = {"params": [], "names": [], "depth": depth, "base_lr": rate, "lr": rate, "weight_decay": decay}
+        group = found.setdefault((depth, rate, decay), empty)
+        group["params"].append(parameters[name])
+        group["names"].append(name)
+    return [found[key] for key in sorted(found)]
+
+
+def rates_by_depth(
+    network: Network, backbone: float, head: float, layer_decay: float, per_depth: Sequence[float] | None
+) -> list[float]:
+    """The rate of every depth of the stack, embeddings first, head last."""
+    below = network.stack.depths - 1
+    if per_depth is None:
+        return [*(backbone * layer_decay ** (below - 1 - depth) for depth in range(below)), head]
+    if len(per_depth) != below:
+        names = ", ".join(group.name for group in network.stack.groups[:-1])
+        raise UserError(f"rates.per_depth has {len(per_depth)} values", expected=f"{below}, one for each of: {names}")
+    return [*per_depth, head]
+
+
+def undecayed(network: Network) -> set[str]:
+    """Names of what decay would pull towards zero without reason: norms by their type, biases, and every other vector."""
+    owners = {
+        f"{name}.{key}" if name else key: module
+        for name, module in network.named_modules()
+        for key, _ in module.named_parameters(recurse=False)
+    }
+    return {name for name, module in owners.items() if is_norm(module) or network.get_parameter(name).ndim < 2}
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module normalises: torch's own norms, or an RMS norm, known by its one vector and its epsilon."""
+    if isinstance(module, (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm)):
+        return True
+    own = list(module.parameters(recurse=False))
+    has_epsilon = any(hasattr(module, name) for name in ("eps", "variance_epsilon", "epsilon"))
+    return len(own) in (1, 2) and all(parameter.ndim == 1 for parameter in own) and has_epsilon
