@@ -22,7 +22,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def apply(network: Network, settings: Settings) -> Applied:  # noqa: ARG001 - one signature for all methods
+def apply(network: Network, settings: Settings) -> Applied:
     """Open each module's bias: the vectors that are added, as modules themselves register them."""
     names = {
         f"{owner}.{key}"

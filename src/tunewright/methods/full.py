@@ -21,6 +21,6 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def apply(network: Network, settings: Settings) -> Applied:  # noqa: ARG001 - one signature for all methods
+def apply(network: Network, settings: Settings) -> Applied:
     """Open every parameter."""
     return Applied(trainable=open_only(network, (name for name, _ in network.named_parameters())))

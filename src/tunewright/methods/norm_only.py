@@ -25,7 +25,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def apply(network: Network, settings: Settings) -> Applied:  # noqa: ARG001 - one signature for all methods
+def apply(network: Network, settings: Settings) -> Applied:
     """Open scale and shift of every norm, whatever the norm is called in its model."""
     names = {
         f"{owner}.{key}"

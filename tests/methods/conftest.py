@@ -1,0 +1,108 @@
+"""Tiny networks of every family, a batch of sentences, and a few optimiser steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tunewright.core.files import read_tensors, write_tensors
+from tunewright.core.types import Labels
+from tunewright.models.loading import load_network
+from tunewright.models.network import Network
+from tunewright.models.tiny import tiny_model
+
+LABELS = Labels("classification", ("good", "bad", "late"))
+TEXTS = ("i love the film", "the parcel was late", "my card is lost . please help me", "no")
+TARGETS = torch.tensor([0, 2, 1, 1])
+
+
+@pytest.fixture(scope="session")
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny model, made once per session."""
+    made: dict[str, Path] = {}
+
+    def folder(family: str) -> Path:
+        if family not in made:
+            made[family] = tiny_model(family, tmp_path_factory.mktemp("tiny") / family)
+            enlarge(made[family] / "model.safetensors")
+        return made[family]
+
+    return folder
+
+
+def enlarge(path: Path) -> None:
+    """Larger matrices: freshly initialised ones are so small that tiny networks are nearly linear and hide mistakes."""
+    tensors = read_tensors(path)
+    write_tensors(path, {name: value * 8 if value.ndim > 1 else value for name, value in tensors.items()})
+
+
+@pytest.fixture(scope="session")
+def make(folder_of: Callable[[str], Path]) -> Callable[..., Network]:
+    """A fresh plain network of a family; always the same weights."""
+
+    def build(family: str = "bert", pooling: str = "native") -> Network:
+        torch.manual_seed(0)  # for what a method draws afterwards
+        return load_network(str(folder_of(family)), LABELS, pooling=pooling)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def batch_of() -> Callable[..., dict[str, Tensor]]:
+    """Tokenised sentences: padded ones, or one alone."""
+
+    def batch(network: Network, texts: tuple[str, ...] = TEXTS) -> dict[str, Tensor]:
+        encoded = network.tokenizer(list(texts), padding=True, return_tensors="pt")
+        return {key: encoded[key] for key in network.reads if key in encoded}
+
+    return batch
+
+
+@pytest.fixture(scope="session")
+def logits(batch_of: Callable[..., dict[str, Tensor]]) -> Callable[..., Tensor]:
+    """What a network predicts for the sentences."""
+
+    def predict(network: Network, texts: tuple[str, ...] = TEXTS) -> Tensor:
+        with torch.no_grad():
+            return network.eval()(batch_of(network, texts))
+
+    return predict
+
+
+@pytest.fixture(scope="session")
+def train(batch_of: Callable[..., dict[str, Tensor]]) -> Callable[..., tuple[float, float]]:
+    """Optimiser steps on the named parameters; first and last loss. Leaves the network in evaluation mode."""
+
+    def steps(network: Network, names: Any, count: int = 5, rate: float = 1e-2) -> tuple[float, float]:
+        inputs = batch_of(network)
+        optimiser = torch.optim.Adam([network.get_parameter(name) for name in names], lr=rate)
+        losses = []
+        for _ in range(count):
+            loss = functional.cross_entropy(network.eval()(inputs), TARGETS)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(float(loss.detach()))
+        return losses[0], losses[-1]
+
+    return steps
+
+
+@pytest.fixture(scope="session")
+def shake() -> Callable[..., None]:
+    """Give the named parameters values that are neither zero nor one, so that a comparison can fail."""
+
+    def values(network: Network, names: Any, size: float = 0.1, seed: int = 7) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name in names:
+                parameter = network.get_parameter(name)
+                parameter.add_(torch.randn(parameter.shape, generator=generator) * size)
+
+    return values
