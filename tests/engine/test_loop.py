@@ -23,7 +23,7 @@ def snapshot(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_below_the_cut_nothing_moves_not_even_buffers(tiny_bert: Path, layers: int) -> None:
-    job = toy_job(toy_recipe(tiny_bert, method={"name": "last_layers", "layers": layers}))
+    job = toy_job(toy_recipe(tiny_bert, method={"name": "last_layers", "k": layers}))
     before = snapshot(job.network)
     train(job)
     after, moving = snapshot(job.network), {*job.applied.trainable, *job.network.head_names}
@@ -39,7 +39,7 @@ def test_below_the_cut_nothing_moves_not_even_buffers(tiny_bert: Path, layers: i
 def test_frozen_weights_are_in_no_optimiser(tiny_bert: Path) -> None:
     from tunewright.engine.optimiser import build_optimiser
 
-    job = toy_job(toy_recipe(tiny_bert, method={"name": "last_layers", "layers": 1}))
+    job = toy_job(toy_recipe(tiny_bert, method={"name": "last_layers", "k": 1}))
     optimiser = build_optimiser(job, 0)
     held = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
     names = {name for name, parameter in job.network.named_parameters() if id(parameter) in held}
@@ -47,7 +47,7 @@ def test_frozen_weights_are_in_no_optimiser(tiny_bert: Path) -> None:
 
 
 def test_dropout_is_off_below_the_cut_and_on_above(tiny_bert: Path) -> None:
-    job = toy_job(toy_recipe(tiny_bert, model={"dropout": 0.5}, method={"name": "last_layers", "layers": 1}))
+    job = toy_job(toy_recipe(tiny_bert, model={"dropout": 0.5}, method={"name": "last_layers", "k": 1}))
     cut = open_layers(job.network, job.applied.trainable, 0)
     modules = dict(job.network.named_modules())
     for group in job.network.stack.groups[:-1]:
@@ -70,7 +70,7 @@ def test_dropout_is_off_below_the_cut_and_on_above(tiny_bert: Path) -> None:
 
 
 def test_evaluation_leaves_every_mode_as_it_was(tiny_bert: Path) -> None:
-    job = toy_job(toy_recipe(tiny_bert, method={"name": "last_layers", "layers": 1}))
+    job = toy_job(toy_recipe(tiny_bert, method={"name": "last_layers", "k": 1}))
     open_layers(job.network, job.applied.trainable, 0)
     before = [module.training for module in job.network.modules()]
     assert True in before
