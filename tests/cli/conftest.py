@@ -5,16 +5,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import Result  # typer's runner returns the same fields
 from typer.testing import CliRunner
 
 from tunewright.cli.main import app
 
 
 @pytest.fixture(scope="session")
-def call() -> Callable[..., Result]:
+def call() -> Callable[..., Any]:
     runner = CliRunner()
     return lambda *words, text=None: runner.invoke(app, [str(word) for word in words], input=text)
 

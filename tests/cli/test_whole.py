@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,27 @@ def test_reproduce_is_equal_and_sees_a_difference(call, place, fitted):
     assert "tensors" in ended.stdout
 
 
+def test_ctrl_c_saves_and_the_resumed_run_is_the_same(call, place, fitted, rows_file, tiny_bert):
+    import tunewright.monitoring.progress as module
+
+    write = module._write
+
+    def interrupting(stream, event):
+        write(stream, event)
+        if event["kind"] == "evaluation":
+            signal.raise_signal(signal.SIGINT)
+
+    words = (rows_file, "--model", tiny_bert, "--target", "label", "--seed", 3, *QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_write", interrupting)
+        ended = call("fit", *words, "--out", "runs/stopped")
+    assert (ended.exit_code, ended.stdout) == (130, "")
+    assert "`tunewright resume runs/stopped` continues it" in ended.stderr
+    resumed = json.loads(call("resume", "runs/stopped", "--json").stdout)
+    assert resumed["status"] == "done"
+    assert resumed["scores"] == json.loads(fitted.stdout)["scores"]
+
+
 def test_check_and_dry_run_write_nothing(call, place, fitted, rows_file, tiny_bert):
     before = sorted(place.rglob("*"))
     words = (rows_file, "--model", tiny_bert, "--target", "label", *QUICK)
@@ -130,7 +152,7 @@ def test_check_and_dry_run_write_nothing(call, place, fitted, rows_file, tiny_be
 def test_find_rate_suggests_and_draws(call, place, rows_file, tiny_bert):
     words = (rows_file, "--model", tiny_bert, "--target", "label", *QUICK)
     found = json.loads(call("find-rate", *words, "--json").stdout)
-    assert 1e-6 <= found["suggested"] <= 1.0
+    assert 1e-6 <= found["suggestion"] <= 1.0
     assert len(found["rates"]) == len(found["losses"])
     drawn = call("find-rate", *words).stdout
     assert "<- suggested" in drawn

@@ -22,10 +22,10 @@ def lazy_group(package: str, names: tuple[str, ...]) -> type[TyperGroup]:
     """
 
     class Group(TyperGroup):
-        def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is the library's
+        def list_commands(self, ctx: Any) -> list[str]:
             return list(names)
 
-        def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
             if cmd_name not in names:
                 return None
             module = import_module(f"{package}.{cmd_name.replace('-', '_')}")

@@ -25,14 +25,13 @@ _KEYS = {
 
 
 def recipe_of(source: str, settings: list[str] | None, **named: Any) -> Recipe:
-    """Read a recipe file, or make a recipe for a table of rows; options that were given have the last word."""
-    from tunewright.recipe_reader import read_recipe
+    """Read a recipe file, or make a recipe for a table of rows; options change it, and --set has the last word."""
+    from tunewright.recipe_reader import read_recipe, resolve
 
     asked = {_KEYS[name]: value for name, value in named.items() if value is not None}
-    if Path(source).suffix.lower() in (".yaml", ".yml"):
-        return read_recipe(Path(source), overrides=[*_as_text(asked), *(settings or ())])
-    return read_recipe({"data": {"train": source}}, overrides=[*_as_text(asked), *(settings or ())])
-
-
-def _as_text(asked: dict[str, Any]) -> list[str]:
-    return [f"{key}={json.dumps(value)}" for key, value in asked.items()]
+    is_recipe = Path(source).suffix.lower() in (".yaml", ".yml")
+    if not is_recipe:
+        asked["data.train"] = source
+    # A value as JSON is the same value as YAML: what is given as text stays text.
+    overrides = [*(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in asked.items()), *(settings or ())]
+    return read_recipe(source, overrides) if is_recipe else resolve({}, overrides)

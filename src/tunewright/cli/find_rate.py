@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from tunewright.cli._options import Json, Model, Seed, Settings, Source, Strategy, Target, TaskName, Text
 from tunewright.cli._output import print_json, tell
@@ -38,20 +39,18 @@ def run(
 
     found = find_rate(recipe)
     if as_json:
-        print_json({"suggested": found.suggested, "rates": found.rates, "losses": found.losses})
+        print_json(asdict(found))
         return
-    for line in plot(found.rates, found.losses, found.suggested):
+    for line in plot(found.rates, found.smoothed, found.suggestion):
         tell(line)
-    tell(f"--set rates.backbone={found.suggested:.2g}")
+    tell(found.reason)
+    tell(f"--set rates.backbone={found.suggestion:.2g}")
 
 
 def plot(rates: Sequence[float], losses: Sequence[float], suggested: float) -> list[str]:
-    """A bar of each loss, lowest rate first; the suggestion is marked."""
-    shown = [(rate, loss) for rate, loss in zip(rates, losses, strict=True) if math.isfinite(loss)]
-    if not shown:
-        return []
-    kept = shown[:: max(1, len(shown) // _LINES)]
-    top = min(max(loss for _, loss in kept), 2 * shown[0][1])  # beyond twice the first loss it has diverged
+    """A bar for each smoothed loss, lowest rate first; the suggestion is marked."""
+    kept = list(zip(rates, losses, strict=True))[:: max(1, len(rates) // _LINES)]
+    top = min(max(loss for _, loss in kept), 2 * kept[0][1]) or 1.0  # beyond twice the first loss it has diverged
     nearest = min(kept, key=lambda pair: abs(math.log(pair[0] / suggested)))[0]
     lines = []
     for rate, loss in kept:

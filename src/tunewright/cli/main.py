@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -32,4 +34,7 @@ def _root(
 
 def main() -> None:
     """Run the command line; exits with 0 done, 1 our fault, 2 the user's input, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal's old encoding costs a character, not the run
     app(prog_name="tunewright")

@@ -24,7 +24,7 @@ def run(
         raise unknown("part family", family, families, try_="tunewright parts")
     chosen = families if family is None else (family,)
     found = {
-        name: dict(list_strategies()) if name == "strategies" else {part.name: part.summary for part in list_parts(name)}
+        name: {part.name: part.summary for part in (list_strategies() if name == "strategies" else list_parts(name))}
         for name in chosen
     }
     if as_json:
