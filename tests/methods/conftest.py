@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tunewright.core.files import read_tensors, write_tensors
-from tunewright.core.types import Labels
+from tunewright.core.types import Applied, Labels
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny import tiny_model
@@ -106,3 +106,21 @@ def shake() -> Callable[..., None]:
                 parameter.add_(torch.randn(parameter.shape, generator=generator) * size)
 
     return values
+
+
+@pytest.fixture(scope="session")
+def what_moves(train: Callable[..., tuple[float, float]]) -> Callable[..., set[str]]:
+    """Train a little and see which tensors changed: only those that the method named, and the head."""
+
+    def check(network: Network, applied: Applied) -> set[str]:
+        head = set(network.head_names)
+        assert not head & set(applied.trainable)
+        opened = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+        assert opened == head | set(applied.trainable)
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        train(network, opened)
+        moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+        assert moved <= opened, sorted(moved - opened)
+        return moved
+
+    return check

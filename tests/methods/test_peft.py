@@ -95,3 +95,9 @@ def test_a_method_without_a_merged_form_says_so(make):
     applied = apply(make(), Settings(method="lily"))
     with pytest.raises(UserError, match="cannot merge LILY"):
         applied.merge()
+
+
+def test_without_the_library_it_says_what_to_install(make, monkeypatch):
+    monkeypatch.setattr("tunewright.methods.peft.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install tunewright\[peft\]"):
+        apply(make(), Settings(method="lora"))

@@ -99,7 +99,7 @@ def test_we_open_what_peft_saved(make, folder_of, batch_of, logits, tmp_path, ca
         theirs = peft.get_peft_model(plain_model(folder_of(family), num_labels=3), THEIR_CONFIGS[case]())
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for name, parameter in theirs.named_parameters():
+        for _, parameter in theirs.named_parameters():
             if parameter.requires_grad:
                 parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.3)
     theirs.save_pretrained(str(tmp_path))

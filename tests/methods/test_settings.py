@@ -112,8 +112,8 @@ def test_a_prompt_is_refused_by_an_encoder_decoder_and_taken_by_its_encoder(make
 @pytest.mark.parametrize("method", ["prefix", "prompt"])
 def test_virtual_tokens_need_room_among_learned_positions(make, batch_of, method):
     part = load_part("methods", method)
-    with pytest.raises(UserError, match=r"leave no room|takes no"):
-        part.apply(make(), part.Settings(tokens=64))
+    with pytest.raises(UserError, match=r"leave no room for text\. Expected fewer than 64"):
+        part.apply(make(), part.Settings(tokens=70))
     network = make()
     part.apply(network, part.Settings(tokens=60))
     with pytest.raises(UserError, match="only 4 fit beside"):
@@ -136,3 +136,18 @@ def test_without_words_a_prompt_starts_as_the_label_names(make):
     applied = part.apply(network, part.Settings(tokens=5))
     ids = network.tokenizer("good, bad, late", add_special_tokens=False)["input_ids"]
     assert torch.equal(network.get_parameter(applied.trainable[0]), table[ids])
+
+
+@pytest.mark.parametrize("method", ["lora", "ia3"])
+def test_one_pattern_needs_no_list(make, method):
+    part = load_part("methods", method)
+    names = [part.apply(make(), part.Settings(targets=targets)).trainable for targets in ("query", ("query",))]
+    assert names[0] == names[1] and any("query" in name for name in names[0])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rank_pattern": {"query": 0}}, {"alpha_pattern": {"query": -1}}, {"rank": 0}, {"dropout": 1.0}]
+)
+def test_numbers_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match="Input should be"):
+        load_part("methods", "lora").Settings(**wrong)

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -48,8 +48,12 @@ class LowRankSettings(BaseModel):
     layers: tuple[int, ...] | None = Field(
         None, description="Blocks to adapt by number, 0 the lowest, -1 the highest; None adapts all."
     )
-    rank_pattern: dict[str, int] = Field({}, description="Another rank for the layers that a pattern means, first match wins.")
-    alpha_pattern: dict[str, int] = Field({}, description="Another alpha for the layers that a pattern means, first match wins.")
+    rank_pattern: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        {}, description="Another rank for the layers that a pattern means, first match wins."
+    )
+    alpha_pattern: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="Another alpha for the layers that a pattern means, first match wins."
+    )
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,7 @@ Make = Callable[[nn.Module, int, float, float], LowRank]
 def plan_from_settings(network: Network, settings: LowRankSettings) -> Plan:
     """Resolve patterns to layers; a pattern without a layer is a ``UserError``."""
     names = linears_in(network, settings.layers)
-    patterns = (settings.targets,) if isinstance(settings.targets, str) else settings.targets
-    targets = names if settings.targets == "all" else select(names, patterns)
+    targets = names if settings.targets == "all" else select(names, settings.targets)
     if not targets:
         raise UserError("no linear layer is targeted", expected="'all', or patterns for the ends of layer names")
     select(targets, settings.rank_pattern, "rank_pattern")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from torch import nn
 
@@ -14,6 +15,8 @@ from tunewright.core.errors import UserError
 from tunewright.models.linear import is_linear, linear_names, linear_shape
 from tunewright.models.network import Network
 from tunewright.models.stack import LayerGroup
+
+Value = TypeVar("Value")
 
 _ATTENTION = re.compile(r"att(n|ention)", re.IGNORECASE)
 _KEY_OR_VALUE = re.compile(r"(k|key|v|value)(_proj|_lin|_layer)?", re.IGNORECASE)
@@ -24,10 +27,10 @@ def matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"*.{pattern}")
 
 
-def select(names: Sequence[str], patterns: Iterable[str], kind: str = "target") -> tuple[str, ...]:
-    """Names that some pattern means, in their own order; a pattern that means none is a ``UserError``."""
+def select(names: Sequence[str], patterns: str | Iterable[str], kind: str = "target") -> tuple[str, ...]:
+    """Names that one pattern or some of several mean, in their own order; a pattern that means none is a ``UserError``."""
     chosen: set[str] = set()
-    for pattern in patterns:
+    for pattern in (patterns,) if isinstance(patterns, str) else patterns:
         found = [name for name in names if matches(name, pattern)]
         if not found:
             raise no_match(names, pattern, kind)
@@ -48,7 +51,7 @@ def no_match(names: Sequence[str], pattern: str, kind: str) -> UserError:
     )
 
 
-def first_match(name: str, by_pattern: dict[str, int]) -> int | None:
+def first_match(name: str, by_pattern: Mapping[str, Value]) -> Value | None:
     """The value of the first pattern that means this name."""
     return next((value for pattern, value in by_pattern.items() if matches(name, pattern)), None)
 

@@ -25,9 +25,10 @@ def word_ids(network: Network, words: str | None, count: int) -> list[int]:
 
 def check_room(network: Network, count: int) -> int | None:
     """How many tokens of text fit beside ``count`` virtual ones, where positions are learned; None where they are not."""
-    tables = [
-        module for name, module in network.named_modules() if isinstance(module, nn.Embedding) and _is_position(name, network)
-    ]
+    size = getattr(network.inner.config, "max_position_embeddings", None)
+    words = network.inner.get_input_embeddings()
+    embeddings = [module for module in network.modules() if isinstance(module, nn.Embedding) and module is not words]
+    tables = [module for module in embeddings if module.num_embeddings == size]
     if not tables:
         return None
     offset = 0 if tables[0].padding_idx is None else tables[0].padding_idx + 1
@@ -35,14 +36,6 @@ def check_room(network: Network, count: int) -> int | None:
     if room < 1:
         raise UserError(f"{count} virtual tokens leave no room for text", expected=f"fewer than {count + room}")
     return room
-
-
-def _is_position(name: str, network: Network) -> bool:
-    size = getattr(network.inner.config, "max_position_embeddings", None)
-    module = network.get_submodule(name)
-    return (
-        isinstance(module, nn.Embedding) and module.num_embeddings == size and module is not network.inner.get_input_embeddings()
-    )
 
 
 def refuse_too_long(tokens: int, room: int | None) -> None:

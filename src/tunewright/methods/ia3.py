@@ -31,10 +31,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    targets: tuple[str, ...] | None = Field(
+    targets: tuple[str, ...] | str | None = Field(
         None, description="Patterns for linear layers whose outputs are scaled; None takes keys and values."
     )
-    feed_forward: tuple[str, ...] | None = Field(
+    feed_forward: tuple[str, ...] | str | None = Field(
         None, description="Patterns for linear layers whose inputs are scaled; None takes the feed-forward part's last layer."
     )
     layers: tuple[int, ...] | None = Field(

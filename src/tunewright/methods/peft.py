@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -56,6 +57,7 @@ class Settings(BaseModel):
 
 def apply(network: Network, settings: Settings) -> Applied:
     """Inject the library's layers into the network, or its prompt network before the text."""
+    _require_library()
     name = settings.method.strip().upper().replace("-", "_")
     config = _config(name, dict(settings.model_extra or {}))
     if name == "P_TUNING":
@@ -65,6 +67,7 @@ def apply(network: Network, settings: Settings) -> Applied:
 
 def load(network: Network, config: dict[str, Any], state: dict[str, Tensor]) -> Applied:
     """Apply an adapter of any kind of layer that the library reads."""
+    _require_library()
     from peft import set_peft_model_state_dict
 
     name = str(config["peft_type"])
@@ -83,6 +86,11 @@ def load(network: Network, config: dict[str, Any], state: dict[str, Tensor]) -> 
         raise UserError(what, expected=f"an adapter of '{network.base}'")
     peft_format.fill(network, config, {}, head)
     return applied
+
+
+def _require_library() -> None:
+    if find_spec("peft") is None:
+        raise UserError("method 'peft' needs the package 'peft', which is not installed", try_="pip install tunewright[peft]")
 
 
 def _arguments(name: str) -> tuple[str, ...]:

@@ -41,8 +41,8 @@ class Settings(BaseModel):
 
 def apply(network: Network, settings: Settings) -> Applied:
     """Give every block its prefix, starting from words."""
-    keys_values = _of_words(network, word_ids(network, settings.words, settings.tokens))
-    return _install(network, keys_values)
+    check_room(network, settings.tokens)
+    return _install(network, _of_words(network, word_ids(network, settings.words, settings.tokens)))
 
 
 def load(network: Network, config: dict[str, Any], state: dict[str, Tensor]) -> Applied:
