@@ -1,0 +1,1 @@
+"""Evidence: scores with intervals, baselines, comparisons, tables, and what the curves say."""

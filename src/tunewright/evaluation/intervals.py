@@ -1,0 +1,87 @@
+"""A metric with its interval, by resampling the rows.
+
+Source: Efron and Tibshirani 1993, section 13.3 (percentile interval). Where every row is right, or none, resampling would claim
+certainty: there the exact binomial interval (Clopper and Pearson 1934) stands in.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from tunewright.core.parts import load_part
+from tunewright.core.types import Labels, Predictions, Score
+
+# Metrics that are a mean over rows: a resample is a weighted mean, so that a thousand of them cost one matrix product.
+_PER_ROW = ("accuracy", "subset_accuracy", "mean_absolute_error")
+_CELLS = 20_000_000  # rows x resamples of the slow path; beyond it fewer resamples are drawn
+
+
+def score(
+    name: str,
+    targets: np.ndarray,
+    predictions: Predictions,
+    labels: Labels,
+    *,
+    split: str = "test",
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Score:
+    """One metric on n rows with a percentile bootstrap interval; undefined values say so in the note."""
+    metric = load_part("metrics", name)
+    read = predictions.probabilities if metric.NEEDS == "probabilities" else predictions.values
+    n = len(targets)
+    found = None if read is None else metric.value(targets, read, labels)
+    if found is None or read is None:
+        return Score(name, None, None, None, n, metric.UNIT, split, "undefined on these rows")
+    right = _per_row(name, targets, read)
+    if name in ("accuracy", "subset_accuracy") and right is not None and found in (0.0, 1.0):
+        low, high = exact_interval(int(right.sum()), n, confidence)
+        return Score(name, found, low, high, n, metric.UNIT, split, "exact binomial interval")
+    values = resampled(name, targets, read, labels, resamples, seed)
+    if len(values) < 2:
+        return Score(name, found, None, None, n, metric.UNIT, split, "no interval: undefined on resampled rows")
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Score(name, found, min(float(low), found), max(float(high), found), n, metric.UNIT, split)
+
+
+def resampled(name: str, targets: np.ndarray, read: np.ndarray, labels: Labels, resamples: int, seed: int) -> np.ndarray:
+    """The metric on each resample of the rows, those left out where it is undefined."""
+    n = len(targets)
+    rows = _per_row(name, targets, read)
+    if rows is not None:
+        return _draws(n, resamples, seed) @ rows / n
+    metric = load_part("metrics", name)
+    counts = _draws(n, max(100, min(resamples, _CELLS // max(1, n * _width(read)))), seed)
+    values = (metric.value(targets[chosen], read[chosen], labels) for chosen in (np.repeat(np.arange(n), row) for row in counts))
+    return np.array([value for value in values if value is not None])
+
+
+def exact_interval(right: int, n: int, confidence: float) -> tuple[float, float]:
+    """Clopper and Pearson's interval of a share."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(right, n).proportion_ci(confidence, method="exact")
+    return float(interval.low), float(interval.high)
+
+
+def _per_row(name: str, targets: np.ndarray, read: np.ndarray) -> np.ndarray | None:
+    if name not in _PER_ROW:
+        return None
+    if name == "mean_absolute_error":
+        return np.abs(targets - read)
+    same = targets == read
+    return (same.all(1) if same.ndim == 2 else same).astype(np.float64)
+
+
+def _width(read: np.ndarray) -> int:
+    return read.shape[1] if read.ndim == 2 else 1
+
+
+@cache
+def _draws(n: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each row is drawn in each resample, (resamples, n): the same for every metric and model, so that they pair."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.int32)

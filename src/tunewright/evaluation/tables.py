@@ -1,0 +1,86 @@
+"""Tables beside the scores: per class, confusion, and the worst errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tunewright.core.types import Labels, Predictions
+
+
+def per_class(targets: np.ndarray, predictions: Predictions, labels: Labels) -> list[dict[str, Any]]:
+    """Precision, recall, F1 and rows of each class; None where a class never occurs or is never predicted. Empty for numbers."""
+    if not labels.names:
+        return []
+    wanted, given = _decisions(targets, labels), _decisions(predictions.values, labels)
+    return [_of_class(name, wanted[:, index], given[:, index]) for index, name in enumerate(labels.names)]
+
+
+def _decisions(values: np.ndarray, labels: Labels) -> np.ndarray:
+    """0/1 per row and class, (n, classes)."""
+    return (values if values.ndim == 2 else np.eye(labels.outputs, dtype=np.int64)[values]).astype(bool)
+
+
+def _of_class(name: str, wanted: np.ndarray, given: np.ndarray) -> dict[str, Any]:
+    hits, support, predicted = int((wanted & given).sum()), int(wanted.sum()), int(given.sum())
+    return {
+        "name": name,
+        "precision": hits / predicted if predicted else None,
+        "recall": hits / support if support else None,
+        "f1": 2 * hits / (support + predicted) if support else None,
+        "support": support,
+        "predicted": predicted,
+    }
+
+
+def confusion(targets: np.ndarray, predictions: Predictions, labels: Labels) -> dict[str, Any] | None:
+    """Counts by right class (row) and predicted class (column); None unless each row has one class."""
+    if labels.task != "classification":
+        return None
+    counts = np.zeros((labels.outputs, labels.outputs), dtype=np.int64)
+    np.add.at(counts, (targets, predictions.values), 1)
+    return {"names": list(labels.names), "counts": counts.tolist()}
+
+
+def worst_errors(
+    texts: Sequence[tuple[str, ...]],
+    targets: np.ndarray,
+    predictions: Predictions,
+    labels: Labels,
+    *,
+    numbers: Sequence[int] | np.ndarray,
+    most: int = 20,
+) -> list[dict[str, Any]]:
+    """The rows the model was most wrong about: most sure of something else, or furthest from the number."""
+    badness = _badness(targets, predictions)
+    order = [int(row) for row in np.argsort(-badness, kind="stable") if badness[row] > 0][:most]
+    return [
+        {
+            "row": int(numbers[row]),
+            "text": " ⟂ ".join(texts[row]),
+            "target": shown(targets[row], labels),
+            "predicted": shown(predictions.values[row], labels),
+            "probability": None if predictions.probabilities is None else float(predictions.probabilities[row].max()),
+            "badness": float(badness[row]),
+        }
+        for row in order
+    ]
+
+
+def _badness(targets: np.ndarray, predictions: Predictions) -> np.ndarray:
+    """How wrong each row is, (n,); 0 where it is right."""
+    values, shares = predictions.values, predictions.probabilities
+    if shares is None:
+        return np.abs(targets - values)
+    if targets.ndim == 2:
+        return np.where((targets != values).any(1), np.abs(targets - shares).max(1), 0.0)
+    return np.where(targets != values, shares.max(1) - shares[np.arange(len(targets)), targets], 0.0)
+
+
+def shown(value: Any, labels: Labels) -> str:
+    """A target or prediction as people read it."""
+    if np.ndim(value):
+        return "|".join(name for name, on in zip(labels.names, value, strict=True) if on) or "(none)"
+    return labels.names[int(value)] if labels.names else f"{float(value):.6g}"

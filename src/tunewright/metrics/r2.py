@@ -1,0 +1,20 @@
+"""Share of the targets' variance that is explained; below 0 is worse than their mean.
+
+Undefined when all targets are equal.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tunewright.core.types import Labels
+
+UNIT = "share"
+HIGHER_IS_BETTER = True
+NEEDS = "values"
+
+
+def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:
+    """Numbers (n,) against numbers (n,)."""
+    spread = np.square(targets - targets.mean()).sum() if len(targets) else 0.0
+    return float(1 - np.square(targets - predicted).sum() / spread) if spread else None

@@ -1,0 +1,22 @@
+"""Spearman correlation: how alike the order of predicted and right numbers is.
+
+Undefined when either side is constant.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from tunewright.core.types import Labels
+
+UNIT = ""
+HIGHER_IS_BETTER = True
+NEEDS = "values"
+
+
+def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:
+    """Numbers (n,) against numbers (n,)."""
+    if len(targets) < 2 or np.ptp(targets) == 0 or np.ptp(predicted) == 0:
+        return None
+    return float(spearmanr(targets, predicted).statistic)
