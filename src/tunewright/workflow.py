@@ -58,6 +58,7 @@ __all__ = ["Checked", "Plan", "check", "find_rate", "fit", "fit_recipe", "load",
 
 def fit(
     data: Any = None,
+    /,
     *,
     model: str | None = None,
     target: str | Sequence[str] | None = None,
@@ -84,6 +85,7 @@ def fit(
 
 def make_recipe(
     data: Any = None,
+    /,
     *,
     model: str | None = None,
     target: str | Sequence[str] | None = None,
