@@ -48,12 +48,13 @@ def run(
 
 
 def plot(rates: Sequence[float], losses: Sequence[float], suggested: float) -> list[str]:
-    """A bar for each smoothed loss, lowest rate first; the suggestion is marked."""
+    """A bar for each smoothed loss above the lowest, by rising rate; the suggestion is marked."""
     kept = list(zip(rates, losses, strict=True))[:: max(1, len(rates) // _LINES)]
-    top = min(max(loss for _, loss in kept), 2 * kept[0][1]) or 1.0  # beyond twice the first loss it has diverged
+    low = min(loss for _, loss in kept)
+    top = min(max(loss for _, loss in kept), 2 * kept[0][1])  # beyond twice the first loss it has diverged
     nearest = min(kept, key=lambda pair: abs(math.log(pair[0] / suggested)))[0]
     lines = []
     for rate, loss in kept:
-        bar = "█" * round(_WIDTH * min(loss, top) / top)
+        bar = "█" * round(_WIDTH * (min(loss, top) - low) / max(top - low, 1e-9))
         lines.append(f"{rate:9.2e}  {loss:8.4f}  {bar}{'  <- suggested' if rate == nearest else ''}")
     return lines
