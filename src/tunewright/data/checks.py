@@ -93,7 +93,15 @@ def _conflicts(part: str, rows: Rows) -> list[Finding]:
         for index in group
     ]
     return (
-        [_warning("conflicting_labels", f"{len(wrong)} rows have equal texts with different targets", part, rows, wrong)]
+        [
+            _warning(
+                "conflicting_labels",
+                f"{len(wrong)} rows have texts that are equal but for case and punctuation, with different targets",
+                part,
+                rows,
+                wrong,
+            )
+        ]
         if wrong
         else []
     )

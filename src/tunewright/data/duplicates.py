@@ -9,21 +9,24 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import compress
 
 import numpy as np
 
-# Share of common character 3-shingles from which two texts are near-duplicates. On the 10,003 questions of Banking77's
-# train set 0.85 links 240 pairs, of which one has two intents; 0.80 links 509 pairs, of which 13 have. One slip of the
-# keyboard links 16 pairs more, all of them true.
+# Share of common shingles (runs of characters) from which two texts are near-duplicates. On the 10,003 questions of
+# Banking77's train set 0.85 links 240 pairs, of which one has two intents; 0.80 links 509 pairs, of which 13 have. One slip
+# of the keyboard links 16 pairs more, all of them true.
 THRESHOLD = 0.85
-_SHINGLE = 3
+_SHORT, _LONG = 3, 9  # characters of a shingle; long texts have nearly all short shingles in common
+_LONG_TEXT = 200  # characters from which long shingles are compared; up to twice as many short ones are, too (a guess)
 _SLIP_LENGTH = 20  # characters; shorter texts that differ in one letter may well mean different things
 _BANDS, _ROWS = 24, 4  # two texts of resemblance 0.7 are overlooked with a chance of 1 in 700, at the threshold never
+_LIKELY = 0.5  # share of the signatures that must agree before two long texts are compared in full
 _COMPARED = 32  # candidates looked at per row and band; boilerplate does not make the search quadratic
-_CHUNK = 1 << 20  # characters hashed at once, which bounds the memory
-_PRIME = np.uint64(2**31 - 1)
+_CHUNK = 1 << 18  # characters hashed at once, which bounds the memory
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio (Knuth, volume 3, section 6.4)
 _WORD = re.compile(r"\w+")
 
 
@@ -42,21 +45,23 @@ def same_groups(keys: Sequence[object]) -> np.ndarray:
     return np.array([seen.setdefault(key, len(seen)) for key in keys], dtype=np.int64)
 
 
-@lru_cache(maxsize=1024)
-def _shingles(text: str) -> frozenset[str]:
+@lru_cache(maxsize=2048)
+def _shingles(text: str, size: int) -> frozenset[str]:
     padded = f" {text} "
-    return frozenset(padded[start : start + _SHINGLE] for start in range(max(len(padded) - _SHINGLE + 1, 1)))
+    return frozenset(padded[start : start + size] for start in range(max(len(padded) - size + 1, 1)))
 
 
-def resemblance(first: str, second: str) -> float:
+def resemblance(first: str, second: str, size: int = _SHORT) -> float:
     """Common shingles as a share of all shingles of two normalised texts (the Jaccard coefficient)."""
-    a, b = _shingles(first), _shingles(second)
+    a, b = _shingles(first, size), _shingles(second, size)
     common = len(a & b)
     return common / (len(a) + len(b) - common)
 
 
 def one_slip(first: str, second: str) -> bool:
     """One letter more, less, other, or swapped with its neighbour: a typing error. Digits are not: they name things."""
+    if abs(len(first) - len(second)) > 1:
+        return False
     start = 0
     while start < min(len(first), len(second)) and first[start] == second[start]:
         start += 1
@@ -67,9 +72,9 @@ def one_slip(first: str, second: str) -> bool:
     return small and not any(character.isdigit() for character in first + second)
 
 
-def are_alike(first: str, second: str, threshold: float = THRESHOLD) -> bool:
-    """Whether two normalised texts are near-duplicates."""
-    if resemblance(first, second) >= threshold:
+def are_alike(first: str, second: str, size: int = _SHORT) -> bool:
+    """Whether two normalised texts are near-duplicates by shingles of this size."""
+    if resemblance(first, second, size) >= THRESHOLD:
         return True
     return min(len(first), len(second)) >= _SLIP_LENGTH and one_slip(first, second)
 
@@ -84,31 +89,31 @@ def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     yield texts[start:]
 
 
-def _hashed(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """A number for every shingle of every text, (shingles,), and where each text's begin, (n,)."""
-    padded = [f" {text} ".ljust(_SHINGLE) for text in texts]
+def _hashed(texts: Sequence[str], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """A number for every shingle of every text, (shingles,) uint32, and where each text's begin, (n,)."""
+    padded = [f" {text} ".ljust(size) for text in texts]
     codes = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
     lengths = np.array([len(text) for text in padded])
-    ends = np.cumsum(lengths)
-    mixed = np.zeros(len(codes) - _SHINGLE + 1, dtype=np.uint64)
-    for offset in range(_SHINGLE):
-        mixed = (mixed * np.uint64(1_000_003) + codes[offset : offset + len(mixed)]) % _PRIME
+    mixed = np.zeros(len(codes) - size + 1, dtype=np.uint64)
+    for offset in range(size):
+        mixed = mixed * _MULTIPLIER + codes[offset : offset + len(mixed)]
+    mixed = ((mixed ^ (mixed >> np.uint64(29))) * _MULTIPLIER) >> np.uint64(32)
     crosses = np.zeros(len(codes), dtype=bool)
-    for offset in range(1, _SHINGLE):
-        crosses[ends - offset] = True
-    counts = lengths - _SHINGLE + 1
-    return mixed[~crosses[: len(mixed)]], np.cumsum(counts) - counts
+    for offset in range(1, size):
+        crosses[np.cumsum(lengths) - offset] = True
+    counts = lengths - size + 1
+    return mixed[~crosses[: len(mixed)]].astype(np.uint32), np.cumsum(counts) - counts
 
 
-def signatures(texts: Sequence[str]) -> np.ndarray:
-    """The MinHash signature of each normalised text, (n, bands x rows) uint64; the same texts give the same numbers always."""
+def signatures(texts: Sequence[str], size: int = _SHORT) -> np.ndarray:
+    """The MinHash signature of each normalised text, (n, bands x rows) uint32; the same texts give the same numbers always."""
     generator = np.random.default_rng(20_240_229)
-    factors = generator.integers(1, int(_PRIME), size=_BANDS * _ROWS, dtype=np.uint64)
-    terms = generator.integers(0, int(_PRIME), size=_BANDS * _ROWS, dtype=np.uint64)
+    factors = generator.integers(0, 2**31, size=_BANDS * _ROWS, dtype=np.uint32) * 2 + 1  # odd, so that each is a permutation
+    terms = generator.integers(0, 2**32, size=_BANDS * _ROWS, dtype=np.uint32)
     found = []
     for chunk in _chunks(texts):
-        hashed, starts = _hashed(chunk)
-        columns = [np.minimum.reduceat((hashed * a + b) % _PRIME, starts) for a, b in zip(factors, terms, strict=True)]
+        hashed, starts = _hashed(chunk, size)
+        columns = [np.minimum.reduceat(hashed * a + b, starts) for a, b in zip(factors, terms, strict=True)]
         found.append(np.stack(columns, axis=1))
     return np.concatenate(found)
 
@@ -130,18 +135,30 @@ def _buckets(signature: np.ndarray) -> Iterator[list[int]]:
         yield from (found for found in members.values() if len(found) > 1)
 
 
-def near_groups(texts: Sequence[tuple[str, ...]], threshold: float = THRESHOLD) -> np.ndarray:
-    """Group ids (n,) of texts (n,) that are equal after normalising or nearly like a member of their group."""
-    if not len(texts):
-        return np.zeros(0, dtype=np.int64)
-    same = same_groups([normalise(text) for text in texts])
-    distinct = list(dict.fromkeys(normalise(text) for text in texts))
-    parents = list(range(len(distinct)))
-    for bucket in _buckets(signatures(distinct)):
-        for place, index in enumerate(bucket):
-            for other in bucket[max(place - _COMPARED, 0) : place]:
-                first, second = _root(parents, other), _root(parents, index)
-                if first != second and are_alike(distinct[other], distinct[index], threshold):
+def _link(texts: Sequence[str], places: Sequence[int], parents: list[int], size: int) -> None:
+    """Join the texts at these places that are alike; ``parents`` is the forest of groups (union and find)."""
+    if not places:
+        return
+    signature = signatures([texts[place] for place in places], size)
+    for bucket in _buckets(signature):
+        for position, index in enumerate(bucket):
+            before = bucket[max(position - _COMPARED, 0) : position]
+            others: Iterable[int] = before
+            if size == _LONG:  # where comparing in full costs more than asking the signatures first
+                others = compress(before, (signature[before] == signature[index]).mean(axis=1) >= _LIKELY)
+            for other in others:
+                first, second = _root(parents, places[other]), _root(parents, places[index])
+                if first != second and are_alike(texts[places[other]], texts[places[index]], size):
                     parents[max(first, second)] = min(first, second)
+
+
+def near_groups(texts: Sequence[tuple[str, ...]]) -> np.ndarray:
+    """Group ids (n,) of texts (n,) that are equal after normalising or nearly like a member of their group."""
+    normal = [normalise(text) for text in texts]
+    same = same_groups(normal)
+    distinct = list(dict.fromkeys(normal))
+    parents = list(range(len(distinct)))
+    _link(distinct, [place for place, text in enumerate(distinct) if len(text) < 2 * _LONG_TEXT], parents, _SHORT)
+    _link(distinct, [place for place, text in enumerate(distinct) if len(text) >= _LONG_TEXT], parents, _LONG)
     roots = [_root(parents, index) for index in range(len(distinct))]
     return same_groups([roots[index] for index in same])
