@@ -1,6 +1,6 @@
 """EMA: an exponential moving average of the weights over the steps.
 
-Source: Polyak and Juditsky 1992 for averaging; the warm-up of the decay as min(decay, (1 + t) / (10 + t)) is TensorFlow's rule.
+Source: Polyak and Juditsky 1992 for averaging; Kingma and Ba 2015, section 3, for the correction of the first steps' bias.
 When: noisy ends of runs, high rates. When not: a schedule that already falls to zero gains little.
 """
 
@@ -25,14 +25,14 @@ class Settings(BaseModel):
 
 
 def begin(parameters: Tensors, settings: Settings) -> Tensors:
-    return {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    return {name: value.detach().clone() for name, value in parameters.items() if value.is_floating_point()}
 
 
 @torch.no_grad()
 def update(memory: Tensors, parameters: Tensors, step: int, settings: Settings) -> None:
-    """The average becomes d · average + (1 - d) · weights."""
-    decay = min(settings.decay, (1 + step) / (10 + step))
-    torch._foreach_lerp_(list(memory.values()), [parameters[name].detach() for name in memory], 1 - decay)
+    """After step t, counted from 1: the sum of (1 - d) d^(t - i) · weights_i, divided by 1 - d^t so that the shares sum to 1."""
+    share = (1 - settings.decay) / (1 - settings.decay**step)
+    torch._foreach_lerp_(list(memory.values()), [parameters[name].detach() for name in memory], share)
 
 
 def observe(memory: Tensors, parameters: Tensors, value: float, settings: Settings) -> None:
@@ -40,4 +40,4 @@ def observe(memory: Tensors, parameters: Tensors, value: float, settings: Settin
 
 
 def finish(memory: Tensors, best: Tensors, score: Callable[[Tensors], float], settings: Settings) -> Averaged:
-    return Averaged(dict(memory), f"moving average of the weights with decay {settings.decay:g}")
+    return Averaged({**best, **memory}, f"moving average of the weights with decay {settings.decay:g}")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
 from tunewright.averaging import Averaged, Tensors
 
@@ -52,13 +53,21 @@ def finish(memory: Tensors, best: Tensors, score: Callable[[Tensors], float], se
     soup, ingredients = {name: tensor.clone() for name, tensor in best.items()}, 1
     value = score(soup)
     rows = [(1.0, value)]
-    for number in _ranked(memory)[1:]:
-        trial = {name: soup[name] + (memory[f"{number}/{name}"] - soup[name]) / (ingredients + 1) for name in soup}
+    for number in _ranked(memory):
+        candidate = {name: memory[f"{number}/{name}"] for name in soup}
+        if all(torch.equal(candidate[name], best[name]) for name in best):
+            continue  # the soup began with it
+        trial = {name: _stirred_in(soup[name], candidate[name], ingredients) for name in soup}
         trial_value = score(trial)
         if trial_value >= value:
             soup, value, ingredients = trial, trial_value, ingredients + 1
         rows.append((float(ingredients), trial_value))
     return Averaged(soup, f"greedy soup of {ingredients} evaluations", ("ingredients", "score"), tuple(rows))
+
+
+def _stirred_in(soup: Tensor, candidate: Tensor, ingredients: int) -> Tensor:
+    """The mean of one ingredient more; whole numbers stay the best evaluation's."""
+    return torch.lerp(soup, candidate, 1 / (ingredients + 1)) if soup.is_floating_point() else soup
 
 
 def _ranked(memory: Tensors) -> list[int]:

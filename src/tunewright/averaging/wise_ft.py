@@ -49,7 +49,9 @@ def finish(memory: Tensors, best: Tensors, score: Callable[[Tensors], float], se
 
 @torch.no_grad()
 def between(start: Tensors, end: Tensors, alpha: float) -> Tensors:
-    """(1 - alpha) · start + alpha · end; the ends exactly."""
+    """(1 - alpha) · start + alpha · end; the ends exactly, and whole numbers always from the end."""
     if alpha in (0.0, 1.0):
         return {name: (end if alpha else start)[name].clone() for name in end}
-    return {name: torch.lerp(start[name], end[name], alpha) for name in end}
+    return {
+        name: torch.lerp(start[name], value, alpha) if value.is_floating_point() else value.clone() for name, value in end.items()
+    }

@@ -2,8 +2,9 @@
 
 Source: Kumar et al. 2022, 'Fine-tuning can distort pretrained features', section 4 (LP-FT): a good head first keeps the
 features whole. Classification: multinomial logistic regression; several labels: one logistic regression each; numbers: ridge
-regression. The strength of the L2 penalty is chosen on a fifth of the training rows. When: almost always. When not: a head
-with new hidden layers of its own, whose features are random.
+regression in closed form. The strength of the L2 penalty is the strictest whose loss on a held-out fifth of the training rows
+is within one standard error of the lowest (Breiman et al. 1984, section 3.4.3). When: almost always. When not: a head with
+new hidden layers of its own, whose features are random.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from tunewright.core.types import Labels
 from tunewright.models.network import Network
 
 # Penalties tried, as the variance allowed to a weight on features of spread 1, from strict to loose (a guess).
-_STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)
+_STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+
+_NUMBERS = ("regression", "similarity")
 
 
 class Settings(BaseModel):
@@ -40,44 +43,56 @@ def initialise(
     """Fit the probe and write it into the last linear layer, exactly folded back to the features' own scale."""
     linear = network.last_linear
     x, y = torch.from_numpy(features()), _wanted(targets, labels)
-    centre, spread = x.mean(0), float(x.std()) or 1.0
-    scaled = (x - centre) / spread if linear.bias is not None else x / spread
-    strength = settings.strength or _choose(scaled, y, labels, linear.bias is not None, settings.iterations, seed)
-    weight, bias = _fit(scaled, y, labels, strength, linear.bias is not None, settings.iterations)
+    centre, spread = x.mean(0), float(x.std(correction=0)) or 1.0
+    has_bias = linear.bias is not None
+    scaled = (x - centre) / spread if has_bias else x / spread
+    strength = settings.strength or _choose(scaled, y, labels, has_bias, settings.iterations, seed)
+    weight, bias = _fit(scaled, y, labels, strength, has_bias, settings.iterations)
     with torch.no_grad():
         linear.weight.copy_(weight / spread)
-        if linear.bias is not None:
+        if has_bias:
             linear.bias.copy_(bias - (weight / spread) @ centre)
     return f"the head starts as a linear probe on {len(x)} rows (weight variance {strength:g})"
 
 
 def _wanted(targets: np.ndarray, labels: Labels) -> Tensor:
-    if labels.task in ("regression", "similarity"):
+    if labels.task in _NUMBERS:
         return (torch.from_numpy(targets).float() - labels.mean) / labels.spread
-    return torch.from_numpy(targets)
+    return torch.from_numpy(targets).long() if labels.task == "classification" else torch.from_numpy(targets).float()
 
 
 def _losses(logits: Tensor, y: Tensor, labels: Labels) -> Tensor:
-    """Summed loss over the rows."""
+    """Loss of each row, (rows,)."""
     if labels.task == "classification":
-        return functional.cross_entropy(logits, y, reduction="sum")
+        return functional.cross_entropy(logits, y, reduction="none")
     if labels.task == "multi_label":
-        return functional.binary_cross_entropy_with_logits(logits, y, reduction="sum")
-    return (logits.squeeze(1) - y).square().sum() / 2
+        return functional.binary_cross_entropy_with_logits(logits, y, reduction="none").sum(1)
+    return (logits.squeeze(1) - y).square() / 2
 
 
 def _choose(x: Tensor, y: Tensor, labels: Labels, has_bias: bool, iterations: int, seed: int) -> float:
-    """The strength with the lowest loss on a fifth of the rows, fitted on the rest."""
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
-    held, kept = order[: max(1, len(x) // 5)], order[max(1, len(x) // 5) :]
-    if not len(kept):
+    """The strictest strength whose loss on held-out rows is within one standard error of the lowest, fitted on the rest."""
+    held = _held_out(y, labels, seed)
+    if held.all() or not held.any():
         return _STRENGTHS[len(_STRENGTHS) // 2]
-    found = {}
+    found: dict[float, Tensor] = {}
     start: tuple[Tensor, Tensor] | None = None
     for strength in _STRENGTHS:
-        start = _fit(x[kept], y[kept], labels, strength, has_bias, iterations, start)
-        found[strength] = float(_losses(x[held] @ start[0].T + start[1], y[held], labels))
-    return min(found, key=lambda strength: found[strength])
+        start = _fit(x[~held], y[~held], labels, strength, has_bias, iterations, start)
+        found[strength] = _losses(x[held] @ start[0].T + start[1], y[held], labels)
+    best = min(found.values(), key=lambda losses: float(losses.mean()))
+    bound = float(best.mean() + best.std(correction=0) / len(best) ** 0.5)
+    return next(strength for strength, losses in found.items() if float(losses.mean()) <= bound)
+
+
+def _held_out(y: Tensor, labels: Labels, seed: int) -> Tensor:
+    """A mask of every fifth row, drawn at random, class by class where each row has one class."""
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
+    if labels.task == "classification":
+        order = order[torch.argsort(y[order], stable=True)]
+    held = torch.zeros(len(y), dtype=torch.bool)
+    held[order[4::5]] = True
+    return held
 
 
 def _fit(
@@ -90,20 +105,34 @@ def _fit(
     start: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Weights (outputs, width) and bias (outputs,) that minimise summed loss plus half the squared weights over ``strength``."""
+    if labels.task in _NUMBERS:
+        return _ridge(x, y, strength, has_bias)
     shape = (labels.outputs, x.shape[1])
     weight = (torch.zeros(shape) if start is None else start[0].clone()).requires_grad_()
     bias = (torch.zeros(shape[0]) if start is None else start[1].clone()).requires_grad_(has_bias)
-    parameters = [weight, bias] if has_bias else [weight]
     optimiser = torch.optim.LBFGS(
-        parameters, max_iter=iterations, history_size=10, line_search_fn="strong_wolfe", tolerance_change=1e-7
+        [weight, bias] if has_bias else [weight],
+        max_iter=iterations,
+        history_size=10,
+        line_search_fn="strong_wolfe",
+        tolerance_change=1e-7,
     )
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        value = (_losses(x @ weight.T + bias, y, labels) + weight.square().sum() / (2 * strength)) / len(x)
-        value.backward()
+        value = (_losses(x @ weight.T + bias, y, labels).sum() + weight.square().sum() / (2 * strength)) / len(x)
+        value.backward()  # type: ignore[no-untyped-call]
         return value
 
     with torch.enable_grad():
         optimiser.step(loss)  # type: ignore[arg-type]
     return weight.detach(), bias.detach()
+
+
+def _ridge(x: Tensor, y: Tensor, strength: float, has_bias: bool) -> tuple[Tensor, Tensor]:
+    """The closed form of the same minimum for squared loss; the bias is not penalised."""
+    x, y = x.double(), y.double()
+    centre, mean = (x.mean(0), y.mean()) if has_bias else (torch.zeros(x.shape[1]).double(), torch.zeros(()).double())
+    normal = (x - centre).T @ (x - centre) + torch.eye(x.shape[1], dtype=torch.float64) / strength
+    weight = torch.linalg.solve(normal, (x - centre).T @ (y - mean))
+    return weight[None].float(), (mean - weight @ centre)[None].float()

@@ -1,4 +1,4 @@
-"""A new head from a normal distribution, biases zero.
+"""A new head from a normal distribution, biases zero; what the loader does by itself, with another seed or spread.
 
 Source: Devlin et al. 2019, section 3 and their released code (spread 0.02). When: the backbone will train long. When not: few
 rows; a linear probe gives a head whose first gradients do no harm.
@@ -21,7 +21,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    spread: float = Field(0.02, gt=0, le=1, description="Standard deviation of the weights (BERT: 0.02).")
+    spread: float | None = Field(
+        None, gt=0, le=1, description="Standard deviation of the weights; None takes the model's own range (BERT: 0.02)."
+    )
 
 
 def initialise(
@@ -32,11 +34,14 @@ def initialise(
     settings: Settings,
     seed: int,
 ) -> str:
-    """Draw the last linear layer anew, with a generator of its own."""
+    """Draw all new parameters again, with a generator of their own; vectors that are not biases are scales and become 1."""
     generator = torch.Generator().manual_seed(seed)
-    linear = network.last_linear
+    spread = settings.spread or float(getattr(network.inner.config, "initializer_range", None) or 0.02)
     with torch.no_grad():
-        linear.weight.copy_(torch.empty(linear.weight.shape).normal_(0, settings.spread, generator=generator))
-        if linear.bias is not None:
-            linear.bias.zero_()
-    return f"the head starts from a normal distribution of spread {settings.spread}"
+        for name in network.head_names:
+            parameter = network.get_parameter(name)
+            if parameter.ndim > 1:
+                parameter.copy_(torch.empty(parameter.shape).normal_(0, spread, generator=generator))
+            else:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+    return f"the head starts from a normal distribution of spread {spread:g}, biases zero"

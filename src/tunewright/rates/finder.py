@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tunewright.core.errors import UserError
 
@@ -32,11 +32,11 @@ class Found:
 
 
 def find_rate(
-    step: Callable[[float], float], *, low: float = 1e-6, high: float = 1.0, steps: int = 60, memory: float = 0.8
+    step: Callable[[float], float], *, low: float = 1e-6, high: float = 1.0, steps: int = 60, smoothing: float = 0.8
 ) -> Found:
     """Call ``step(rate)`` -> loss with rates growing exponentially from ``low`` to ``high``; stops when the loss explodes.
 
-    ``memory``: share of the past in the smoothed loss (a guess).
+    ``smoothing``: share of the past in the smoothed loss (a guess).
     """
     if not 0 < low < high or steps < 8:
         raise UserError(
@@ -54,10 +54,10 @@ def find_rate(
             break
         if not math.isfinite(loss):
             break
-        average = memory * average + (1 - memory) * loss
+        average = smoothing * average + (1 - smoothing) * loss
         rates.append(rate)
         losses.append(loss)
-        smoothed.append(average / (1 - memory ** (number + 1)))
+        smoothed.append(average / (1 - smoothing ** (number + 1)))
         if number > steps // 4 and smoothed[-1] > 2 * min(smoothed):
             break
     suggestion, reason = suggest(rates, smoothed)
@@ -82,24 +82,30 @@ def suggest(rates: list[float], smoothed: list[float]) -> tuple[float, str]:
 @contextmanager
 def restored(network: nn.Module, optimiser: torch.optim.Optimizer) -> Iterator[None]:
     """Put back weights, buffers, modes, optimiser state and every random state, bit for bit, whatever happens inside."""
-    weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    weights = [(tensor, tensor.detach().clone()) for tensor in (*network.parameters(), *network.buffers())]
     modes = [(module, module.training) for module in network.modules()]
-    gradients = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
+    gradients = [(parameter, parameter.requires_grad, _copied(parameter.grad)) for parameter in network.parameters()]
     state = copy.deepcopy(optimiser.state_dict())
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     on_gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     try:
         yield
     finally:
-        network.load_state_dict(weights)
+        with torch.no_grad():
+            for tensor, value in weights:
+                tensor.copy_(value)
         for module, training in modes:
             module.training = training
-        for parameter, wanted in gradients:
+        for parameter, wanted, gradient in gradients:
             parameter.requires_grad_(wanted)
-            parameter.grad = None
+            parameter.grad = gradient
         optimiser.load_state_dict(state)
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
         if on_gpu:
             torch.cuda.set_rng_state_all(on_gpu)
+
+
+def _copied(gradient: Tensor | None) -> Tensor | None:
+    return None if gradient is None else gradient.detach().clone()

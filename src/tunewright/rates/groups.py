@@ -12,6 +12,7 @@ from torch import nn
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Applied
+from tunewright.models.linear import is_linear
 from tunewright.models.network import Network
 
 
@@ -33,13 +34,14 @@ def param_groups(
     """
     rates = rates_by_depth(network, backbone, head, layer_decay, per_depth)
     plain = undecayed(network)
-    stack, parameters = network.stack, dict(network.named_parameters())
-    own_head = set(network.head_names)
+    stack, parameters = network.stack, dict(network.named_parameters(remove_duplicate=False))
+    own_head, seen = set(network.head_names), set[int]()
     found: dict[tuple[int, float, float], dict[str, Any]] = {}
     for name in dict.fromkeys((*applied.trainable, *network.head_names)):
         depth = stack.head.depth if name in own_head else stack.depth_of(name)
-        if depth < open_from and name not in own_head:
+        if (depth < open_from and name not in own_head) or id(parameters[name]) in seen:  # shared tensors have several names
             continue
+        seen.add(id(parameters[name]))
         rate = rates[depth] * applied.rate_factors.get(name, 1.0)
         decay = 0.0 if name in plain else weight_decay
         empty: dict[str, Any] = {"params": [], "names": [], "depth": depth, "base_lr": rate, "lr": rate, "weight_decay": decay}
@@ -63,13 +65,22 @@ def rates_by_depth(
 
 
 def undecayed(network: Network) -> set[str]:
-    """Names of what decay would pull towards zero without reason: norms by their type, biases, and every other vector."""
-    owners = {
-        f"{name}.{key}" if name else key: module
+    """Names of what decay would pull towards zero without reason: norms by their type, biases, and every other vector.
+
+    A method's vectors (IA3's scales, DoRA's magnitudes) are among them: their neutral value is not zero.
+    """
+    return {
+        f"{name}.{key}" if name else key
         for name, module in network.named_modules()
-        for key, _ in module.named_parameters(recurse=False)
+        for key, parameter in module.named_parameters(recurse=False)
+        if parameter.ndim < 2 or is_norm(module) or _is_scale(module, parameter)
     }
-    return {name for name, module in owners.items() if is_norm(module) or network.get_parameter(name).ndim < 2}
+
+
+def _is_scale(module: nn.Module, parameter: nn.Parameter) -> bool:
+    """Whether a parameter is a vector kept as a column or row: the only one of a module that maps nothing linearly."""
+    alone = len(list(module.parameters(recurse=False))) == 1
+    return alone and parameter.numel() == max(parameter.shape) and not (is_linear(module) or isinstance(module, nn.Embedding))
 
 
 def is_norm(module: nn.Module) -> bool:

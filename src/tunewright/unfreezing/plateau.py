@@ -33,6 +33,8 @@ def stages(depths: int, lowest: int, epochs: int, settings: Settings) -> tuple[S
 
 
 def advance(history: Sequence[Evaluated], settings: Settings) -> bool:
-    """Whether the evaluations of this stage end in a plateau."""
-    recent = history[-settings.patience :]
-    return len(recent) == settings.patience and not any(evaluated.better for evaluated in recent)
+    """Whether the last evaluation completes a plateau; each opening starts the count anew."""
+    waited = 0
+    for evaluated in history:
+        waited = 0 if evaluated.better else waited % settings.patience + 1
+    return waited == settings.patience

@@ -25,17 +25,19 @@ class Settings(BaseModel):
 
 
 def stages(depths: int, lowest: int, epochs: int, settings: Settings) -> tuple[Stage, ...]:
-    """The head alone, then each depth down to ``lowest``, evenly spaced; what has no time left opens with the last stage."""
+    """The head alone, then each depth down to ``lowest``; a run too short for that opens several layers at a time."""
     head = depths - 1
-    openings = head - lowest
-    if openings <= 0:
+    layers = head - lowest
+    if layers <= 0:
         return (Stage(0.0, lowest, "head only"),)
-    gap = settings.share / openings if settings.epochs_per_layer is None else settings.epochs_per_layer / epochs
+    gap = settings.share / layers if settings.epochs_per_layer is None else settings.epochs_per_layer / epochs
+    starts = [gap * number for number in range(1, layers + 1) if gap * number < 1 - 1e-9]
+    if not starts:
+        return (Stage(0.0, lowest, "all open: the run is too short for gradual unfreezing"),)
     found = [Stage(0.0, head, "head only")]
-    for opened in range(1, openings + 1):
-        start = gap * opened
-        if start >= 1:  # the run is too short for one at a time: the rest opens with the last stage that has time
-            found[-1] = Stage(found[-1].start, lowest, "all open")
-            break
-        found.append(Stage(start, head - opened, "all open" if opened == openings else f"open from depth {head - opened}"))
+    for number, start in enumerate(starts, 1):
+        depth = head - layers * number // len(starts)
+        opened = found[-1].open_from - depth
+        name = "all open" if depth == lowest else f"open from depth {depth}"
+        found.append(Stage(start, depth, name if opened == 1 else f"{name} ({opened} layers at once: the run is short)"))
     return tuple(found)

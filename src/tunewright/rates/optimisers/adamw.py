@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+_FUSED = ("cpu", "cuda", "mps", "xpu")  # devices for which torch has the fused kernel
+
 
 class Settings(BaseModel):
     """The moments' memory."""
@@ -24,4 +26,5 @@ class Settings(BaseModel):
 
 def build(groups: list[dict[str, Any]], settings: Settings) -> torch.optim.Optimizer:
     """AdamW over the groups."""
-    return torch.optim.AdamW(groups, betas=(settings.beta1, settings.beta2), eps=settings.epsilon, fused=True)
+    fused = all(parameter.device.type in _FUSED for group in groups for parameter in group["params"])
+    return torch.optim.AdamW(groups, betas=(settings.beta1, settings.beta2), eps=settings.epsilon, fused=fused)

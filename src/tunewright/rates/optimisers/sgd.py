@@ -1,4 +1,4 @@
-"""SGD: stochastic gradient descent with momentum and decoupled-by-rate weight decay.
+"""SGD: stochastic gradient descent with momentum; weight decay is an L2 penalty inside the gradient.
 
 Source: Sutskever et al. 2013, on momentum. When: convolutional networks, or little memory. When not: transformers, whose
 layers' gradients differ in scale; rates must then be some hundred times those of AdamW.
