@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +14,16 @@ from tunewright.core.errors import UserError, unknown
 from tunewright.core.types import Labels
 from tunewright.models.network import Network
 from tunewright.models.pooling import Pooling, declared_pooling
-from tunewright.models.sources import find_model, hash_weights
+from tunewright.models.pooling_layer import has_pooling_block
+from tunewright.models.sources import find_model, hash_weights, read_object
 
 # Keys of a config that can lead a loader to somebody's code.
 _CODE_KEYS = ("auto_map", "_attn_implementation", "_attn_implementation_internal", "_experts_implementation", "custom_pipelines")
+# A tokenizer without any of these would be made up with an empty vocabulary.
+_VOCABULARIES = (
+    *("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model"),
+    *("spiece.model", "spm.model", "sentencepiece.bpe.model"),
+)
 
 
 def load_network(
@@ -35,50 +40,75 @@ def load_network(
     The head's initial values depend on ``seed`` alone. Raises UserError where a pre-trained tensor is missing,
     unexpected or not finite.
     """
-    from transformers import AutoTokenizer
-
     folder = find_model(source, revision)
     chosen: Pooling = declared_pooling(folder) if pooling == "auto" else pooling  # type: ignore[assignment]
-    config = read_config(folder)
-    _describe_labels(config, labels)
-    if dropout is not None:
-        _set_dropout(config, dropout)
-    with quiet_transformers():
-        tokenizer = AutoTokenizer.from_pretrained(str(folder))
-        _ensure_padding(tokenizer, config)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            inner, new = _load_inner(folder, config, chosen)
-            network = Network(
-                inner, pooling=chosen, tokenizer=tokenizer, labels=labels, base=source, base_hash=hash_weights(folder), new=new
-            )
-            _initialise_head(network, float(getattr(config, "initializer_range", 0.02) or 0.02))
-    if len(tokenizer) > inner.get_input_embeddings().num_embeddings:
-        raise UserError(
-            f"the tokenizer of '{source}' knows {len(tokenizer)} tokens but the model embeds "
-            f"{inner.get_input_embeddings().num_embeddings}",
-            expected="the tokenizer that the model was trained with",
-        )
+    config = read_config(folder, dropout)
+    with quiet_transformers(), torch.random.fork_rng(devices=[]):
+        inner, absent = _load_inner(folder, config, labels, chosen)
+        new = _new_parameters(inner, absent)
+        _check_finite(inner, set(new), folder)
+        network = _network(inner, folder, labels, chosen, new, (source, hash_weights(folder), revision))
+        torch.manual_seed(seed)
+        _initialise_head(network, float(getattr(config, "initializer_range", 0.02) or 0.02))
     return network.eval()
 
 
-def read_config(folder: Path) -> Any:
+def reload_network(
+    folder: Path, labels: Labels, *, pooling: Pooling, head_names: tuple[str, ...], base: tuple[str, str, str | None]
+) -> Network:
+    """The trained network whose inner model was saved in ``folder``: nothing in it may be missing.
+
+    ``base`` is what it was trained from: source, hash, revision. Our own last linear layer is the caller's to fill.
+    """
+    with quiet_transformers(), torch.random.fork_rng(devices=[]):
+        inner, absent = _load_inner(folder, read_config(folder), labels, pooling)
+        inside = tuple(name.removeprefix("inner.") for name in head_names if name.startswith("inner."))
+        lost = sorted(absent) or sorted(set(inside) - {name for name, _ in inner.named_parameters()})
+        if lost:
+            raise UserError(f"the saved model in '{folder}' lacks '{lost[0]}'", expected="a whole model")
+        _check_finite(inner, set(), folder)
+        return _network(inner, folder, labels, pooling, inside, base).eval()
+
+
+def read_config(folder: Path, dropout: float | None = None) -> Any:
     """The model's configuration, without any key that names code."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    try:
-        raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{folder / 'config.json'} is not valid JSON: {error}") from None
-    if not isinstance(raw, dict) or not isinstance(raw.get("model_type"), str):
-        raise UserError(f"{folder / 'config.json'} names no model_type", expected="an object such as {'model_type': 'bert', …}")
+    path = folder / "config.json"
+    raw = read_object(path)
+    if not isinstance(raw.get("model_type"), str):
+        raise UserError(f"{path} names no model_type", expected="an object such as {'model_type': 'bert', …}")
     if raw["model_type"] not in CONFIG_MAPPING:
         raise unknown("model_type", raw["model_type"], CONFIG_MAPPING.keys())
     plain = {key: value for key, value in raw.items() if key not in _CODE_KEYS}
     try:
-        return CONFIG_MAPPING[raw["model_type"]].from_dict(plain)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{folder / 'config.json'} cannot be used: {error}") from None
+        config = CONFIG_MAPPING[raw["model_type"]].from_dict(plain)
+    except (TypeError, ValueError, KeyError, AttributeError, StrictDataclassError) as error:
+        raise UserError(f"{path} cannot be used: {error}") from error
+    layers = getattr(config, "num_hidden_layers", 1)
+    if not isinstance(layers, int) or layers < 1:
+        raise UserError(f"{path} says num_hidden_layers {layers!r}", expected="1 or more")
+    if has_pooling_block(folder):
+        config.num_hidden_layers -= 1
+    if dropout is not None:
+        _set_dropout(config, dropout)
+    return config
+
+
+def load_tokenizer(folder: Path, config: Any | None = None) -> Any:
+    """The tokenizer saved in a folder; one without its own files, or that needs code, is a UserError."""
+    from transformers import AutoTokenizer
+
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        raise UserError(f"the model folder '{folder}' has no tokenizer", expected=f"one of {', '.join(_VOCABULARIES)}")
+    settings = folder / "tokenizer_config.json"
+    if settings.is_file() and "auto_map" in read_object(settings):
+        raise UserError(f"the tokenizer of '{folder}' is a program of its own (auto_map)", expected="a tokenizer that is data")
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), config=config)
+    except Exception as error:  # the tokenizers library raises Exception itself
+        raise UserError(f"the tokenizer of '{folder}' cannot be loaded: {_first_line(error)}") from error
 
 
 @contextmanager
@@ -97,10 +127,12 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _load_inner(folder: Path, config: Any, pooling: Pooling) -> tuple[Any, tuple[str, ...]]:
-    """The transformers model and the names of its new parameters."""
+def _load_inner(folder: Path, config: Any, labels: Labels, pooling: Pooling) -> tuple[Any, set[str]]:
+    """The transformers model and the names of the parameters that the folder did not hold in the right shape."""
+    from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification, AutoModelForTextEncoding
 
+    _describe_labels(config, labels)
     auto = AutoModelForSequenceClassification if pooling == "native" else _encoder_class(config, AutoModelForTextEncoding)
     try:
         inner, info = auto.from_pretrained(
@@ -111,15 +143,13 @@ def _load_inner(folder: Path, config: Any, pooling: Pooling) -> tuple[Any, tuple
             dtype=torch.float32,
             ignore_mismatched_sizes=True,
         )
-    except (ValueError, OSError, RuntimeError, KeyError) as error:
-        raise UserError(f"the model in '{folder}' cannot be loaded: {error}") from error
+    except (ValueError, OSError, RuntimeError, KeyError, TypeError, AttributeError, ZeroDivisionError, SafetensorError) as error:
+        raise UserError(f"the model in '{folder}' cannot be loaded: {_first_line(error)}") from error
+    absent = set(info["missing_keys"]) | {key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"]}
+    _check_complete(inner, absent, set() if has_pooling_block(folder) else set(info["unexpected_keys"]), folder)
     if pooling != "native" and isinstance(getattr(inner, "pooler", None), nn.Module):
         inner.pooler = None  # we pool ourselves: a pooler would be computed for nothing
-    new = _new_parameters(inner, info, folder)
-    for name, parameter in inner.named_parameters():
-        if name not in new and not torch.isfinite(parameter).all():
-            raise UserError(f"the weight '{name}' of '{folder}' holds NaN or infinity", expected="finite weights")
-    return inner, new
+    return inner, absent & {name for name, _ in inner.named_parameters()}
 
 
 def _encoder_class(config: Any, text_encoding: Any) -> Any:
@@ -128,24 +158,63 @@ def _encoder_class(config: Any, text_encoding: Any) -> Any:
     return text_encoding if config.is_encoder_decoder else AutoModel
 
 
-def _new_parameters(inner: nn.Module, info: dict[str, Any], folder: Path) -> tuple[str, ...]:
-    """Parameters outside the base model, or pooler parameters that the folder lacks; anything else missing is an error."""
+def _network(
+    inner: Any, folder: Path, labels: Labels, pooling: Pooling, new: tuple[str, ...], base: tuple[str, str, str | None]
+) -> Network:
+    """Put the tokenizer beside the model and make sure that they fit."""
+    tokenizer = load_tokenizer(folder, inner.config)
+    _ensure_padding(tokenizer, inner.config)
+    known = inner.get_input_embeddings().num_embeddings
+    if len(tokenizer) > known:
+        raise UserError(
+            f"the tokenizer of '{folder}' knows {len(tokenizer)} tokens but the model embeds {known}",
+            expected="the tokenizer that the model was trained with",
+        )
+    source, digest, revision = base
+    return Network(
+        inner, pooling=pooling, tokenizer=tokenizer, labels=labels, base=source, base_hash=digest, revision=revision, new=new
+    )
+
+
+def _outside(inner: nn.Module) -> set[str]:
+    """Names of the parameters that the architecture puts on top of its base model."""
     base = getattr(inner, "base_model", inner)
-    inside = {id(parameter) for parameter in base.parameters()} if base is not inner else {id(p) for p in inner.parameters()}
-    parameters = dict(inner.named_parameters())
-    absent = set(info["missing_keys"]) | {key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"]}
-    new = {name for name, parameter in parameters.items() if id(parameter) not in inside}
-    poolers = {name for name in absent if ".pooler." in f".{name}" and name in parameters}
-    lost = sorted(absent & parameters.keys() - new - poolers)
-    blocks = [key for key in info["unexpected_keys"] if any(part.isdigit() for part in key.split("."))]
+    inside = {id(parameter) for parameter in base.parameters()}
+    return {name for name, parameter in inner.named_parameters() if id(parameter) not in inside}
+
+
+def _is_pooler(name: str) -> bool:
+    return ".pooler." in f".{name}"
+
+
+def _new_parameters(inner: nn.Module, absent: set[str]) -> tuple[str, ...]:
+    """Parameters outside the base model, and pooler parameters that the folder lacks."""
+    new = _outside(inner) | {name for name in absent if _is_pooler(name)}
+    return tuple(name for name, _ in inner.named_parameters() if name in new)
+
+
+def _check_complete(inner: nn.Module, absent: set[str], unexpected: set[str], folder: Path) -> None:
+    """Everything of the base model but its pooler must be there, and no block's weights may be left over."""
+    parameters = {name for name, _ in inner.named_parameters()}
+    lost = sorted(name for name in absent & parameters - _outside(inner) if not _is_pooler(name))
+    blocks = sorted(key for key in unexpected if any(part.isdigit() for part in key.split(".")))
     if lost or (blocks and not _is_other_half(inner)):
-        listed = ", ".join((lost or sorted(blocks))[:5])
+        listed = ", ".join((lost or blocks)[:5])
         raise UserError(
             f"the weights in '{folder}' do not fit its config.json: {len(lost or blocks)} tensors "
             f"{'are missing or have another shape' if lost else 'belong to layers that the config does not have'} ({listed})",
             expected="weights and config of one model",
         )
-    return tuple(name for name in parameters if name in new | poolers)
+
+
+def _check_finite(inner: nn.Module, new: set[str], folder: Path) -> None:
+    for name, parameter in inner.named_parameters():
+        if name not in new and not torch.isfinite(parameter).all():
+            raise UserError(f"the weight '{name}' of '{folder}' holds NaN or infinity", expected="finite weights")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).split("\n", 1)[0]
 
 
 def _is_other_half(inner: nn.Module) -> bool:
@@ -178,8 +247,10 @@ def _describe_labels(config: Any, labels: Labels) -> None:
 
 
 def _set_dropout(config: Any, dropout: float) -> None:
-    for key in [key for key, value in config.to_dict().items() if "drop" in key and isinstance(value, float)]:
-        setattr(config, key, dropout)
+    """Every dropout of units; ``layerdrop`` leaves out whole layers and is another thing."""
+    for key, value in config.to_dict().items():
+        if "drop" in key and "layerdrop" not in key and isinstance(value, (int, float)) and not isinstance(value, bool):
+            setattr(config, key, dropout)
 
 
 def _ensure_padding(tokenizer: Any, config: Any) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tunewright.core.types import Labels
-from tunewright.models.pooling import Pooling, last_token, pool
+from tunewright.models.pooling import NORM_EPSILON, Pooling, last_token, pool
 from tunewright.models.stack import LayerStack, find_stack
 
 
@@ -35,6 +35,7 @@ class Network(nn.Module):
         labels: Labels,
         base: str,
         base_hash: str,
+        revision: str | None = None,
         new: tuple[str, ...],
     ) -> None:
         super().__init__()
@@ -44,6 +45,7 @@ class Network(nn.Module):
         self.labels = labels
         self.base = base
         self.base_hash = base_hash
+        self.revision = revision
         self.classifier = None if pooling == "native" else nn.Linear(self.inner.config.hidden_size, labels.outputs)
         own = () if self.classifier is None else ("classifier.weight", "classifier.bias")
         self.head_names: tuple[str, ...] = (*(f"inner.{name}" for name in new), *own)
@@ -69,13 +71,14 @@ class Network(nn.Module):
         read = seen[-1]
         if read.ndim == 2:
             return read
-        rows = torch.arange(len(read), device=read.device)  # decoders score every token and keep the last one's
-        return read[rows, last_token(inputs["attention_mask"])]
+        # Decoders score every token and keep the last one's that is not the padding token, as transformers finds it.
+        rows = torch.arange(len(read), device=read.device)
+        return read[rows, last_token(inputs["input_ids"] != self.inner.config.pad_token_id)]
 
     def _pooled(self, inputs: dict[str, Tensor]) -> Tensor:
         tokens = self.inner(**inputs).last_hidden_state
         pooled = pool(tokens, inputs["attention_mask"], self.pooling)
-        return functional.layer_norm(pooled, pooled.shape[-1:])
+        return functional.layer_norm(pooled, pooled.shape[-1:], eps=NORM_EPSILON)
 
     @cached_property
     def last_linear(self) -> nn.Linear:

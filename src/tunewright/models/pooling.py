@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from tunewright.models.pooling_layer import has_pooling_block
+from tunewright.models.sources import read_object
+
 Pooling = Literal["native", "mean", "cls", "last"]
+
+# Below any real variance: a larger one would shrink features by a share that the block of pooling_layer.py cannot repeat.
+NORM_EPSILON = 1e-12
 
 
 def pool(tokens: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
@@ -36,10 +41,12 @@ def declared_pooling(folder: Path) -> Pooling:
 
     Source: the sentence-transformers folder format (Reimers and Gurevych 2019, section 3, on mean and CLS pooling).
     """
+    if has_pooling_block(folder):
+        return "mean"
     path = folder / "1_Pooling" / "config.json"
     if not path.is_file():
         return "native"
-    declared = json.loads(path.read_text(encoding="utf-8"))
+    declared = read_object(path)
     if declared.get("pooling_mode_mean_tokens") or declared.get("pooling_mode") == "mean":
         return "mean"
     if declared.get("pooling_mode_cls_token") or declared.get("pooling_mode") == "cls":

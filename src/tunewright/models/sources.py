@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
+from typing import Any
 
 from tunewright.core.errors import UserError, nearest
 from tunewright.core.files import hash_bytes, hash_file
@@ -40,6 +42,17 @@ def hash_weights(folder: Path) -> str:
     return hash_bytes(f"{file.name}:{hash_file(file)}\n".encode() for file in files)
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a model folder; anything else is a UserError."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds a {type(content).__name__}", expected="a JSON object")
+    return content
+
+
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -59,11 +72,11 @@ def _model_folders(dist: Distribution) -> Iterator[Path]:
 
 def _from_hub(source: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
         return Path(snapshot_download(source, revision=revision, allow_patterns=_FILES))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise UserError(
             f"the hub model '{source}' could not be fetched and is not in the local cache ({type(error).__name__})",
             expected="a network connection, or a hub id that exists and that you may read",
@@ -74,6 +87,8 @@ def _from_hub(source: str, revision: str | None) -> Path:
 def _checked(folder: Path, source: str) -> Path:
     if not (folder / "config.json").is_file():
         raise UserError(f"the model folder '{source}' has no config.json", expected="a folder written by save_pretrained")
+    if (folder / "adapter_config.json").is_file():  # transformers would load the adapter's base model instead
+        raise UserError(f"the model folder '{source}' also holds an adapter", expected="a whole model alone in its folder")
     if (folder / "model.safetensors").is_file() or (folder / "model.safetensors.index.json").is_file():
         return folder
     pickled = [path.name for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pth", ".ckpt"}]

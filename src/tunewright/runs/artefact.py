@@ -1,0 +1,242 @@
+"""The saved model: a folder that others' tools open as it is, and that says everything needed to open it here.
+
+Four forms, named in ``tunewright.json`` as ``opens_with``:
+- *transformers*: all weights, as AutoModelForSequenceClassification reads them; our own mean pooling is written as one
+  more block where the encoder allows it (``models/pooling_layer.py``).
+- *sentence-transformers*: all weights of an encoder with our pooling that has no such class.
+- *peft*: an adapter beside the hash of its base model.
+- *tunewright*: an adapter of a kind that no other library has.
+Every file's SHA-256 is kept, so that a damaged or exchanged file is refused by name.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tunewright.core.errors import UserError
+from tunewright.core.files import hash_file, read_json, read_tensors, sync_folder, write_json, write_tensors
+from tunewright.core.types import Applied, Labels
+from tunewright.methods._peft_format import load_adapter, write_adapter
+from tunewright.models.loading import load_network, load_tokenizer, quiet_transformers, reload_network
+from tunewright.models.network import Network
+from tunewright.models.pooling import Pooling
+from tunewright.models.pooling_layer import METADATA, to_sequence_classifier
+from tunewright.models.sources import find_model, hash_weights
+from tunewright.runs.sentence_folder import write_sentence_modules
+
+HEAD_FILE = "head.safetensors"
+OpensWith = Literal["transformers", "sentence-transformers", "peft", "tunewright"]
+
+
+class Base(BaseModel):
+    """What the model was trained from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    revision: str | None
+    sha256: str
+
+
+class Metadata(BaseModel):
+    """The content of ``tunewright.json``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    version: Literal[1] = 1
+    opens_with: OpensWith
+    labels: dict[str, Any]
+    head: str
+    head_settings: dict[str, Any]
+    head_parameters: tuple[str, ...]
+    method: str
+    settings: dict[str, Any]
+    pooling: Pooling
+    appended_layer: bool
+    base: Base
+    max_length: int = Field(ge=1)
+    rows: dict[str, Any] = Field(alias="schema")
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A trained model, ready to predict, and what its inputs and outputs mean."""
+
+    network: Network
+    labels: Labels
+    head: str
+    head_settings: dict[str, Any]
+    max_length: int
+    schema: dict[str, Any]
+    method: str
+
+
+def save_model(
+    folder: Path,
+    network: Network,
+    method: str,
+    settings: dict[str, Any],
+    applied: Applied,
+    *,
+    head: str,
+    head_settings: dict[str, Any],
+    max_length: int,
+    schema: dict[str, Any],
+) -> None:
+    """Write the trained network as ``folder``, whole or not at all; a folder that was there is replaced."""
+    with _replaced(folder) as new:
+        opens_with, appended = _write_network(new, network, applied)
+        network.tokenizer.save_pretrained(str(new))
+        metadata = Metadata(
+            opens_with=opens_with,
+            labels=network.labels.as_dict(),
+            head=head,
+            head_settings=head_settings,
+            head_parameters=network.head_names,
+            method=method,
+            settings=settings,
+            pooling=network.pooling,
+            appended_layer=appended,
+            base=Base(source=_lasting(network.base), revision=network.revision, sha256=network.base_hash),
+            max_length=max_length,
+            rows=schema,
+            sha256={path.relative_to(new).as_posix(): hash_file(path) for path in sorted(new.rglob("*")) if path.is_file()},
+        )
+        write_json(new / METADATA, metadata.model_dump(mode="json", by_alias=True))
+
+
+def load_model(folder: Path) -> Loaded:
+    """Open a saved model on the processor; UserError names the file that is missing, damaged or does not fit."""
+    metadata = read_metadata(folder)
+    for name, digest in metadata.sha256.items():
+        if not (folder / name).is_file():
+            raise UserError(f"the saved model '{folder}' lacks its file '{name}'", expected="all files that were saved")
+        if hash_file(folder / name) != digest:
+            raise UserError(f"the file '{name}' of the saved model '{folder}' is not the one that was saved (its hash differs)")
+    labels = read_labels(metadata)
+    if metadata.opens_with in ("peft", "tunewright"):
+        network = _load_adapted(folder, metadata, labels)
+    else:
+        network = _load_whole(folder, metadata, labels)
+    return Loaded(
+        network.eval(), labels, metadata.head, metadata.head_settings, metadata.max_length, metadata.rows, metadata.method
+    )
+
+
+def read_metadata(folder: Path) -> Metadata:
+    """What ``tunewright.json`` says."""
+    try:
+        return Metadata.model_validate(read_json(folder / METADATA))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{folder / METADATA} cannot be used: {place}: {first['msg']}", expected="a model saved by tunewright"
+        ) from None
+
+
+def read_labels(metadata: Metadata) -> Labels:
+    """What the outputs mean; names that are not distinct are refused."""
+    try:
+        labels = Labels(**{**metadata.labels, "names": tuple(metadata.labels["names"])})
+    except (TypeError, KeyError) as error:
+        raise UserError(f"the labels in {METADATA} cannot be used: {error}") from None
+    if len(set(labels.names)) != len(labels.names) or labels.outputs < 1:
+        raise UserError(f"the labels in {METADATA} are not distinct names: {', '.join(map(str, labels.names)) or 'none'}")
+    return labels
+
+
+def _write_network(folder: Path, network: Network, applied: Applied) -> tuple[OpensWith, bool]:
+    """Write the weights; returns what opens them, and whether the mean was written as a block."""
+    if applied.adapter_config is not None:
+        write_adapter(folder, network, applied)
+        return "tunewright" if applied.adapter_config["peft_type"] == "BOTTLENECK" else "peft", False
+    classifier = network.inner if network.pooling == "native" else to_sequence_classifier(network)
+    with quiet_transformers():
+        (network.inner if classifier is None else classifier).save_pretrained(str(folder))
+    if network.classifier is not None:
+        write_tensors(folder / HEAD_FILE, {name: network.get_parameter(name) for name in network.head_names})
+    if classifier is None:
+        write_sentence_modules(folder, network)
+    return "sentence-transformers" if classifier is None else "transformers", classifier not in (None, network.inner)
+
+
+def _load_whole(folder: Path, metadata: Metadata, labels: Labels) -> Network:
+    base = metadata.base
+    network = reload_network(
+        folder,
+        labels,
+        pooling=metadata.pooling,
+        head_names=metadata.head_parameters,
+        base=(base.source, base.sha256, base.revision),
+    )
+    if network.classifier is not None:
+        _fill_head(network, folder / HEAD_FILE)
+    return network
+
+
+def _fill_head(network: Network, path: Path) -> None:
+    tensors = read_tensors(path)
+    for name in network.head_names:
+        value, parameter = tensors.get(name), network.get_parameter(name)
+        if value is None or value.shape != parameter.shape or not torch.isfinite(value).all():
+            raise UserError(f"{path} holds no usable '{name}'", expected=f"finite values of shape {tuple(parameter.shape)}")
+        with torch.no_grad():
+            parameter.copy_(value)
+
+
+def _load_adapted(folder: Path, metadata: Metadata, labels: Labels) -> Network:
+    base = metadata.base
+    if hash_weights(find_model(base.source, base.revision)) != base.sha256:
+        raise UserError(
+            f"the base model '{base.source}' is not the one that '{folder}' was trained on (its weights' hash differs)",
+            expected=f"weights with the hash {base.sha256[:12]}…",
+            try_="the same revision of the base model",
+        )
+    network = load_network(base.source, labels, pooling=metadata.pooling, revision=base.revision)
+    load_adapter(network, folder)
+    network.tokenizer = load_tokenizer(folder, network.inner.config)
+    return network
+
+
+def _lasting(source: str) -> str:
+    """A folder's absolute path, so that the base is found from another working directory; other names as they are."""
+    folder = Path(source).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else source
+
+
+@contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """A new folder beside ``folder`` that takes its place when everything in it is on the disk."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        yield new
+        new.chmod(0o755)
+        for path in [*new.rglob("*"), new]:
+            _sync(path)
+        if folder.exists():
+            shutil.rmtree(folder)
+        new.replace(folder)
+        sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
