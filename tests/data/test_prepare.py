@@ -91,6 +91,16 @@ def test_groups_and_times_are_kept_whole() -> None:
         prepare(train=[row | ({"who": None} if number == 5 else {}) for number, row in enumerate(data)], group="who")
 
 
+def test_groups_on_both_sides_of_given_parts_are_counted_with_their_rows() -> None:
+    train = [row | {"who": f"user {number % 10}"} for number, row in enumerate(numbered(100))]
+    test = [row | {"who": f"user {number + 8}"} for number, row in enumerate(numbered(6, 200))]
+    (leak,) = found_in(prepare(train=train, test=test, group="who"), "group_leakage")
+    assert (leak.level, leak.count, leak.rows) == ("warning", 2, (0, 1))
+    assert leak.message.startswith("test: 2 rows")
+    assert not found_in(prepare(train=train, test=numbered(6, 200), group="who"), "group_leakage")
+    assert not found_in(prepare(train=train, test=test), "group_leakage")
+
+
 def test_a_class_missing_in_validation_is_said_not_scored_silently() -> None:
     three = ("neg", "pos", "so so")
     found = prepare(train=numbered(90, labels=three), validation=numbered(20, 200), test=numbered(30, 300, three))

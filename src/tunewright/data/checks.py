@@ -13,7 +13,7 @@ import numpy as np
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding, Labels
-from tunewright.data.duplicates import near_groups, normalise, same_groups
+from tunewright.data.duplicates import normalise, same_groups
 from tunewright.data.rows import Rows
 from tunewright.data.table import listed
 
@@ -164,12 +164,20 @@ def _leakage(parts: Mapping[str, Rows], near: Mapping[str, np.ndarray]) -> list[
     return findings
 
 
-def check(parts: Mapping[str, Rows], labels: Labels, near: Mapping[str, np.ndarray] | None = None) -> list[Finding]:
+def group_leakage(groups: Mapping[str, Sequence[object]], parts: Mapping[str, Rows]) -> list[Finding]:
+    """Rows of a given part whose group has rows in train too. ``groups``: each part's group names, in the order of its rows."""
+    findings = []
+    known = set(groups["train"])
+    for part in (name for name in groups if name != "train"):
+        leaked = [index for index, group in enumerate(groups[part]) if group in known]
+        if leaked:
+            message = f"{len(leaked)} rows belong to groups that train has rows of, too; scores on them flatter"
+            findings.append(_warning("group_leakage", message, part, parts[part], leaked))
+    return findings
+
+
+def check(parts: Mapping[str, Rows], labels: Labels, near: Mapping[str, np.ndarray]) -> list[Finding]:
     """All findings on parts 'train', 'validation' and 'test' (those that exist). ``near``: their near-duplicate group ids."""
-    if near is None:
-        ids = near_groups([texts for rows in parts.values() for texts in rows.texts])
-        ends = np.cumsum([len(rows) for rows in parts.values()])[:-1]
-        near = dict(zip(parts, np.split(ids, ends), strict=True))
     findings = []
     for name, rows in parts.items():
         findings += _empty_texts(name, rows) + _duplicates(name, rows, near[name]) + _conflicts(name, rows)

@@ -11,8 +11,8 @@ import numpy as np
 from tunewright.core.errors import Faults, UserError, raise_all
 from tunewright.core.files import hash_json
 from tunewright.core.types import Finding, Labels
-from tunewright.data.checks import check, refuse
-from tunewright.data.columns import find
+from tunewright.data.checks import check, group_leakage, refuse
+from tunewright.data.columns import find, folded
 from tunewright.data.duplicates import near_groups, same_groups
 from tunewright.data.labels import encode, is_empty, label_faults, label_name, make_labels
 from tunewright.data.read import read_splits, read_table
@@ -123,20 +123,30 @@ def _encode(given: Mapping[str, _Given], labels: Labels) -> dict[str, Rows]:
     return {part: rows for part, rows in parts.items() if rows is not None}
 
 
-def _side_column(table: Table, name: str | None) -> list[Any] | None:
-    return None if name is None else table.columns[name]
+def _group_names(table: Table, name: str) -> list[str]:
+    cells = table.column(find(table, name, "group")[0])
+    empty = [index for index, cell in enumerate(cells) if is_empty(cell)]
+    if empty:
+        raise UserError(f"{table.where(empty)}: no value in the group column '{name}'", expected="a group for every row")
+    return [label_name(cell) for cell in cells]
+
+
+def _given_group_leakage(given: Mapping[str, _Given], encoded: Mapping[str, Rows], schema: Schema) -> list[Finding]:
+    """Groups on both sides of parts that were given; a part without the column cannot be looked at."""
+    if schema.group is None:
+        return []
+    groups = {
+        part: _group_names(source.table, schema.group)
+        for part, source in given.items()
+        if part == "train" or folded(schema.group) in map(folded, source.table.columns)
+    }
+    return group_leakage(groups, encoded)
 
 
 def _split(table: Table, rows: Rows, schema: Schema, near: np.ndarray | None, shares: Mapping[str, float], seed: int) -> Split:
     groups = times = None
     if schema.group is not None:
-        names = table.column(schema.group)
-        empty = [index for index, name in enumerate(names) if is_empty(name)]
-        if empty:
-            raise UserError(
-                f"{table.where(empty)}: no value in the group column '{schema.group}'", expected="a group for every row"
-            )
-        groups = same_groups([label_name(name) for name in names])
+        groups = same_groups(_group_names(table, schema.group))
     if schema.time is not None:
         times = as_times(table.column(schema.time), schema.time, table.where)
     together = join_groups(groups, near)
@@ -222,7 +232,7 @@ def prepare(
     labels = _measured(labels, parts["train"])
     said.append(f"Rows: {', '.join(f'{len(rows)} {part}' for part, rows in parts.items())}.")
     findings = [finding for table in tables.values() for finding in table.findings]
-    findings += [*schema.findings, *check(parts, labels, ids)]
+    findings += [*schema.findings, *_given_group_leakage(given, encoded, schema), *check(parts, labels, ids)]
     return Prepared(
         parts["train"], parts["validation"], parts["test"], labels, schema, tuple(findings), tuple(said), _hash(given, schema)
     )

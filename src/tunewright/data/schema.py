@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, get_args
+from typing import Any, TypedDict, Unpack, get_args
 
 from tunewright.core.errors import UserError, unknown
 from tunewright.core.types import Finding, Task
@@ -153,48 +153,33 @@ def _say(text: tuple[str, ...], target: tuple[str, ...], task: Task, named: Name
     return tuple(said)
 
 
-def guess_schema(
-    table: Table,
-    *,
-    text: Sequence[str] | str | None = None,
-    target: Sequence[str] | str | None = None,
-    task: Task | None = None,
-    group: str | None = None,
-    time: str | None = None,
-) -> Schema:
+def _resolve(table: Table, named: Named, findings: list[Finding]) -> dict[str, tuple[str, ...]]:
+    """The columns that were named, as the table writes them; what was odd about a name is added to ``findings``."""
+    columns: dict[str, tuple[str, ...]] = {}
+    given = {"text": named.get("text"), "target": named.get("target"), "group": named.get("group"), "time": named.get("time")}
+    for option, names in given.items():
+        found = [look.find(table, name, option) for name in _as_tuple(names)]
+        columns[option] = tuple(column for column, _ in found)
+        findings += [finding for _, said in found for finding in said]
+    return columns
+
+
+def guess_schema(table: Table, **named: Unpack[Named]) -> Schema:
     """Take what is named, guess what is not; two possible readings are a ``UserError`` that lists them."""
     findings: list[Finding] = []
-
-    def resolve(names: Sequence[str] | str | None, option: str) -> tuple[str, ...]:
-        resolved = []
-        for name in _as_tuple(names):
-            column, said = look.find(table, name, option)
-            resolved.append(column)
-            findings.extend(said)
-        return tuple(resolved)
-
+    task = named.get("task")
     if task is not None and task not in get_args(Task):
         raise unknown("task", task, get_args(Task))
-    texts, targets = resolve(text, "text"), resolve(target, "target")
-    side = resolve(group, "group") + resolve(time, "time")
-    if len(texts) > 2:
-        raise UserError(f"{len(texts)} text columns were named", expected="one, or two for pairs")
-    free = [name for name in table.columns if name not in (*texts, *targets, *side)]
-    texts = texts or _text_by_name(table, free)
-    targets = targets or _guess_target(table, [name for name in free if name not in texts])
-    texts = texts or _text_by_values(table, [name for name in free if name not in targets])
-    _refuse_overlap(table, [*texts, *targets])
-    found_task = task or guess_task([table.columns[name] for name in targets], len(texts))
-    ignored = tuple(name for name in table.columns if name not in (*texts, *targets, *side))
-    said = _say(texts, targets, found_task, {"text": text, "target": target, "task": task}, ignored)
-    groups, times = resolve(group, "group"), resolve(time, "time")
-    return Schema(
-        texts,
-        targets,
-        found_task,
-        groups[0] if groups else None,
-        times[0] if times else None,
-        ignored,
-        said,
-        tuple(dict.fromkeys(findings)),
-    )
+    columns = _resolve(table, named, findings)
+    text, target, side = columns["text"], columns["target"], columns["group"] + columns["time"]
+    if len(text) > 2:
+        raise UserError(f"{len(text)} text columns were named", expected="one, or two for pairs")
+    free = [name for name in table.columns if name not in (*text, *target, *side)]
+    text = text or _text_by_name(table, free)
+    target = target or _guess_target(table, [name for name in free if name not in text])
+    text = text or _text_by_values(table, [name for name in free if name not in target])
+    _refuse_overlap(table, [*text, *target])
+    task = task or guess_task([table.columns[name] for name in target], len(text))
+    ignored = tuple(name for name in table.columns if name not in (*text, *target, *side))
+    group, time = ((columns[option] or (None,))[0] for option in ("group", "time"))
+    return Schema(text, target, task, group, time, ignored, _say(text, target, task, named, ignored), tuple(findings))
