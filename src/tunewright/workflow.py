@@ -60,7 +60,7 @@ def fit(
     data: Any = None,
     /,
     *,
-    model: str | None = None,
+    model: str | Path | Mapping[str, Any] | None = None,
     target: str | Sequence[str] | None = None,
     strategy: str | None = None,
     validation: Any = None,
@@ -87,7 +87,7 @@ def make_recipe(
     data: Any = None,
     /,
     *,
-    model: str | None = None,
+    model: str | Path | Mapping[str, Any] | None = None,
     target: str | Sequence[str] | None = None,
     text: str | Sequence[str] | None = None,
     task: str | None = None,
@@ -98,7 +98,7 @@ def make_recipe(
     paths = {"train": data, "validation": wanted.pop("validation", None), "test": wanted.pop("test", None)}
     short: dict[str, dict[str, Any]] = {
         "data": {part: str(path) for part, path in paths.items() if isinstance(path, (str, Path))},
-        "model": {} if model is None else {"source": str(model)},
+        "model": {} if model is None else dict(model) if isinstance(model, Mapping) else {"source": str(model)},
         "training": {} if budget is None else {"budget_seconds": float(budget)},
     }
     short["data"] |= {} if task is None else {"task": task}

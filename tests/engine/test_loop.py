@@ -220,7 +220,7 @@ def test_labels_that_mean_nothing_are_not_learnt(tiny_bert: Path) -> None:
     labels = [row["label"] for row in rows]
     random.Random(1).shuffle(labels)
     shuffled = [row | {"label": label} for row, label in zip(rows, labels, strict=True)]
-    settings = {"training": {"epochs": 6}, "data": {"validation_share": 0.3}, "evaluation": {"monitor": "loss"}}
+    settings = {"training": {"epochs": 12}, "data": {"validation_share": 0.3}, "evaluation": {"monitor": "loss"}}
     meaningless = train(toy_job(toy_recipe(tiny_bert, **settings), shuffled))
     told = train(toy_job(toy_recipe(tiny_bert, **settings), rows))
     assert told.best_value < 0.9 * meaningless.best_value

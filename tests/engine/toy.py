@@ -35,11 +35,11 @@ def toy_rows(count: int = 48, seed: int = 0, longest: int = 9) -> list[dict[str,
     return rows
 
 
-def toy_recipe(model: Path, **sections: Any) -> Recipe:
+def toy_recipe(base: Path, **sections: Any) -> Recipe:
     """A recipe with a quick test's defaults, sections given on top."""
     defaults: dict[str, dict[str, Any]] = {
         "data": {"near_duplicates": "ignore"},
-        "model": {"source": str(model)},
+        "model": {"source": str(base)},
         "rates": {"backbone": 1e-3, "head": 1e-2, "schedule": {"name": "constant"}},
         "training": {"epochs": 2, "batch_size": 8},
         "evaluation": {"baselines": (), "certify": False},

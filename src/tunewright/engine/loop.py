@@ -56,7 +56,7 @@ class _Loop:
         self.started = time.monotonic()
 
     def run(self, resume: bool) -> Trained:
-        job, state = self.job, self.state
+        job = self.job
         open_layers(job.network, job.applied.trainable, self.stages[0].open_from)
         self.optimiser = build_optimiser(job, self.stages[0].open_from)
         self.averages = Averages(job, self._moving_at_end())
@@ -69,6 +69,7 @@ class _Loop:
         if resume:
             self._restore()
         self._tell(_start_event(self))
+        state = self.state
         with waiting_for_the_step() as asked:
             while state.epoch < job.recipe.training.epochs and not self.reason:
                 for window in job.windows(state.epoch)[state.window :]:
