@@ -64,6 +64,14 @@ def test_groups_never_cross(seed: int) -> None:
     assert set(groups[plain.train]) & set(groups[plain.test])
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_few_large_groups_are_still_shared_out(seed: int) -> None:
+    groups = np.arange(100) % 10
+    found = split(groups % 2, **HOW, groups=groups, seed=seed)
+    assert is_partition(found, 100)
+    assert [len(part) for part in parts_of(found)] in ([80, 10, 10], [70, 20, 10], [70, 10, 20], [60, 20, 20])
+
+
 def test_by_time_the_latest_rows_are_held_out() -> None:
     times = np.random.default_rng(0).permutation(100).astype(float)
     found = split(np.arange(100) % 2, **HOW, times=times, seed=3)

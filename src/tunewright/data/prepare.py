@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from tunewright.data.checks import check, group_leakage, refuse
 from tunewright.data.columns import find, folded
 from tunewright.data.duplicates import near_groups, same_groups
 from tunewright.data.labels import encode, is_empty, label_faults, label_name, make_labels
-from tunewright.data.read import read_splits, read_table
+from tunewright.data.read import read_splits, read_table, the_train_split
 from tunewright.data.rows import Rows, texts_of
 from tunewright.data.schema import Named, Schema, guess_schema
 from tunewright.data.splits import Split, join_groups, split
@@ -24,7 +25,6 @@ from tunewright.data.targets import target_values
 from tunewright.data.times import as_times
 
 _SPLIT_NAMES = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ class _Given:
         return Rows(self.texts, targets, np.array(self.table.rows, dtype=np.int64), self.table.source, self.table.unit)
 
 
-def _attempt(faults: list[UserError], step: Callable[[], _T]) -> _T | None:
-    """The step's result; its fault is kept for later instead of stopping here."""
+@contextmanager
+def _gathering(faults: list[UserError]) -> Iterator[None]:
+    """A fault inside is kept for later, so that the next thing can be looked at, too."""
     try:
-        return step()
+        yield
     except Faults as several:
         faults.extend(several.faults)
     except UserError as error:
         faults.append(error)
-    return None
 
 
 def _read(sources: Mapping[str, Any]) -> dict[str, Table]:
@@ -75,20 +75,16 @@ def _read(sources: Mapping[str, Any]) -> dict[str, Table]:
         )
     faults: list[UserError] = []
     tables: dict[str, Table] = {}
-    own = _attempt(faults, lambda: read_splits(sources["train"])) or {}
-    if own and "train" not in own and len(own) > 1:
-        faults.append(
-            UserError(f"the source has the splits {', '.join(own)} and none is called 'train'", expected="a split called 'train'")
-        )
-    elif own:
-        tables["train"] = own["train"] if "train" in own else next(iter(own.values()))
+    own: dict[str, Table] = {}
+    with _gathering(faults):
+        own = read_splits(sources["train"])
+        tables["train"] = the_train_split(own, "the training data")
     for part, names in _SPLIT_NAMES.items():
         if sources[part] is not None:
-            table = _attempt(faults, lambda part=part: read_table(sources[part]))  # type: ignore[misc]
-        else:
-            table = next((own[name] for name in names if name in own and "train" in own), None)
-        if table is not None:
-            tables[part] = table
+            with _gathering(faults):
+                tables[part] = read_table(sources[part])
+        elif found := [own[name] for name in names if name in own and "train" in own]:
+            tables[part] = found[0]
     raise_all(faults)
     return tables
 
@@ -98,11 +94,12 @@ def _examine(tables: dict[str, Table], schema: Schema) -> dict[str, _Given]:
     faults: list[UserError] = []
     given = {}
     for part, table in tables.items():
-        texts = _attempt(faults, lambda table=table: texts_of(table, schema))  # type: ignore[misc]
-        values = _attempt(faults, lambda table=table: target_values(table, schema))  # type: ignore[misc]
-        if values is not None:
+        with _gathering(faults):
+            texts = texts_of(table, schema)
+        with _gathering(faults):
+            values = target_values(table, schema)
             faults += label_faults(values, schema.task, table.where)
-        if texts is not None and values is not None:
+        if not faults:
             given[part] = _Given(table, texts, values)
     raise_all(faults)
     return given
@@ -115,12 +112,14 @@ def label_rows(table: Table, schema: Schema, labels: Labels) -> Rows:
 
 def _encode(given: Mapping[str, _Given], labels: Labels) -> dict[str, Rows]:
     faults: list[UserError] = []
-    parts = {part: _attempt(faults, lambda source=source: source.rows(labels)) for part, source in given.items()}  # type: ignore[misc]
-    holds_out = len(given) < 3
-    if parts["train"] is not None:
-        faults += refuse(parts["train"], labels, holds_out=holds_out)
+    parts = {}
+    for part, source in given.items():
+        with _gathering(faults):
+            parts[part] = source.rows(labels)
+    if "train" in parts:
+        faults += refuse(parts["train"], labels, holds_out=len(given) < 3)
     raise_all(faults)
-    return {part: rows for part, rows in parts.items() if rows is not None}
+    return parts
 
 
 def _group_names(table: Table, name: str) -> list[str]:

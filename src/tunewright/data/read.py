@@ -76,11 +76,15 @@ def read_splits(source: Any) -> dict[str, Table]:
     raise _missing(path)
 
 
-def read_table(source: Any) -> Table:
-    """One table: the only split of a source, or the one called 'train'."""
-    splits = read_splits(source)
+def the_train_split(splits: dict[str, Table], name: str) -> Table:
+    """The only split of a source, or the one called 'train'."""
     if "train" not in splits and len(splits) > 1:
         raise UserError(
-            f"{source} has the splits {', '.join(splits)} and none is called 'train'", try_="save the one you mean as a file"
+            f"{name} has the splits {', '.join(splits)} and none is called 'train'", try_="save the one you mean as a file"
         )
     return splits["train"] if "train" in splits else next(iter(splits.values()))
+
+
+def read_table(source: Any) -> Table:
+    """One table: of several splits the one to train on."""
+    return the_train_split(read_splits(source), str(source) if isinstance(source, (str, Path)) else "the data set")

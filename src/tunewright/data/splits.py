@@ -66,15 +66,28 @@ def _quotas(sizes: np.ndarray, spare: np.ndarray, share: float, generator: np.ra
     return np.asarray(quotas)
 
 
+def _fill(pools: list[list[np.ndarray]], left: int) -> list[np.ndarray]:
+    """Units from any pool as long as one brings the number of rows nearer; large groups fit no stratum's quota."""
+    taken: list[np.ndarray] = []
+    while spare := [(abs(left - len(unit)), place) for place, pool in enumerate(pools) if len(pool) > 1 for unit in pool[-1:]]:
+        distance, place = min(spare)
+        if distance >= abs(left):
+            break
+        taken.append(pools[place].pop())
+        left -= len(taken[-1])
+    return taken
+
+
 def _take(pools: list[list[np.ndarray]], quotas: np.ndarray) -> np.ndarray:
-    """Whole units from each pool until its quota is met as closely as whole units can; the last unit of a pool stays."""
+    """Whole units from each pool up to its quota, then from any; the last unit of a pool stays."""
     taken: list[np.ndarray] = []
     for pool, quota in zip(pools, quotas, strict=True):
         left = int(quota)
         for place in range(len(pool) - 1, -1, -1):
-            if len(pool) > 1 and 0 < len(pool[place]) <= left:
+            if len(pool) > 1 and len(pool[place]) <= left:
                 left -= len(pool[place])
                 taken.append(pool.pop(place))
+    taken += _fill(pools, int(quotas.sum()) - sum(map(len, taken)))
     return np.sort(np.concatenate(taken)) if taken else np.zeros(0, dtype=np.int64)
 
 
