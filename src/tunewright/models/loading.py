@@ -130,10 +130,10 @@ def quiet_transformers() -> Iterator[None]:
 def _load_inner(folder: Path, config: Any, labels: Labels, pooling: Pooling) -> tuple[Any, set[str]]:
     """The transformers model and the names of the parameters that the folder did not hold in the right shape."""
     from safetensors import SafetensorError
-    from transformers import AutoModelForSequenceClassification, AutoModelForTextEncoding
+    from transformers import AutoModelForSequenceClassification
 
     _describe_labels(config, labels)
-    auto = AutoModelForSequenceClassification if pooling == "native" else _encoder_class(config, AutoModelForTextEncoding)
+    auto = AutoModelForSequenceClassification if pooling == "native" else _encoder_class(config)
     try:
         inner, info = auto.from_pretrained(
             str(folder),
@@ -152,10 +152,14 @@ def _load_inner(folder: Path, config: Any, labels: Labels, pooling: Pooling) -> 
     return inner, absent & {name for name, _ in inner.named_parameters()}
 
 
-def _encoder_class(config: Any, text_encoding: Any) -> Any:
-    from transformers import AutoModel
+def _encoder_class(config: Any) -> Any:
+    """The bare encoder; of an encoder-decoder, or of one saved without its decoder, the encoder alone."""
+    from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoModel, AutoModelForTextEncoding
 
-    return text_encoding if config.is_encoder_decoder else AutoModel
+    alone = any(name.endswith("EncoderModel") for name in config.architectures or ())
+    if config.is_encoder_decoder or (alone and type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING):
+        return AutoModelForTextEncoding
+    return AutoModel
 
 
 def _network(

@@ -24,7 +24,7 @@ _FACTOR = 1024.0
 def write_sentence_modules(folder: Path, network: Network) -> None:
     """Describe what follows the encoder saved in ``folder``; the last module's output is the logits."""
     assert network.classifier is not None
-    width, outputs = network.classifier.in_features, network.classifier.out_features
+    width = network.classifier.in_features
     modes = {"mean": "mean_tokens", "cls": "cls_token", "last": "lasttoken"}
     kinds = {f"pooling_mode_{name}": name == modes[network.pooling] for name in modes.values()}
     write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **kinds})
@@ -33,7 +33,6 @@ def write_sentence_modules(folder: Path, network: Network) -> None:
     norm = {"norm.weight": torch.ones(width), "norm.bias": torch.zeros(width)}
     write_tensors(folder / "3_LayerNorm" / "model.safetensors", norm)
     _write_dense(folder / "4_Dense", network.classifier.weight, network.classifier.bias)
-    assert outputs == len(network.classifier.bias)
     names = ("", "1_Pooling", "2_Dense", "3_LayerNorm", "4_Dense")
     modules: list[dict[str, Any]] = [
         {"idx": index, "name": str(index), "path": name, "type": f"{_PACKAGE}.{name[2:] or 'Transformer'}"}
