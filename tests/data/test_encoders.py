@@ -61,6 +61,7 @@ def test_a_text_of_megabytes_is_cut_before_it_is_tokenised(tokenizer: Any) -> No
     class Spy:
         is_fast = True
         seen = 0
+        backend_tokenizer = tokenizer.backend_tokenizer
 
         def __call__(self, texts: list[str], **settings: Any) -> Any:
             self.seen = max(map(len, texts))
@@ -87,18 +88,37 @@ def test_a_panic_of_the_tokenizer_is_an_error_for_people() -> None:
         encode_texts(runaway, [("a" * 29 + "!",)], 8)
 
 
-def test_an_interruption_is_not_mistaken_for_a_panic() -> None:
-    class Interrupted:
-        is_fast = True
+def test_an_interruption_is_not_mistaken_for_a_panic(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*texts: Any, **settings: Any) -> None:
+        raise KeyboardInterrupt
 
-        def __call__(self, *texts: Any, **settings: Any) -> Any:
-            raise KeyboardInterrupt
-
-        def num_special_tokens_to_add(self, pair: bool) -> int:
-            return 0
-
+    monkeypatch.setattr(type(tokenizer), "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        encode_texts(Interrupted(), [("a",)], 8)
+        encode_texts(tokenizer, [("a",)], 8)
+
+
+def test_the_tokenizer_is_left_as_it_was(tokenizer: Any) -> None:
+    before = tokenizer.backend_tokenizer.to_str()
+    encode_texts(tokenizer, [("a b c d e f g h",)], 4)
+    assert tokenizer.backend_tokenizer.to_str() == before
+    # the control: a plain call does leave its settings behind
+    tokenizer(["a b c d"], truncation=True, max_length=3)
+    assert tokenizer.backend_tokenizer.to_str() != before
+    encode_texts(tokenizer, [("a",)], 4)
+    assert tokenizer.backend_tokenizer.truncation["max_length"] == 3
+    tokenizer.backend_tokenizer.no_truncation()
+
+
+def test_an_empty_text_has_a_token_where_the_tokenizer_adds_none() -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    rules = Tokenizer(models.WordLevel({"<end>": 0, "a": 1}, unk_token="<end>"))
+    rules.pre_tokenizer = pre_tokenizers.Whitespace()
+    plain = PreTrainedTokenizerFast(tokenizer_object=rules, eos_token="<end>")
+    encoded = encode_texts(plain, [("a",), ("",), (" ",)], 4)
+    assert encoded.input_ids == [[1], [0], [0]]
+    assert encoded.lengths.tolist() == [1, 1, 1]
 
 
 def test_no_room_and_no_fast_tokenizer_are_refused(tokenizer: Any) -> None:

@@ -6,7 +6,8 @@ When: any text model with a fast tokenizer. When not: models that read character
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +33,24 @@ class Encoded:
     truncated: int
 
 
+@contextmanager
+def _settings_kept(tokenizer: Any) -> Iterator[None]:
+    """A call leaves its truncation in the tokenizer, from where it would be saved with the model."""
+    backend = tokenizer.backend_tokenizer
+    truncation, padding = backend.truncation, backend.padding
+    try:
+        yield
+    finally:
+        backend.enable_truncation(**truncation) if truncation else backend.no_truncation()
+        backend.enable_padding(**padding) if padding else backend.no_padding()
+
+
 def _tokenise(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int) -> Any:
     longest = max_length * _CHARACTERS_PER_TOKEN
     columns = [[text[:longest] for text in column] for column in zip(*texts, strict=True)]
     try:
-        return tokenizer(*columns, truncation="longest_first", max_length=max_length, padding=False)
+        with _settings_kept(tokenizer):
+            return tokenizer(*columns, truncation="longest_first", max_length=max_length, padding=False)
     except BaseException as error:  # the tokenizer's panics are no Exceptions
         if type(error).__name__ != "PanicException":
             raise
@@ -46,6 +60,12 @@ def _tokenise(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int)
         expected="text that its rules can split",
         try_="another model, or shorter texts",
     )
+
+
+def _stand_in(tokenizer: Any) -> int:
+    """What is read where a text has no token, as an empty one for a tokenizer that adds none of its own."""
+    special = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, tokenizer.pad_token_id)
+    return next((token for token in special if token is not None), 0)
 
 
 def encode_texts(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int) -> Encoded:
@@ -67,11 +87,10 @@ def encode_texts(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: i
         segments += batch.get("token_type_ids", [])
         for encoding, row in zip(batch.encodings, part, strict=True):
             truncated += bool(encoding.overflowing) or any(len(text) > max_length * _CHARACTERS_PER_TOKEN for text in row)
+    if not all(ids):
+        ids = [row or [_stand_in(tokenizer)] for row in ids]
+        segments = [row or [0] for row in segments]
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
-    if len(lengths) and not lengths.min():
-        raise UserError(
-            f"row {int(lengths.argmin())} has no token at all", expected="text, or a tokenizer that adds special tokens"
-        )
     return Encoded(ids, segments or None, lengths, truncated)
 
 
