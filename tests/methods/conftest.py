@@ -37,9 +37,12 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 
 
 def enlarge(path: Path) -> None:
-    """Larger matrices: freshly initialised ones are so small that tiny networks are nearly linear and hide mistakes."""
+    """Larger matrices and biases that are not zero: fresh tiny networks are nearly linear and would hide mistakes."""
+    generator = torch.Generator().manual_seed(5)
     tensors = read_tensors(path)
-    write_tensors(path, {name: value * 8 if value.ndim > 1 else value for name, value in tensors.items()})
+    for name, value in tensors.items():
+        tensors[name] = value * 8 if value.ndim > 1 else value + 0.1 * torch.randn(value.shape, generator=generator)
+    write_tensors(path, tensors)
 
 
 @pytest.fixture(scope="session")
