@@ -145,3 +145,10 @@ def test_line_separators_inside_strings_end_no_line(tmp_path: Path) -> None:
 def test_braces_inside_a_string_are_no_depth(tmp_path: Path) -> None:
     content = changed(2, row(text="{[" * 200 + '"\\'))
     assert read_table(write(tmp_path, content)).columns["text"][1].startswith("{[{[")
+
+
+def test_the_search_for_depth_takes_linear_time(tmp_path: Path) -> None:
+    started = time.process_time()
+    with pytest.raises(UserError, match="line 2"):
+        read_table(write(tmp_path, changed(2, "[" * 65 + '"' + '\\"' * 1_000_000)))
+    assert time.process_time() - started < 3

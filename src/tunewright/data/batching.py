@@ -1,6 +1,6 @@
 """Batches of rows of similar length: little padding, an order that follows from seed and epoch alone.
 
-Source: Khomenko et al. 2016, Accelerating recurrent neural network training using sequence bucketing, section 3.
+Source: Khomenko et al. 2016, Accelerating recurrent neural network training using sequence bucketing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the rows themselves reveal before a model is loaded: each thing noticed is counted and says where.
 
 Source: Northcutt, Athalye and Mueller 2021, Pervasive label errors in test sets (conflicting labels); Kapoor and
-Narayanan 2023, Leakage and the reproducibility crisis, table 1 (leakage between the parts).
+Narayanan 2023, Leakage and the reproducibility crisis in machine-learning-based science (its taxonomy of leakage).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Texts that are the same, or nearly: candidates by MinHash in time that grows with the data, each confirmed exactly.
 
-Source: Broder 1997, On the resemblance and containment of documents, sections 2 and 3 (shingles, resemblance, min-wise
+Source: Broder 1997, On the resemblance and containment of documents (shingles, resemblance, min-wise
 sketches); Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, section 3.4 (bands of a signature).
 """
 

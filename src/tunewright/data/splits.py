@@ -1,7 +1,7 @@
 """Train, validation and test rows: balanced by class, by group or by time, the same for the same seed.
 
-Source: Kohavi 1995, A study of cross-validation and bootstrap, section 3 (stratification); Kapoor and Narayanan 2023,
-Leakage and the reproducibility crisis, sections L1.4 and L3 (duplicates, groups and time across the split).
+Source: Kohavi 1995, A study of cross-validation and bootstrap (stratification); Kapoor and Narayanan 2023, Leakage and the
+reproducibility crisis in machine-learning-based science, L1.4 and L3 (duplicates, groups and time across the split).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Texts and pairs of texts as token ids, cut to a length, with what was cut counted.
 
-Source: Devlin et al. 2019, BERT, section 3.1 (single texts and pairs with segment ids).
+Source: Devlin et al. 2019, BERT, section 3 (single texts and pairs with segment ids).
 When: any text model with a fast tokenizer. When not: models that read characters or bytes without a tokenizer file.
 """
 

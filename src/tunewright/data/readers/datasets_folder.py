@@ -1,6 +1,6 @@
 """A folder written by ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk`` of the ``datasets`` library.
 
-Source: Lhoest et al. 2021, Datasets: A Community Library for NLP; section 3 (Arrow tables on disk).
+Source: Lhoest et al. 2021, Datasets: A Community Library for NLP (Arrow tables on disk).
 When: the data was prepared with ``datasets``; classes keep their names, splits are used as given.
 When not: data for people to read: use csv or jsonl.
 Relatives: parquet.
