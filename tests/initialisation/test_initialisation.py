@@ -239,7 +239,7 @@ def test_prior_bias_of_several_labels_and_of_numbers(make: Callable[..., Network
     numbers = Labels("regression", (), mean=4.0, spread=2.0)
     network = make(labels=numbers)
     part.initialise(network, lambda: np.zeros(0), np.array([2.0, 6.0]), numbers, part.Settings(), 0)
-    assert float(network.last_linear.bias) == 0.0
+    assert float(network.last_linear.bias.detach()) == 0.0
 
 
 def test_prior_bias_says_that_a_decoders_head_has_none(make: Callable[..., Network]) -> None:
