@@ -20,7 +20,7 @@ from tests.engine.toy import toy_rows
 from tunewright import FineTuner
 from tunewright.estimator import text_columns
 
-QUICK = {"rates.head": 1e-2, "rates.backbone": 1e-3, "training.batch_size": 8, "training.threads": 1}
+QUICK = {"model.pooling": "mean", "rates.head": 3e-2, "rates.backbone": 3e-3, "training.batch_size": 8, "training.threads": 1}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def labels() -> list[str]:
 
 @pytest.fixture(scope="module")
 def tuner(tiny_bert: Path) -> FineTuner:
-    return FineTuner(str(tiny_bert), epochs=3, settings=QUICK)
+    return FineTuner(str(tiny_bert), epochs=4, settings=QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_cross_validation_grid_and_pipeline(tuner: FineTuner, texts: list[str], 
 def test_settings_reach_the_recipe(tuner: FineTuner, texts: list[str], labels: list[str]) -> None:
     settings = QUICK | {"rates": {"layer_decay": 0.9}, "training": {"epochs": 1}}
     recipe = clone(tuner).set_params(settings=settings).fit(texts, labels).run_.recipe
-    assert (recipe.rates.layer_decay, recipe.rates.head, recipe.training.epochs) == (0.9, 1e-2, 1)
+    assert (recipe.rates.layer_decay, recipe.rates.head, recipe.training.epochs) == (0.9, 3e-2, 1)
     with pytest.raises(ValueError, match="layer_decay"):
         clone(tuner).set_params(settings={"rates.layer_decy": 0.9}).fit(texts, labels)
 

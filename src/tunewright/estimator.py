@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -112,8 +112,9 @@ class FineTuner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _train(self, columns: Columns, codes: np.ndarray) -> Run:
         """Run the workflow in a folder that is gone afterwards, unless ``out`` names one."""
+        from tunewright.recipe_reader import resolve
         from tunewright.steps import Given
-        from tunewright.workflow import fit_recipe, make_recipe
+        from tunewright.workflow import fit_recipe
 
         texts = list(zip(*columns.values(), strict=True))
         parts = split(codes, validation_share=_VALIDATION_SHARE, test_share=0.0, groups=near_groups(texts), seed=self.seed)
@@ -122,30 +123,22 @@ class FineTuner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             {name: [values[row] for row in rows] for name, values in table.items()} for rows in (parts.train, parts.validation)
         )
         with _folder(self.out) as folder:
-            recipe = make_recipe(
-                model=self.model,
-                target="label",
-                text=list(columns),
-                task="classification",
-                strategy=self.strategy,
-                seed=self.seed,
-                out=folder,
-                **self._sections(),
-            )
+            recipe = resolve(self._sections(columns) | {"out": str(folder)})
             run = fit_recipe(recipe, given=Given(train, held_out, held_out))
-            run.model  # noqa: B018 - read while the folder is there
+            run.model, run.recipe  # noqa: B018 - read while the folder is there
         return run
 
-    def _sections(self) -> dict[str, Any]:
+    def _sections(self, columns: Columns) -> dict[str, Any]:
         """The recipe's sections that the constructor's arguments ask for; ``settings`` has the last word."""
         sections: dict[str, Any] = {
-            "evaluation": {"baselines": [], "certify": False},
-            "training": {"checkpoints": self.out is not None},
+            "strategy": self.strategy,
+            "seed": self.seed,
+            "model": {"source": self.model},
+            "data": {"text": list(columns), "target": ["label"], "task": "classification"},
+            "rates": {} if self.rate is None else {"backbone": self.rate},
+            "training": {"checkpoints": self.out is not None} | ({} if self.epochs is None else {"epochs": self.epochs}),
+            "evaluation": {"baselines": [], "certify": False, "resamples": 100},
         }
-        if self.epochs is not None:
-            sections["training"]["epochs"] = self.epochs
-        if self.rate is not None:
-            sections["rates"] = {"backbone": self.rate}
         for key, value in (self.settings or {}).items():
             _put(sections, key.split("."), value)
         return sections
@@ -162,22 +155,17 @@ def text_columns(X: Any) -> Columns:
     """One or two columns of texts, out of a list, array, Series or table of them; ValueError for anything else."""
     if hasattr(X, "columns"):
         columns = [X[name].tolist() for name in X.columns]
-    elif isinstance(X, Sequence) and not isinstance(X, str) and X and all(isinstance(item, (tuple, list)) for item in X):
-        columns = [list(column) for column in zip(*X, strict=True)]
     else:
         array = np.asarray(X, dtype=object)
         if array.ndim not in (1, 2):
-            raise ValueError(
-                f"X has {array.ndim} dimensions: expected texts, (n,), or one or two columns of them, (n, 1) or (n, 2)"
-            )
-        columns = [array.tolist()] if array.ndim == 1 else [column.tolist() for column in array.T]
+            raise ValueError(f"X has {array.ndim} dimensions: expected texts (n,), or columns of them, (n, 1) or (n, 2)")
+        columns = [array.tolist()] if array.ndim == 1 else array.T.tolist()
     if len(columns) not in (1, 2):
         raise ValueError(f"Found array with {len(columns)} feature(s): expected one column of texts, or two for pairs")
     if not columns[0]:
         raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required")
-    wrong = next((item for column in columns for item in column if not isinstance(item, str)), None)
-    if wrong is not None:
-        raise ValueError(f"X holds a {type(wrong).__name__} where a text is expected: {wrong!r}")
+    for item in (item for column in columns for item in column if not isinstance(item, str)):
+        raise ValueError(f"X holds a {type(item).__name__} where a text is expected: {item!r}")
     return dict(zip(_NAMES, ([str(item) for item in column] for column in columns), strict=False))
 
 

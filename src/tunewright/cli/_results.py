@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunewright.cli._output import cell, print_json, print_table, tell
+from tunewright.core.files import read_json
 
 if TYPE_CHECKING:
     from tunewright.runs.run import Run
@@ -30,6 +31,16 @@ def interval(score: dict[str, Any]) -> str:
     return f"{score['value']:.3f}{bounds}"
 
 
+def comparison(compared: dict[str, Any]) -> str:
+    """'fine-tuned − frozen: accuracy +0.031 [0.020, 0.042], p = 0.003 (McNemar)'."""
+    pair = f"{compared['a']} − {compared['b']}: {compared['metric']}"
+    if compared["difference"] is None:
+        return f"{pair} {compared['test']}"
+    bounds = "" if compared["low"] is None else f" [{compared['low']:+.3f}, {compared['high']:+.3f}]"
+    chance = "" if compared["p"] is None else f", p = {compared['p']:.2g}"
+    return f"{pair} {compared['difference']:+.3f}{bounds}{chance} ({compared['test']})"
+
+
 def run_document(run: Run) -> dict[str, Any]:
     """What `fit --json` and `runs show --json` print."""
     manifest = run.manifest
@@ -43,6 +54,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "model": manifest["base"]["source"],
         "scores": by_name(groups.pop("fine-tuned", [])),
         "baselines": {name: by_name(scores) for name, scores in groups.items()},
+        "comparisons": read_json(run.folder / "scores.json").get("comparisons", []) if run.finished else [],
         "report": run.report if run.report.is_file() else None,
     }
 
@@ -54,6 +66,8 @@ def show_run(run: Run, *, as_json: bool) -> None:
         return
     if run.finished:
         _show_scores(run.all_scores())
+        for compared in read_json(run.folder / "scores.json").get("comparisons", ()):
+            tell(comparison(compared))
     tell(f"run     {run.folder}")
     if run.report.is_file():
         tell(f"report  {run.report}")

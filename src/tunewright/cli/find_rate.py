@@ -56,5 +56,5 @@ def plot(rates: Sequence[float], losses: Sequence[float], suggested: float) -> l
     lines = []
     for rate, loss in kept:
         bar = "█" * round(_WIDTH * (min(loss, top) - low) / max(top - low, 1e-9))
-        lines.append(f"{rate:9.2e}  {loss:8.4f}  {bar}{'  <- suggested' if rate == nearest else ''}")
+        lines.append(f"{rate:9.2e}  {loss:8.4f}  {bar}{'  <- suggested' if rate == nearest else ''}".rstrip())
     return lines

@@ -25,7 +25,7 @@ def run(folder: RunFolder, out: Out = None, as_json: Json = False) -> None:
             else "different: the weights are not the same"
         )
         for said in again.differences:
-            tell(f"differs: {said}")
+            tell(f"- {said}")
         tell(f"run     {again.folder}")
     if not again.equal:
         raise typer.Exit(FAILED)
