@@ -221,17 +221,19 @@ def _replaced(folder: Path) -> Iterator[Path]:
     """A new folder beside ``folder`` that takes its place when everything in it is on the disk."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    old = new.with_name(f"{new.name}.old")
     try:
         yield new
         new.chmod(0o755)
         for path in [*new.rglob("*"), new]:
             _sync(path)
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.replace(old)
         new.replace(folder)
         sync_folder(folder.parent)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
