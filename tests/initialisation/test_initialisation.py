@@ -213,6 +213,17 @@ def test_reinitialise_top_redraws_the_top_block_by_the_models_rule_and_nothing_e
             assert family == "t5" or float(parameter.detach().std()) < 1.6 * range_, name
 
 
+def test_reinitialise_top_keeps_rules_that_an_outer_module_has_for_an_inner_one(make: Callable[..., Network]) -> None:
+    """GPT-2 draws what writes to the residual stream narrower, by 1 / sqrt(2 layers) (Radford et al. 2019, section 2.3)."""
+    network = make("gpt2")
+    start(network, "reinitialise_top", layers=1)
+    weights = {name: parameter.detach() for name, parameter in network.named_parameters() if ".h.2." in name}
+    narrow = [value.std() for name, value in weights.items() if name.endswith("c_proj.weight")]
+    wide = [value.std() for name, value in weights.items() if name.endswith(("c_attn.weight", "c_fc.weight"))]
+    assert [float(value) for value in narrow] == pytest.approx([0.02 / 6**0.5] * 2, rel=0.1)
+    assert [float(value) for value in wide] == pytest.approx([0.02] * 2, rel=0.1)
+
+
 def test_reinitialise_top_refuses_more_blocks_than_there_are_and_adapters(make: Callable[..., Network]) -> None:
     with pytest.raises(UserError, match="at most 3"):
         start(make(), "reinitialise_top", layers=4)
