@@ -18,6 +18,7 @@ from tunewright.core.seed import seed_everything
 from tunewright.core.types import Applied, Predictions
 from tunewright.data.prepare import Prepared, prepare
 from tunewright.engine.examples import Examples, encode
+from tunewright.engine.forward import Forward
 from tunewright.engine.job import Job, Watcher
 from tunewright.engine.predict import predict_features
 from tunewright.models.loading import load_network
@@ -129,6 +130,7 @@ def initialise(setup: Setup, applied: Applied, features: Callable[[], np.ndarray
         part = load_part("initialisation", choice.name)
         labels, seed = setup.prepared.labels, setup.recipe.seed
         said.append(part.initialise(setup.network, current, _targets(setup), labels, part.Settings(**choice.settings), seed))
+        current = train_features(setup)  # what was just started anew may change what the next one reads
     return said
 
 
@@ -144,6 +146,7 @@ def make_job(setup: Setup, applied: Applied, watchers: tuple[Watcher, ...] = (),
         train=setup.examples["train"],
         validation=setup.examples["validation"],
         recipe=setup.recipe,
+        forward=Forward(setup.network, setup.recipe.training.precision),
         checkpoints=checkpoints,
         watchers=watchers,
     )

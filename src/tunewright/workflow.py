@@ -288,9 +288,8 @@ def find_rate(recipe: Recipe, given: Given | None = None, *, low: float = 1e-6, 
     applied = apply_method(setup)
     initialise(setup, applied, train_features(setup))
     job = make_job(setup, applied)
-    cut = setup.network.stack.head.depth if not applied.trainable else 0
-    open_layers(setup.network, applied.trainable, cut)
-    optimiser = build_optimiser(job, cut)
+    job.forward.cut_at(open_layers(setup.network, applied.trainable, 0))
+    optimiser = build_optimiser(job, 0)
     windows = [window for epoch in range(1 + steps // job.steps_per_epoch) for window in job.windows(epoch)]
     reference = recipe.rates.backbone or recipe.rates.head
 
@@ -333,8 +332,9 @@ def _watchers(setup: Setup, folder: Path, tell: _Teller, resuming: bool) -> tupl
 
 def _estimate(setup: Setup, applied: Applied) -> Estimate:
     """Estimate with everything open that ever will be: the upper bound of staged unfreezing."""
-    open_layers(setup.network, applied.trainable, 0 if applied.trainable else setup.network.stack.head.depth)
-    return estimate(make_job(setup, applied))
+    job = make_job(setup, applied)
+    job.forward.cut_at(open_layers(setup.network, applied.trainable, 0))
+    return estimate(job)
 
 
 def _said_of_model(setup: Setup) -> tuple[str, ...]:

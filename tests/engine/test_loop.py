@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +226,19 @@ def test_labels_that_mean_nothing_are_not_learnt(tiny_bert: Path) -> None:
     told = train(toy_job(toy_recipe(tiny_bert, **settings), rows))
     assert told.best_value < 0.9 * meaningless.best_value
     assert meaningless.best_value > 0.9 * np.log(3)
+
+
+def test_while_only_the_head_trains_no_row_passes_the_network_twice(tiny_bert: Path) -> None:
+    stored = toy_job(toy_recipe(tiny_bert, method="frozen", model={"pooling": "mean"}, training={"epochs": 3}))
+    losses: list[float] = []
+    stored = replace(stored, watchers=(lambda event: losses.append(event["loss"]) if event["kind"] == "step" else None,))
+    train(stored)
+    assert stored.forward.passes == 0
+
+    whole = toy_job(toy_recipe(tiny_bert, method="frozen", model={"pooling": "mean"}, training={"epochs": 3}))
+    plain: list[float] = []
+    whole = replace(whole, watchers=(lambda event: plain.append(event["loss"]) if event["kind"] == "step" else None,))
+    whole.forward.cut_at = lambda depth: None  # type: ignore[method-assign] # defence off: every row goes all the way
+    train(whole)
+    assert whole.forward.passes == 3 * len(whole.train)
+    np.testing.assert_allclose(losses, plain, rtol=1e-5)  # features from other batch shapes differ in the last bits

@@ -9,12 +9,11 @@ from tunewright.core.parts import load_part
 from tunewright.core.types import Labels, Predictions
 from tunewright.engine.examples import Examples
 from tunewright.engine.job import Job
-from tunewright.engine.predict import predict_logits
 
 
 def validation_scores(job: Job) -> dict[str, float]:
     """Loss and every metric of the head that is defined on the validation rows."""
-    logits = predict_logits(job.network, job.validation, precision=job.recipe.training.precision)
+    logits = job.forward.all_rows(job.validation)
     scores = {"loss": mean_loss(job, job.validation, logits)}
     targets = job.validation.targets
     assert targets is not None

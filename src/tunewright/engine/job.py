@@ -14,6 +14,7 @@ from torch import Tensor
 from tunewright.core.types import Applied, Evaluated, Request
 from tunewright.data.batching import batches
 from tunewright.engine.examples import Examples
+from tunewright.engine.forward import Forward
 from tunewright.models.network import Network
 from tunewright.recipe import Recipe
 
@@ -33,6 +34,7 @@ class Job:
     train: Examples
     validation: Examples
     recipe: Recipe
+    forward: Forward
     checkpoints: Path | None = None
     watchers: tuple[Watcher, ...] = ()
 
@@ -65,7 +67,6 @@ class State:
     epoch: int = 0
     window: int = 0
     stage: int = 0
-    stage_began: int = 0
     best_step: int | None = None
     best_value: float | None = None
     loss_sum: float = 0.0

@@ -57,7 +57,7 @@ class _Loop:
 
     def run(self, resume: bool) -> Trained:
         job = self.job
-        open_layers(job.network, job.applied.trainable, self.stages[0].open_from)
+        self._open_layers(self.stages[0])
         self.optimiser = build_optimiser(job, self.stages[0].open_from)
         self.averages = Averages(job, self._moving_at_end())
         self.penalties = tuple(
@@ -120,9 +120,12 @@ class _Loop:
 
     def _open(self) -> None:
         stage = self.stages[self.state.stage]
-        open_layers(self.job.network, self.job.applied.trainable, stage.open_from)
+        self._open_layers(stage)
         open_groups(self.optimiser, self.job, stage.open_from)
         self._tell({"kind": "stage", "step": self.state.step, "open_from": stage.open_from, "name": stage.name})
+
+    def _open_layers(self, stage: Stage) -> None:
+        self.job.forward.cut_at(open_layers(self.job.network, self.job.applied.trainable, stage.open_from))
 
     def _progress(self) -> float:
         """Share of the run that is over: by steps, or by time where a budget ends it sooner."""
@@ -180,11 +183,9 @@ class _Loop:
     def _obey(self, requests: list[Request]) -> None:
         unfreezing = load_part("unfreezing", self.job.recipe.unfreezing.name)
         settings = unfreezing.Settings(**self.job.recipe.unfreezing.settings)
-        of_this_stage = self.state.evaluations[self.state.stage_began :]
-        due = hasattr(unfreezing, "advance") and unfreezing.advance(of_this_stage, settings)
+        due = hasattr(unfreezing, "advance") and unfreezing.advance(self.state.evaluations, settings)
         if (due or any(request.next_stage for request in requests)) and self.state.stage + 1 < len(self.stages):
             self.state.stage += 1
-            self.state.stage_began = len(self.state.evaluations)
             self._open()
         stop = next((request for request in requests if request.stop), None)
         if stop is not None:
@@ -233,7 +234,7 @@ class _Loop:
         if self.state.best_step is not None:
             self.best = read_checkpoint(self.job.checkpoints, self.state.best_step).weights
         for stage in self.stages[: self.state.stage + 1]:  # groups join the optimiser in the order they did
-            open_layers(self.job.network, self.job.applied.trainable, stage.open_from)
+            self._open_layers(stage)
             open_groups(self.optimiser, self.job, stage.open_from)
         restore_optimiser(self.optimiser, last.optimiser)
         self.averages.restore(last.averages)

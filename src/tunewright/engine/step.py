@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tunewright.engine.examples import batch, targets_of
+from tunewright.engine.examples import targets_of
 from tunewright.engine.job import Job
-from tunewright.engine.predict import arithmetic
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ def optimiser_step(
     optimiser.zero_grad(set_to_none=False)
     loss_sum = torch.zeros((), device=device)
     for rows, wanted in zip(window, targets, strict=True):
-        with arithmetic(job.network, job.recipe.training.precision):
-            logits = job.network(batch(job.network, job.train, rows)).float()
+        logits = job.forward(job.train, rows)
         loss = job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights).sum()
         (loss / count).backward()
         loss_sum += loss.detach()

@@ -13,9 +13,9 @@ from tunewright.core.device import peak_memory
 from tunewright.core.seed import random_states, restore_random_states
 from tunewright.engine.examples import batch, targets_of
 from tunewright.engine.job import Job
-from tunewright.engine.predict import arithmetic, evaluation_mode
+from tunewright.engine.predict import evaluation_mode
 
-# Bytes of optimiser state per trained float32 value: two moments for the Adam family, one for momentum; Adafactor keeps rows and columns only.
+# Bytes of optimiser state per trained value: two float32 moments for Adam, one for momentum; Adafactor keeps rows and columns.
 _STATE_BYTES = {"adamw": 8, "lion": 4, "sgd": 4, "adafactor": 1}
 
 
@@ -58,9 +58,7 @@ def _padded(job: Job, rows: np.ndarray) -> int:
 
 def _loss(job: Job, rows: np.ndarray) -> Tensor:
     wanted = targets_of(job.train, rows, job.network.device)
-    with arithmetic(job.network, job.recipe.training.precision):
-        logits = job.network(batch(job.network, job.train, rows)).float()
-    loss: Tensor = job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights).sum()
+    loss: Tensor = job.head.losses(job.forward(job.train, rows), wanted, job.network.labels, job.head_settings, job.weights).sum()
     return loss
 
 
