@@ -40,7 +40,9 @@ Part = Annotated[Choice, BeforeValidator(_as_choice)]
 class Data(Section):
     """Step 3: the examples."""
 
-    train: str | None = Field(None, description="File, folder or hub id of the training rows; None when rows are given from Python.")
+    train: str | None = Field(
+        None, description="File, folder or hub id of the training rows; None when rows are given from Python."
+    )
     validation: str | None = Field(None, description="Rows to choose by; otherwise a share of train is held out.")
     test: str | None = Field(None, description="Rows to report on; otherwise a share of train is held out.")
     text: tuple[str, ...] | None = Field(None, description="One text column, or two for pairs; guessed when unambiguous.")
@@ -49,9 +51,13 @@ class Data(Section):
     group: str | None = Field(None, description="Rows of one group stay on one side of every split.")
     time: str | None = Field(None, description="Split by this column: the latest rows are the test rows.")
     validation_share: float = Field(0.15, gt=0, lt=0.9, description="Share of train held out to choose by (a guess).")
-    test_share: float = Field(0.15, gt=0, lt=0.9, description="Share of train held out to report on, when no test is given (a guess).")
+    test_share: float = Field(
+        0.15, gt=0, lt=0.9, description="Share of train held out to report on, when no test is given (a guess)."
+    )
     near_duplicates: Literal["together", "ignore"] = Field("together", description="Keep near-duplicates on one side of a split.")
-    max_length: int = Field(128, ge=4, le=8192, description="Tokens kept of each example; what is cut is counted and said (a guess).")
+    max_length: int = Field(
+        128, ge=4, le=8192, description="Tokens kept of each example; what is cut is counted and said (a guess)."
+    )
 
 
 class Model(Section):
@@ -62,7 +68,9 @@ class Model(Section):
     pooling: Literal["auto", "native", "mean", "cls", "last"] = Field(
         "auto", description="What the head reads: as the folder declares, else the architecture's own classification head."
     )
-    dropout: float | None = Field(None, ge=0, lt=1, description="Overrides every dropout of the network; None keeps the model's own.")
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="Overrides every dropout of the network; None keeps the model's own."
+    )
 
 
 class Rates(Section):
@@ -71,7 +79,9 @@ class Rates(Section):
     backbone: float = Field(5e-5, ge=0, lt=10, description="Learning rate of what the method trains in the topmost layer.")
     head: float = Field(1e-3, gt=0, lt=10, description="Learning rate of the new head.")
     layer_decay: float = Field(1.0, gt=0, le=1, description="Rate of each layer as a fraction of the one above it.")
-    per_depth: tuple[float, ...] | None = Field(None, description="Explicit rates, embeddings first, head not included; replaces backbone and layer_decay.")
+    per_depth: tuple[float, ...] | None = Field(
+        None, description="Explicit rates, embeddings first, head not included; replaces backbone and layer_decay."
+    )
     weight_decay: float = Field(0.01, ge=0, lt=1, description="Decoupled decay; never on biases or norms.")
     optimiser: Part = Field(Choice(name="adamw"), description="One of `tunewright parts optimisers`.")
     schedule: Part = Field(Choice(name="linear", settings={"warmup": 0.1}), description="One of `tunewright parts schedules`.")
@@ -88,7 +98,9 @@ class Training(Section):
     clip_norm: float | None = Field(1.0, gt=0, description="Largest gradient norm; None for no clipping.")
     evaluations_per_epoch: int = Field(1, ge=1, le=100, description="How often validation is scored.")
     patience: int | None = Field(None, ge=1, description="Stop after this many evaluations without a better one; None never.")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="Arithmetic of the forward pass; weights stay float32.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Arithmetic of the forward pass; weights stay float32."
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     threads: int | None = Field(None, ge=1, le=1024, description="Processor threads; None keeps torch's own choice.")
     checkpoints: bool = Field(True, description="Keep best and last on disk while training.")
@@ -100,25 +112,29 @@ class Evaluation(Section):
     baselines: tuple[Literal["majority", "frozen"], ...] = Field(("majority", "frozen"), description="Shown beside the result.")
     monitor: str | None = Field(None, description="Metric that decides which evaluation is best; None takes the task's own.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the intervals.")
-    resamples: int = Field(1000, ge=100, le=100_000, description="Bootstrap resamples (Efron and Tibshirani 1993: about 1000 for intervals).")
+    resamples: int = Field(
+        1000, ge=100, le=100_000, description="Bootstrap resamples (Efron and Tibshirani 1993: about 1000 for intervals)."
+    )
     certify: bool = Field(True, description="Reload the saved model in a fresh process and compare; a difference fails the run.")
 
 
 class Recipe(Section):
     """A whole run, every default resolved."""
 
-    version: Literal[1] = 1
+    version: Literal[1] = Field(1, description="Of this format.")
     strategy: str | None = Field(None, description="A named combination of the sections below; `tunewright parts strategies`.")
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(0, ge=0, lt=2**32, description="Of splits, order, initial values and dropout.")
     out: str | None = Field(None, description="Folder of the run; a new one under runs/ when None.")
     data: Data = Data()  # type: ignore[call-arg]
     model: Model = Model()  # type: ignore[call-arg]
     head: Part | None = Field(None, description="The task's head and loss settings; None takes the task's own.")
-    method: Part = Choice(name="full")
+    method: Part = Field(Choice(name="full"), description="Step 4, what trains: one of `tunewright parts methods`.")
     rates: Rates = Rates()  # type: ignore[call-arg]
-    initialisation: tuple[Part, ...] = ()
-    unfreezing: Part = Choice(name="at_once")
-    penalties: tuple[Part, ...] = ()
-    averaging: tuple[Part, ...] = ()
+    initialisation: tuple[Part, ...] = Field(
+        (), description="Step 6, from where: `tunewright parts initialisation`, in this order."
+    )
+    unfreezing: Part = Field(Choice(name="at_once"), description="Step 7, when: one of `tunewright parts unfreezing`.")
+    penalties: tuple[Part, ...] = Field((), description="Added to the loss once per step: `tunewright parts penalties`.")
+    averaging: tuple[Part, ...] = Field((), description="Kept where validation is no worse: `tunewright parts averaging`.")
     training: Training = Training()  # type: ignore[call-arg]
     evaluation: Evaluation = Evaluation()  # type: ignore[call-arg]

@@ -101,9 +101,8 @@ def _text(path: Path) -> str:
 
 
 def _parse(text: str, what: str) -> Any:
-    loader = _Loader(text)
     try:
-        return loader.get_single_data()
+        return _Loader(text).get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{what}, line {mark.line + 1}" if mark is not None else what
@@ -114,5 +113,3 @@ def _parse(text: str, what: str) -> Any:
         raise UserError(f"{where}: {problem}", expected="plain YAML") from None
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{what} cannot be read: {error}", expected="plain YAML") from None
-    finally:
-        loader.dispose()
