@@ -1,0 +1,59 @@
+"""The model card: README.md with the metadata that model hubs read, filled from what the run measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tunewright.core.files import read_json, write_text
+from tunewright.runs.report import headline, with_interval
+
+_TASKS = {
+    "classification": "text-classification",
+    "multi_label": "text-classification",
+    "regression": "text-classification",
+    "similarity": "sentence-similarity",
+}
+
+
+def write_card(folder: Path) -> Path:
+    """Write ``README.md`` from the run's files and return its path; what is not known is left out."""
+    scores, data, manifest = (_json(folder / f"{name}.json") for name in ("scores", "data", "manifest"))
+    name = folder.resolve().name
+    tuned = [one for one in scores.get("scores", []) if one["of"] == "fine-tuned" and one["value"] is not None]
+    metadata = yaml.safe_dump(_metadata(name, tuned, data, manifest), sort_keys=False, allow_unicode=True)
+    write_text(folder / "README.md", f"---\n{metadata}---\n\n{_body(name, scores, data, manifest)}")
+    return folder / "README.md"
+
+
+def _metadata(name: str, tuned: list[dict[str, Any]], data: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
+    """The licence is not ours to state, so it is left out."""
+    task = _TASKS.get(data.get("schema", {}).get("task", ""), "text-classification")
+    found: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": task, "tags": ["tunewright"]}
+    source = str(manifest.get("base", {}).get("source", ""))
+    if source and not Path(source).is_absolute() and not source.startswith("."):
+        found["base_model"] = source
+    if tuned:
+        found["metrics"] = [one["name"] for one in tuned]
+        measured = [{"type": one["name"], "name": one["name"].replace("_", " "), "value": one["value"]} for one in tuned]
+        dataset = {"name": "held-out test rows", "type": "custom", "split": "test"}
+        result = {"task": {"type": task}, "dataset": dataset, "metrics": measured}
+        found["model-index"] = [{"name": name, "results": [result]}]
+    return found
+
+
+def _body(name: str, scores: dict[str, Any], data: dict[str, Any], manifest: dict[str, Any]) -> str:
+    said = "\n".join(headline(scores))
+    rows = ", ".join(f"{many} {part}" for part, many in data.get("rows", {}).items())
+    lines = [f"| {one['of']} | {one['name'].replace('_', ' ')} | {with_interval(one)} |" for one in scores.get("scores", [])]
+    table = "\n".join(["| model | metric | value (interval) |", "|---|---|---|", *lines]) if lines else ""
+    made = f"Fine-tuned with tunewright from {Path(str(manifest.get('base', {}).get('source', 'a pre-trained model'))).name}."
+    blocks = [f"# {name}", made, said, table, f"Rows: {rows}." if rows else "", "`report.html` beside this file tells the rest."]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(path) if path.is_file() else {}
+    return found
