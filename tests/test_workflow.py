@@ -42,7 +42,13 @@ QUICK: dict[str, Any] = {
     "data": {"near_duplicates": "ignore"},
     "rates": {"backbone": 1e-3, "head": 1e-2},
     "training": {"epochs": 2, "batch_size": 8},
+    "evaluation": {"resamples": 100},
 }
+
+
+def stored_rows(run: tunewright.Run) -> list[dict[str, str]]:
+    with (run.folder / "predictions.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +69,7 @@ def test_a_run_folder_is_complete(finished: tunewright.Run) -> None:
 
 
 def test_predict_evaluate_and_the_stored_predictions_agree(finished: tunewright.Run, rows_file: Path, tmp_path: Path) -> None:
-    stored = list(csv.DictReader((finished.folder / "predictions.csv").open()))
+    stored = stored_rows(finished)
     path = tmp_path / "test.csv"
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, ["text", "label"])
@@ -111,7 +117,7 @@ def test_reproduce_says_what_differs(finished: tunewright.Run, tiny_bert: Path, 
 def test_an_interrupted_run_is_resumed_to_the_same_model(
     finished: tunewright.Run, tiny_bert: Path, rows_file: Path, tmp_path: Path, strategy: str
 ) -> None:
-    settings = {**QUICK, "evaluation": {"certify": False}}
+    settings = {**QUICK, "evaluation": {"certify": False, "resamples": 100}}
     whole = tunewright.fit(rows_file, model=str(tiny_bert), target="label", method=strategy, out=tmp_path / "whole", **settings)
 
     def interrupt(event: dict[str, Any]) -> None:
@@ -175,7 +181,7 @@ def test_every_task_runs_saves_and_predicts(tiny_bert: Path, tmp_path: Path, tas
     text = [column for column in rows[0] if column != "score"]
     run = tunewright.fit(rows, model=str(tiny_bert), target="score", text=text, task=task, out=tmp_path / "run", **QUICK)
     assert run.manifest["certified"]["equal"] is True
-    stored = list(csv.DictReader((run.folder / "predictions.csv").open()))
+    stored = stored_rows(run)
     again = run.predict([{column: row[column] for column in text} for row in stored])
     shown = ["|".join(row["predicted"]) if task == "multi_label" else row["predicted"] for row in again]
     if task == "multi_label":
@@ -220,7 +226,6 @@ EFFECTS: dict[str, Any] = {
     "training.precision": "bfloat16",
     "training.checkpoints": False,
     "evaluation.baselines": (),
-    "evaluation.monitor": "log_loss",
     "evaluation.confidence": 0.8,
     "evaluation.resamples": 200,
     "evaluation.certify": True,
@@ -235,6 +240,7 @@ ELSEWHERE = {
     "data.target": "every run here",
     "model.source": "every run here",
     "model.revision": "hub only",
+    "evaluation.monitor": "tests/engine: the best evaluation is what the network holds",
     "training.patience": "test_patience_stops_a_run",
     "training.device": "test_an_absent_device_is_refused",
     "training.threads": "test_threads_are_set",
@@ -269,7 +275,7 @@ def signature(tiny_bert: Path, out: Path, key: str | None, value: Any) -> dict[s
         "model": {"source": str(tiny_bert)},
         "rates": {"backbone": 1e-3, "head": 1e-2},
         "training": {"epochs": 2, "batch_size": 8},
-        "evaluation": {"certify": False, "baselines": ("majority",)},
+        "evaluation": {"certify": False, "baselines": ("majority",), "resamples": 100},
     }
     if key is not None:
         section, _, name = key.partition(".")

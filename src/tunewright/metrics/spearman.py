@@ -1,6 +1,6 @@
 """Spearman correlation: how alike the order of predicted and right numbers is.
 
-Undefined when either side is constant.
+Undefined when either side is constant, up to rounding.
 """
 
 from __future__ import annotations
@@ -17,6 +17,6 @@ NEEDS = "values"
 
 def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:
     """Numbers (n,) against numbers (n,)."""
-    if len(targets) < 2 or np.ptp(targets) == 0 or np.ptp(predicted) == 0:
+    if len(targets) < 2 or any(np.ptp(side) <= 1e-6 * np.abs(side).max() for side in (targets, predicted)):
         return None
     return float(spearmanr(targets, predicted).statistic)
