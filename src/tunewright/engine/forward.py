@@ -43,7 +43,8 @@ class Forward:
             return logits
         self.passes += len(rows)
         with arithmetic(self.network, self.precision):
-            return self.network(batch(self.network, examples, rows)).float()
+            whole: Tensor = self.network(batch(self.network, examples, rows)).float()
+        return whole
 
     def all_rows(self, examples: Examples) -> np.ndarray:
         """Logits of all rows (n, outputs), in evaluation mode and without gradients."""

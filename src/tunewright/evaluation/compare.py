@@ -1,6 +1,7 @@
 """Two predictions of the same rows compared as a pair.
 
-Source: paired bootstrap: Efron and Tibshirani 1993, chapter 16; McNemar 1947, in its exact binomial form, where each row is right or wrong.
+Source: paired bootstrap: Efron and Tibshirani 1993, chapter 16; McNemar 1947, in its exact binomial form, where each row is
+right or wrong.
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ def resampled(name: str, targets: np.ndarray, read: np.ndarray, labels: Labels, 
     n = len(targets)
     rows = _per_row(name, targets, read)
     if rows is not None:
-        return _draws(n, resamples, seed) @ rows / n
+        means: np.ndarray = _draws(n, resamples, seed) @ rows / n
+        return means
     metric = load_part("metrics", name)
     counts = _draws(n, max(100, min(resamples, _CELLS // max(1, n * _width(read)))), seed)
     values = (metric.value(targets[chosen], read[chosen], labels) for chosen in (np.repeat(np.arange(n), row) for row in counts))
@@ -70,10 +71,9 @@ def exact_interval(right: int, n: int, confidence: float) -> tuple[float, float]
 def _per_row(name: str, targets: np.ndarray, read: np.ndarray) -> np.ndarray | None:
     if name not in _PER_ROW:
         return None
-    if name == "mean_absolute_error":
-        return np.abs(targets - read)
     same = targets == read
-    return (same.all(1) if same.ndim == 2 else same).astype(np.float64)
+    rows: np.ndarray = np.abs(targets - read) if name == "mean_absolute_error" else same.all(1) if same.ndim == 2 else same
+    return rows.astype(np.float64)
 
 
 def _width(read: np.ndarray) -> int:

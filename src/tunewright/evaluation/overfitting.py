@@ -52,7 +52,8 @@ def _unstable(steps: Sequence[dict[str, Any]]) -> Finding | None:
     first = steps[int(spikes[0])]["step"]
     return Finding(
         "instability",
-        f"unstable: the loss jumped above {_SPIKE:g} times its neighbours at {len(spikes)} of {len(losses)} steps, first at step {first}; "
+        f"unstable: the loss jumped above {_SPIKE:g} times its neighbours at {len(spikes)} of {len(losses)} steps, "
+        f"first at step {first}; "
         "a lower rate or a longer warm-up would help",
         "warning",
         count=len(spikes),

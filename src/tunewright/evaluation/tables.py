@@ -20,7 +20,8 @@ def per_class(targets: np.ndarray, predictions: Predictions, labels: Labels) -> 
 
 def _decisions(values: np.ndarray, labels: Labels) -> np.ndarray:
     """0/1 per row and class, (n, classes)."""
-    return (values if values.ndim == 2 else np.eye(labels.outputs, dtype=np.int64)[values]).astype(bool)
+    chosen: np.ndarray = values if values.ndim == 2 else np.eye(labels.outputs, dtype=np.int64)[values]
+    return chosen.astype(bool)
 
 
 def _of_class(name: str, wanted: np.ndarray, given: np.ndarray) -> dict[str, Any]:
@@ -73,7 +74,8 @@ def _badness(targets: np.ndarray, predictions: Predictions) -> np.ndarray:
     """How wrong each row is, (n,); 0 where it is right."""
     values, shares = predictions.values, predictions.probabilities
     if shares is None:
-        return np.abs(targets - values)
+        distance: np.ndarray = np.abs(targets - values)
+        return distance
     if targets.ndim == 2:
         return np.where((targets != values).any(1), np.abs(targets - shares).max(1), 0.0)
     return np.where(targets != values, shares.max(1) - shares[np.arange(len(targets)), targets], 0.0)

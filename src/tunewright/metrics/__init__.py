@@ -1,1 +1,1 @@
-"""Metrics: ``UNIT``, ``HIGHER_IS_BETTER``, ``NEEDS`` ('values' or 'probabilities'), and ``value``, a pure function; None is undefined."""
+"""Metrics: ``UNIT``, ``HIGHER_IS_BETTER``, ``NEEDS`` ('values' or 'probabilities'), and ``value``, pure; None is undefined."""

@@ -19,4 +19,4 @@ def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float |
     """Numbers (n,) against numbers (n,)."""
     if len(targets) < 2 or any(np.ptp(side) <= 1e-6 * np.abs(side).max() for side in (targets, predicted)):
         return None
-    return float(pearsonr(targets, predicted).statistic)
+    return float(pearsonr(targets.astype(np.float64), predicted.astype(np.float64)).statistic)

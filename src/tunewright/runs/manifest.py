@@ -35,7 +35,7 @@ def versions() -> dict[str, str]:
 
 
 def now() -> str:
-    """This moment in UTC, to the second."""
+    """The moment in UTC, to the second."""
     return datetime.now(UTC).replace(microsecond=0).isoformat()
 
 

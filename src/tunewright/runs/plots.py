@@ -88,7 +88,7 @@ def whiskers(title: str, rows: Sequence[Interval]) -> Markup:
         return left + (value - low) / (high - low) * (_WIDTH - left - 16)
 
     parts = []
-    for tick in ticks(low, high, 4):
+    for tick in ticks(low, high, 6):
         parts.append(f'<line class="grid" x1="{place(tick):.1f}" x2="{place(tick):.1f}" y1="4" y2="{base}"/>')
         parts.append(f'<text class="tick" x="{place(tick):.1f}" y="{base + 16}" text-anchor="middle">{number(tick)}</text>')
     for index, row in enumerate(rows):

@@ -26,7 +26,7 @@ def compare_weights(first: Run, second: Run) -> Reproduced:
     files = sorted(path.relative_to(first.folder) for path in (first.folder / "model").rglob("*.safetensors"))
     changed = [said for file in files for said in _unequal(first.folder / file, second.folder / file)]
     said = differences(first.manifest, second.manifest)
-    return Reproduced(not changed, tuple((*changed, *said)), second.folder)
+    return Reproduced(not changed, (*changed, *said), second.folder)
 
 
 def _unequal(first: Path, second: Path) -> list[str]:

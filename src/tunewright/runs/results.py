@@ -12,7 +12,7 @@ import numpy as np
 
 from tunewright.core.device import describe_hardware, peak_memory
 from tunewright.core.files import write_json, write_text
-from tunewright.core.types import Applied, Predictions, Score
+from tunewright.core.types import Predictions, Score
 from tunewright.engine.job import Job, Trained
 from tunewright.engine.predict import predict_logits
 from tunewright.engine.stages import moving_names
@@ -95,7 +95,7 @@ def write_results(
 
 def score_all(setup: Setup, predictions: Predictions) -> list[Score]:
     """Every metric of the head on the test rows, with intervals."""
-    evaluation, targets = setup.recipe.evaluation, setup.examples["test"].targets
+    evaluation, targets = setup.recipe.evaluation, setup.prepared.test.targets
     return [
         score(
             name,
@@ -161,7 +161,7 @@ def _comparison(setup: Setup, tuned: Predictions, name: str, other: Predictions)
     evaluation = setup.recipe.evaluation
     compared = compare(
         setup.head.PRIMARY,
-        setup.examples["test"].targets,
+        setup.prepared.test.targets,
         tuned,
         other,
         setup.prepared.labels,

@@ -12,12 +12,11 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
 from tunewright.core.parts import load_part
 from tunewright.core.types import Predictions, Score
-from tunewright.data.labels import encode as encode_targets
+from tunewright.data.prepare import label_rows
 from tunewright.data.read import read_table
 from tunewright.data.rows import texts_of
 from tunewright.data.schema import Schema
 from tunewright.data.table import Table
-from tunewright.data.targets import target_values
 from tunewright.engine.examples import encode
 from tunewright.engine.predict import predict_logits
 from tunewright.evaluation.intervals import score
@@ -66,6 +65,11 @@ class Run:
         content: dict[str, Any] = read_json(self.folder / "details.json")
         return content
 
+    def model_labels(self) -> dict[str, Any]:
+        """What the targets mean, as data.json has it."""
+        labels: dict[str, Any] = read_json(self.folder / "data.json")["labels"]
+        return labels | {"names": tuple(labels["names"])}
+
     @property
     def history(self) -> list[dict[str, Any]]:
         return read_history(self.folder / "history.jsonl")
@@ -91,7 +95,7 @@ class Run:
         """Score labelled rows with the task's metrics and intervals."""
         table = _as_table(data, self._schema)
         loaded, evaluation = self.model, self.recipe.evaluation
-        targets = encode_targets(target_values(table, self._schema), loaded.labels, table.where)
+        targets = label_rows(table, self._schema, loaded.labels).targets
         predictions = self._predictions(table)
         return [
             score(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tunewright.core.files import read_json
+from tunewright.core.types import Labels, Predictions
+from tunewright.evaluation.compare import compare
 from tunewright.runs.manifest import differences
-from tunewright.runs.run import load
+from tunewright.runs.run import Run, load
 
 
 def list_runs(root: Path) -> list[dict[str, Any]]:
@@ -40,7 +45,7 @@ def _row(folder: Path) -> dict[str, Any]:
 
 
 def compare_runs(first: Path, second: Path) -> dict[str, Any]:
-    """Scores side by side, which recipe keys differ, what the two were made of, and the paired difference where rows are the same."""
+    """Scores side by side, differing settings and makings, and a paired test where the test rows are the same."""
     a, b = load(first), load(second)
     scores = {run.folder.name: {score.name: score.as_dict() for score in run.scores} for run in (a, b)}
     return {
@@ -48,7 +53,7 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
         "scores": scores,
         "recipe": _changed(a.recipe.model_dump(mode="json"), b.recipe.model_dump(mode="json")),
         "differences": differences(a.manifest, b.manifest),
-        "paired": _paired(first, second),
+        "paired": _paired(a, b),
     }
 
 
@@ -61,3 +66,23 @@ def _changed(first: dict[str, Any], second: dict[str, Any], prefix: str = "") ->
         elif before != after:
             changed[f"{prefix}{key}"] = [before, after]
     return changed
+
+
+def _paired(first: Run, second: Run) -> dict[str, Any] | None:
+    """A paired comparison of the two runs' stored predictions; None unless both predicted the same test rows of one class each."""
+    rows = [_stored(run) for run in (first, second)]
+    keys = [[(row["row"], row["target"]) for row in one] for one in rows]
+    labels = Labels(**first.model_labels())
+    if keys[0] != keys[1] or labels.task != "classification":
+        return None
+    numbers = {name: number for number, name in enumerate(labels.names)}
+    if any(row["predicted"] not in numbers or row["target"] not in numbers for one in rows for row in one):
+        return None
+    targets = np.array([numbers[row["target"]] for row in rows[0]])
+    values = [Predictions(np.array([numbers[row["predicted"]] for row in one]), None) for one in rows]
+    return compare("accuracy", targets, values[0], values[1], labels)
+
+
+def _stored(run: Run) -> list[dict[str, str]]:
+    with (run.folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
