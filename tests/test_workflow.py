@@ -22,13 +22,6 @@ from tunewright.workflow import check, find_rate, make_recipe, plan, reproduce, 
 
 
 @pytest.fixture(scope="module")
-def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tunewright.models.tiny import tiny_model
-
-    return tiny_model("bert", tmp_path_factory.mktemp("models") / "bert")
-
-
-@pytest.fixture(scope="module")
 def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("rows") / "rows.csv"
     with path.open("w", newline="") as file:

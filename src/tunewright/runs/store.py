@@ -69,7 +69,7 @@ def _changed(first: dict[str, Any], second: dict[str, Any], prefix: str = "") ->
 
 
 def _paired(first: Run, second: Run) -> dict[str, Any] | None:
-    """A paired comparison of the two runs' stored predictions; None unless both predicted the same test rows of one class each."""
+    """A paired comparison of stored predictions; None unless both runs predicted the same test rows, each of one class."""
     rows = [_stored(run) for run in (first, second)]
     keys = [[(row["row"], row["target"]) for row in one] for one in rows]
     labels = Labels(**first.model_labels())

