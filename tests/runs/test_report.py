@@ -100,3 +100,9 @@ def test_a_line_goes_through_its_points_and_skips_what_is_not_finite() -> None:
     assert (x0, x1) == (46.0, 350.0)
     assert y0 > y1  # up is up
     assert line_chart("loss", [Series("loss", "c1", ((0, float("inf")),))]) == ""
+
+
+def test_a_stage_outside_the_drawn_steps_is_not_marked() -> None:
+    line = [Series("loss", "c1", ((100, 0), (200, 1)))]
+    assert 'class="mark"' in line_chart("loss", line, marks=[(150, "top")])
+    assert 'class="mark"' not in line_chart("loss", line, marks=[(0, "head")])

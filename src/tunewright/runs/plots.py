@@ -61,7 +61,7 @@ def line_chart(title: str, series: Sequence[Series], *, marks: Sequence[tuple[fl
         return Markup("")
     xs, ys = _span([x for one in lines for x, _ in one.points]), _padded([y for one in lines for _, y in one.points])
     parts = [*_axes(xs, ys, x_label)]
-    for place, name in marks:
+    for place, name in (mark for mark in marks if xs[0] <= mark[0] <= xs[1]):
         x = _x(place, xs)
         ends = f'x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"'
         parts.append(f'<line class="mark" {ends}><title>{escape(name)}</title></line>')
