@@ -10,7 +10,7 @@ import typer
 
 from tunewright.cli._options import Json
 from tunewright.cli._output import print_json, print_table, tell
-from tunewright.cli._results import interval
+from tunewright.cli._results import comparison, interval
 
 
 def run(
@@ -26,6 +26,9 @@ def run(
         print_json(compared)
         return
     _show_scores(compared["scores"])
+    if compared["paired"] is not None:
+        a, b = (Path(folder).name for folder in compared["runs"])
+        tell(comparison({"a": a, "b": b, **compared["paired"]}))
     _show_settings(compared)
     for said in compared["differences"]:
         tell(f"differs: {said}")
