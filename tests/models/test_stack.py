@@ -97,6 +97,22 @@ def test_a_change_at_a_depth_leaves_everything_below_it_as_it_was(make, batch_of
     assert not torch.equal(before[blocks[-1].name][-1], outputs[blocks[-1].name][-1])
 
 
+FINAL = {"gpt2": "ln_f", "modernbert": "final_norm", "t5": "final_layer_norm"} | dict.fromkeys(
+    ("llama", "qwen2", "qwen3", "gemma", "gemma2"), "norm"
+)
+POOLERS = ("bert", "albert")
+
+
+@pytest.mark.parametrize(("family", "pooling"), CASES)
+def test_what_runs_after_the_blocks_is_the_final_group(network_of, family, pooling):
+    stack = network_of(family, pooling).stack
+    final = [name for group in stack.groups if group.name == "final" for name in group.parameters]
+    expected = FINAL.get(family) or ("pooler" if family in POOLERS and pooling == "native" else None)
+    assert bool(final) is (expected is not None)
+    assert all(f".{expected}." in name for name in final)
+    assert all(stack.depth_of(name) == len(stack.blocks) + 1 for name in final)
+
+
 def test_t5_runs_its_encoder_before_its_decoder(network_of):
     order = [group.modules[0] for group in network_of("t5", "native").stack.blocks]
     assert [name.split(".")[2] for name in order] == ["encoder"] * 3 + ["decoder"] * 3
