@@ -6,15 +6,13 @@ certainty: there the exact binomial interval (Clopper and Pearson 1934) stands i
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
 from tunewright.core.parts import load_part
 from tunewright.core.types import Labels, Predictions, Score
 
-# Metrics that are a mean over rows: a resample is a weighted mean, so that a thousand of them cost one matrix product.
-_PER_ROW = ("accuracy", "subset_accuracy", "mean_absolute_error")
 _CELLS = 20_000_000  # rows x resamples of the slow path; beyond it fewer resamples are drawn
 
 
@@ -36,9 +34,8 @@ def score(
     found = None if read is None else metric.value(targets, read, labels)
     if found is None or read is None:
         return Score(name, None, None, None, n, metric.UNIT, split, "undefined on these rows")
-    right = _per_row(name, targets, read)
-    if name in ("accuracy", "subset_accuracy") and right is not None and found in (0.0, 1.0):
-        low, high = exact_interval(int(right.sum()), n, confidence)
+    if name in ("accuracy", "subset_accuracy") and found in (0.0, 1.0):
+        low, high = exact_interval(round(found * n), n, confidence)
         return Score(name, found, low, high, n, metric.UNIT, split, "exact binomial interval")
     values = resampled(name, targets, read, labels, resamples, seed)
     if len(values) < 2:
@@ -48,13 +45,14 @@ def score(
 
 
 def resampled(name: str, targets: np.ndarray, read: np.ndarray, labels: Labels, resamples: int, seed: int) -> np.ndarray:
-    """The metric on each resample of the rows, those left out where it is undefined."""
-    n = len(targets)
-    rows = _per_row(name, targets, read)
-    if rows is not None:
-        means: np.ndarray = _draws(n, resamples, seed) @ rows / n
+    """The metric on each resample of the rows, those left out where it is undefined.
+
+    A metric that is a mean over rows is a weighted mean on a resample: a thousand of them are one matrix product.
+    """
+    n, metric = len(targets), load_part("metrics", name)
+    if hasattr(metric, "rows"):
+        means: np.ndarray = _draws(n, resamples, seed) @ metric.rows(targets, read) / n
         return means
-    metric = load_part("metrics", name)
     counts = _draws(n, max(100, min(resamples, _CELLS // max(1, n * _width(read)))), seed)
     values = (metric.value(targets[chosen], read[chosen], labels) for chosen in (np.repeat(np.arange(n), row) for row in counts))
     return np.array([value for value in values if value is not None])
@@ -68,19 +66,11 @@ def exact_interval(right: int, n: int, confidence: float) -> tuple[float, float]
     return float(interval.low), float(interval.high)
 
 
-def _per_row(name: str, targets: np.ndarray, read: np.ndarray) -> np.ndarray | None:
-    if name not in _PER_ROW:
-        return None
-    same = targets == read
-    rows: np.ndarray = np.abs(targets - read) if name == "mean_absolute_error" else same.all(1) if same.ndim == 2 else same
-    return rows.astype(np.float64)
-
-
 def _width(read: np.ndarray) -> int:
     return read.shape[1] if read.ndim == 2 else 1
 
 
-@cache
+@lru_cache(maxsize=2)
 def _draws(n: int, resamples: int, seed: int) -> np.ndarray:
     """How often each row is drawn in each resample, (resamples, n): the same for every metric and model, so that they pair."""
     generator = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ import numpy as np
 from tunewright.core.types import Finding
 
 _RISE = 0.10  # validation loss this much above its lowest, while train loss kept falling
-_SPIKE = 3.0  # a step's loss against the median of the steps around it
+_SPIKE = 3.0  # a step's loss against the median of the ten steps before it
 _STILL = 0.03  # validation loss still falling by this share at the last evaluation
 
 
@@ -44,15 +44,15 @@ def _unstable(steps: Sequence[dict[str, Any]]) -> Finding | None:
     losses = np.array([event["loss"] for event in steps])
     if len(losses) < 20:
         return None
-    around = np.array([np.median(losses[max(0, place - 10) : place + 11]) for place in range(len(losses))])
-    floor = np.median(losses) * 0.5
-    spikes = np.flatnonzero(losses > _SPIKE * np.maximum(around, floor))
+    before = [np.median(losses[max(0, place - 10) : place]) for place in range(5, len(losses))]
+    floor = np.median(losses) * 0.5  # near zero every wobble is a multiple of what was before
+    spikes = 5 + np.flatnonzero(losses[5:] > _SPIKE * np.maximum(before, floor))
     if not len(spikes):
         return None
     first = steps[int(spikes[0])]["step"]
     return Finding(
         "instability",
-        f"unstable: the loss jumped above {_SPIKE:g} times its neighbours at {len(spikes)} of {len(losses)} steps, "
+        f"unstable: the loss jumped above {_SPIKE:g} times the steps before it at {len(spikes)} of {len(losses)} steps, "
         f"first at step {first}; "
         "a lower rate or a longer warm-up would help",
         "warning",

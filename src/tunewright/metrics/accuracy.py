@@ -14,8 +14,12 @@ HIGHER_IS_BETTER = True
 NEEDS = "values"
 
 
+def rows(targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """1 where the class is right, (n,); the metric is their mean."""
+    right: np.ndarray = targets == predicted
+    return right.astype(np.float64)
+
+
 def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:
     """Class numbers (n,) against class numbers (n,)."""
-    if not len(targets):
-        return None
-    return float((targets == predicted).mean())
+    return float(rows(targets, predicted).mean()) if len(targets) else None

@@ -14,12 +14,16 @@ HIGHER_IS_BETTER = False
 NEEDS = "probabilities"
 
 
-def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:
-    """Class numbers (n,) or 0/1 (n, classes), against probabilities (n, classes)."""
-    if not len(targets):
-        return None
-
+def rows(targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Negative log probability of what is right, (n,); the metric is their mean."""
     safe = np.clip(predicted.astype(np.float64), 1e-15, 1 - 1e-15)
     if targets.ndim == 2:
-        return float(-(targets * np.log(safe) + (1 - targets) * np.log(1 - safe)).mean())
-    return float(-np.log(safe[np.arange(len(targets)), targets]).mean())
+        decisions: np.ndarray = -(targets * np.log(safe) + (1 - targets) * np.log(1 - safe)).mean(1)
+        return decisions
+    chosen: np.ndarray = -np.log(safe[np.arange(len(targets)), targets])
+    return chosen
+
+
+def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:
+    """Class numbers (n,) or 0/1 decisions (n, classes), against probabilities (n, classes)."""
+    return float(rows(targets, predicted).mean()) if len(targets) else None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import f1_score
 
 from tunewright.core.types import Labels
+from tunewright.metrics._counts import class_counts
 
 UNIT = "share"
 HIGHER_IS_BETTER = True
@@ -13,11 +13,8 @@ NEEDS = "values"
 
 
 def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:
-    """Class numbers (n,) or 0/1 decisions (n, classes)."""
+    """Class numbers (n,) or 0/1 decisions (n, classes), for both."""
     if not len(targets):
         return None
-
-    if targets.ndim == 2 and not (targets.any() or predicted.any()):
-        return None
-    present = np.flatnonzero(targets.any(0) | predicted.any(0)) if targets.ndim == 2 else np.union1d(targets, predicted)
-    return float(f1_score(targets, predicted, labels=present, average="micro", zero_division=0.0))
+    hits, wanted, given = (counts.sum() for counts in class_counts(targets, predicted))
+    return float(2 * hits / (wanted + given)) if wanted + given else None
