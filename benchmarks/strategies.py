@@ -33,6 +33,7 @@ def main() -> None:
         for name in names
         for seed in (range(1) if setting == "full" else range(10 if name.replace("_", "-") in TEN_SEEDS else 3))
     ]
+    jobs.sort(key=lambda job: job[2])  # by seed, so that a table that is not finished yet is balanced
     for setting, name, seed in mine(jobs, options.part):
         key = f"{setting} {name} {seed}"
         if key not in done(options.file):
@@ -55,7 +56,7 @@ def measure(key: str, setting: str, strategy: str, seed: int, options: argparse.
             seed=seed,
             out=Path(folder) / "run",
             data={"validation_share": 0.1},
-            evaluation={"baselines": ("frozen",), "certify": False},
+            evaluation={"baselines": ("frozen",), "certify": False, "resamples": 1000},
             training={"checkpoints": False},
         )
         scores = {entry["of"]: entry for entry in run.all_scores() if entry["name"] == "accuracy"}
