@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tunewright.core.errors import UserError, unknown
+from tunewright.core.errors import UserError, nearest, unknown
 from tunewright.core.types import Finding
 from tunewright.data.numbers import as_number
 from tunewright.data.table import Table
@@ -38,7 +38,8 @@ def find(table: Table, name: str, option: str) -> tuple[str, list[Finding]]:
         return name, []
     alike = [column for column in table.columns if folded(column) == folded(name)]
     if len(alike) != 1:
-        raise unknown(f"{table.source}: column", name, table.columns, try_=f"--{option} " + (alike or list(table.columns))[0])
+        meant = nearest(name, table.columns)
+        raise unknown(f"{table.source}: column", name, table.columns, try_=f"--{option} '{meant}'" if meant else "")
     message = f"{table.source}: column '{name}' is written '{alike[0]}' there"
     return alike[0], [Finding("column_case", message, "warning", count=1)]
 
