@@ -6,6 +6,8 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,20 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(
     assert all(hash_file(whole.folder / file) == hash_file(out / file) for file in files)
     steps = [event["step"] for event in resumed.history if event["kind"] == "step"]
     assert steps == list(range(1, len(steps) + 1))  # one line per step
+
+
+def test_the_hash_seed_of_python_does_not_matter(tiny_bert: Path, rows_file: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, tunewright; tunewright.fit(sys.argv[1], model=sys.argv[2], target='label', out=sys.argv[3], "
+        "training={'epochs': 1}, evaluation={'certify': False, 'baselines': (), 'resamples': 100})"
+    )
+    hashes = []
+    for hash_seed in ("1", "2"):
+        out = tmp_path / hash_seed
+        command = [sys.executable, "-c", code, str(rows_file), str(tiny_bert), str(out)]
+        subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": hash_seed}, check=True, capture_output=True)
+        hashes.append((hash_file(out / "model" / "model.safetensors"), read_json(out / "data.json")["labels"]))
+    assert hashes[0] == hashes[1]
 
 
 def test_a_refused_run_writes_nothing(tiny_bert: Path, tmp_path: Path) -> None:

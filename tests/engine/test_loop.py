@@ -16,6 +16,7 @@ from tunewright.engine.interrupts import Interrupted
 from tunewright.engine.loop import train
 from tunewright.engine.predict import predict_features, predict_logits
 from tunewright.engine.stages import open_layers
+from tunewright.models.tiny import FAMILIES, tiny_model
 
 
 def snapshot(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -242,3 +243,28 @@ def test_while_only_the_head_trains_no_row_passes_the_network_twice(tiny_bert: P
     train(whole)
     assert whole.forward.passes == 3 * len(whole.train)
     np.testing.assert_allclose(losses, plain, rtol=1e-5)  # features from other batch shapes differ in the last bits
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_holds_still_below_the_cut(family: str, tmp_path: Path) -> None:
+    """Frozen at the last block: weights and buffers below it bit-equal after training, and no dropout there."""
+    job = toy_job(
+        toy_recipe(
+            tiny_model(family, tmp_path / family, layers=2),
+            model={"pooling": "native", "dropout": 0.4},
+            method={"name": "last_layers", "k": 1},
+            training={"epochs": 1, "max_steps": 3},
+        )
+    )
+    before = snapshot(job.network)
+    train(job)
+    after = snapshot(job.network)
+    cut = open_layers(job.network, job.applied.trainable, 0)
+    below = [name for group in job.network.stack.groups[:cut] for name in (*group.parameters, *group.buffers) if name in before]
+    above = [name for group in job.network.stack.groups[cut:] for name in group.parameters]
+    assert all(torch.equal(before[name], after[name]) for name in below)
+    assert any(not torch.equal(before[name], after[name]) for name in above)
+    modules = dict(job.network.named_modules())
+    still = {module for group in job.network.stack.groups[:cut] for name in group.modules for module in modules[name].modules()}
+    assert not any(module.training for module in still)
+    assert any(module.training for module in job.network.modules())

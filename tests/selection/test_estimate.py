@@ -1,0 +1,43 @@
+"""The estimate: leaves nothing behind, grows with the work, and counts what a batch keeps for its gradient."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from tests.engine.toy import toy_job, toy_recipe
+from tunewright.engine.job import Job
+from tunewright.engine.stages import open_layers
+from tunewright.selection.estimate import estimate
+
+
+def opened(tiny_bert: Path, **sections: object) -> Job:
+    job = toy_job(toy_recipe(tiny_bert, **sections))
+    job.forward.cut_at(open_layers(job.network, job.applied.trainable, 0))
+    return job
+
+
+def test_nothing_is_left_behind(tiny_bert: Path) -> None:
+    job = opened(tiny_bert, model={"dropout": 0.3})
+    before = {name: tensor.clone() for name, tensor in job.network.state_dict().items()}
+    state = torch.get_rng_state()
+    estimate(job)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(before[name], tensor) for name, tensor in job.network.state_dict().items())
+    assert all(parameter.grad is None for parameter in job.network.parameters())
+
+
+def test_more_epochs_take_longer_and_a_budget_bounds_them(tiny_bert: Path) -> None:
+    job = opened(tiny_bert)
+    recipe = job.recipe
+    longer = replace(job, recipe=recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 200})}))
+    budget = recipe.training.model_copy(update={"epochs": 200, "budget_seconds": 0.01})
+    assert estimate(longer).seconds > 5 * estimate(job).seconds
+    assert estimate(replace(job, recipe=recipe.model_copy(update={"training": budget}))).seconds == 0.01
+
+
+def test_more_trained_weights_take_more_memory(tiny_bert: Path) -> None:
+    head, whole = estimate(opened(tiny_bert, method="frozen")), estimate(opened(tiny_bert, method="full"))
+    assert whole.bytes > head.bytes > 0
