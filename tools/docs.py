@@ -1,12 +1,14 @@
 """Write the pages that follow from the code: python tools/docs.py [--check].
 
 docs/strategies/*.md from the strategies' data, docs/parts.md from the parts' first lines, docs/recipe.md from the recipe's
-fields. With --check nothing is written and a stale page is an error.
+fields, and README's strategies and tree. With --check nothing is written and a stale page is an error.
 """
 
 from __future__ import annotations
 
+import ast
 import io
+import re
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -18,12 +20,14 @@ from tunewright.core.parts import FAMILIES, list_parts
 from tunewright.recipe import Choice, Recipe, Section
 from tunewright.strategies import Strategy, list_strategies
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
 MADE = "<!-- Written by tools/docs.py; change the source it names, not this page. -->\n\n"
 
 
 def main(arguments: list[str]) -> int:
-    pages = {**strategy_pages(), "parts.md": parts_page(), "recipe.md": recipe_page()}
+    pages = {**strategy_pages(), "parts.md": parts_page(), "recipe.md": recipe_page(), "../README.md": readme()}
     stale = [name for name, text in pages.items() if not (DOCS / name).is_file() or (DOCS / name).read_text() != text]
     if "--check" in arguments:
         for name in stale:
@@ -89,6 +93,29 @@ def recipe_page() -> str:
     with redirect_stdout(out):
         print_section(Recipe, "")
     return page + out.getvalue()
+
+
+def readme() -> str:
+    """README with its marked blocks written anew."""
+    rows = "".join(f"| [{one.name}](docs/strategies/{one.name}.md) | {one.summary.strip()} |\n" for one in list_strategies())
+    blocks = {"strategies": f"| strategy | in one line |\n|---|---|\n{rows}", "tree": f"```\n{tree()}```\n"}
+    text = README.read_text(encoding="utf-8")
+    for name, block in blocks.items():
+        text = re.sub(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda found: found[1] + block + found[2], text, flags=re.S)  # noqa: B023
+    return text
+
+
+def tree() -> str:
+    """The package's rooms and top modules, each with the first line of its docstring."""
+    package = ROOT / "src" / "tunewright"
+    lines = ["src/tunewright/\n"]
+    for path in sorted(package.iterdir(), key=lambda path: (path.is_file(), path.name)):
+        source = path / "__init__.py" if path.is_dir() else path
+        if source.suffix != ".py" or not source.is_file() or path.name.startswith("__"):
+            continue
+        first = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").split("\n", 1)[0]
+        lines.append(f"  {path.name + ('/' if path.is_dir() else ''):<18}{first}\n")
+    return "".join(lines)
 
 
 def print_section(section: type[Section], prefix: str) -> None:

@@ -1,1 +1,4 @@
-"""Metrics: ``UNIT``, ``HIGHER_IS_BETTER``, ``NEEDS`` ('values' or 'probabilities'), and ``value``, pure; None is undefined."""
+"""Metrics: pure functions of targets and predictions, with unit and direction; None is undefined.
+
+Contract: ``UNIT``, ``HIGHER_IS_BETTER``, ``NEEDS`` ('values' or 'probabilities'), ``value(targets, predicted, labels)``, and ``rows`` where it is a mean.
+"""
