@@ -6,7 +6,7 @@ import pytest
 
 from tunewright.core.errors import UserError
 from tunewright.methods._select import matches, numbered_blocks, roles, select
-from tunewright.methods.norm_only import is_norm
+from tunewright.models.norm import is_norm
 from tunewright.models.tiny import FAMILIES
 
 ROLES = {  # key and value, attention output, feed-forward input, feed-forward output; last parts of the names

@@ -43,7 +43,7 @@ def test_norms_are_known_by_type_whatever_they_are_called(make: Callable[..., Ne
     network = make(family)
     kinds = {type(module).__name__ for module in network.modules() if "Norm" in type(module).__name__}
     assert kinds
-    from tunewright.rates.groups import is_norm
+    from tunewright.models.norm import is_norm
 
     for module in network.modules():
         assert is_norm(module) == ("Norm" in type(module).__name__), type(module).__name__

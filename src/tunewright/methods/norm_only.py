@@ -10,13 +10,12 @@ Nearest: bias_only, ia3 (re-scales inside attention and feed-forward).
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
-from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Applied
 from tunewright.methods._tree import open_only
 from tunewright.models.network import Network
+from tunewright.models.norm import is_norm
 
 
 class Settings(BaseModel):
@@ -37,14 +36,3 @@ def apply(network: Network, settings: Settings) -> Applied:
     if not trainable:
         raise UserError(f"{type(network.inner).__name__} has no normalisation layer with weights", try_="method: bias_only")
     return Applied(trainable=trainable)
-
-
-def is_norm(module: nn.Module) -> bool:
-    """Whether a module normalises, by its type: torch's norms, or a leaf class called a norm that holds vectors only.
-
-    The second half is for models that write their own root-mean-square norm (LlamaRMSNorm, T5LayerNorm).
-    """
-    if isinstance(module, (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, _NormBase)):
-        return True
-    leaf = next(module.children(), None) is None
-    return leaf and type(module).__name__.endswith("Norm") and all(parameter.ndim == 1 for parameter in module.parameters())

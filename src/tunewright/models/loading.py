@@ -13,8 +13,7 @@ from torch import nn
 from tunewright.core.errors import UserError, unknown
 from tunewright.core.types import Labels
 from tunewright.models.network import Network
-from tunewright.models.pooling import Pooling, declared_pooling
-from tunewright.models.pooling_layer import has_pooling_block
+from tunewright.models.pooling import Pooling, declared_pooling, has_pooling_block
 from tunewright.models.sources import find_model, hash_weights, read_object
 
 # Keys of a config that can lead a loader to somebody's code.

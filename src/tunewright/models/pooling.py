@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from tunewright.models.pooling_layer import has_pooling_block
 from tunewright.models.sources import read_object
+
+METADATA = "tunewright.json"  # what we write beside a saved model; see runs/artefact.py
 
 Pooling = Literal["native", "mean", "cls", "last"]
 
@@ -54,3 +56,15 @@ def declared_pooling(folder: Path) -> Pooling:
     if declared.get("pooling_mode_lasttoken") or declared.get("pooling_mode") == "lasttoken":
         return "last"
     return "native"
+
+
+def has_pooling_block(folder: Path) -> bool:
+    """Whether a model folder was written by us with the mean as an extra block."""
+    path = folder / METADATA
+    if not path.is_file():
+        return False
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return False
+    return isinstance(said, dict) and said.get("appended_layer") is True

@@ -12,8 +12,6 @@ it costs time and holds nothing that was learned, and it is no start for further
 from __future__ import annotations
 
 import copy
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,7 +20,6 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from tunewright.models.network import Network
 
-METADATA = "tunewright.json"  # what we write beside a saved model; see runs/artefact.py
 
 # Powers of two, so that multiplying rounds nothing. The residual is 2^-30 of the mean, a sixtieth of float32's last bit;
 # tanh(x) = x - x³/3 is off by less than 2^-25 for every |x| < 2^-12, which a normalised vector times 2^-16 never reaches.
@@ -59,18 +56,6 @@ def to_sequence_classifier(network: Network) -> Any | None:
         norm_loss = _write_block(_blocks(model)[-1])
         _write_head(*head, network.classifier, norm_loss)
     return model.cpu() if _difference(network, model) <= _TOLERANCE else None
-
-
-def has_pooling_block(folder: Path) -> bool:
-    """Whether a model folder was written by us with the mean as an extra block."""
-    path = folder / METADATA
-    if not path.is_file():
-        return False
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return False
-    return isinstance(said, dict) and said.get("appended_layer") is True
 
 
 def _blocks(model: nn.Module) -> list[nn.Module]:

@@ -14,6 +14,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.types import Applied
 from tunewright.models.linear import is_linear
 from tunewright.models.network import Network
+from tunewright.models.norm import is_norm
 
 
 def param_groups(
@@ -81,12 +82,3 @@ def _is_scale(module: nn.Module, parameter: nn.Parameter) -> bool:
     """Whether a parameter is a vector kept as a column or row: the only one of a module that maps nothing linearly."""
     alone = len(list(module.parameters(recurse=False))) == 1
     return alone and parameter.numel() == max(parameter.shape) and not (is_linear(module) or isinstance(module, nn.Embedding))
-
-
-def is_norm(module: nn.Module) -> bool:
-    """Whether a module normalises: torch's own norms, or an RMS norm, known by its one vector and its epsilon."""
-    if isinstance(module, (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm)):
-        return True
-    own = list(module.parameters(recurse=False))
-    has_epsilon = any(hasattr(module, name) for name in ("eps", "variance_epsilon", "epsilon"))
-    return len(own) in (1, 2) and all(parameter.ndim == 1 for parameter in own) and has_epsilon

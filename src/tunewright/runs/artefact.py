@@ -29,8 +29,8 @@ from tunewright.core.types import Applied, Labels
 from tunewright.methods._peft_format import load_adapter, write_adapter
 from tunewright.models.loading import load_network, load_tokenizer, quiet_transformers, reload_network
 from tunewright.models.network import Network
-from tunewright.models.pooling import Pooling
-from tunewright.models.pooling_layer import METADATA, to_sequence_classifier
+from tunewright.models.pooling import METADATA, Pooling
+from tunewright.models.pooling_layer import to_sequence_classifier
 from tunewright.models.sources import find_model, hash_weights
 from tunewright.runs.sentence_folder import write_sentence_modules
 
