@@ -20,6 +20,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json
 from tunewright.engine.interrupts import Interrupted
 from tunewright.recipe import Recipe, Section
+from tunewright.steps import Given
 from tunewright.workflow import check, find_rate, make_recipe, plan, reproduce, resume
 
 
@@ -90,6 +91,23 @@ def test_the_saved_model_opens_with_transformers(finished: tunewright.Run) -> No
     with torch.no_grad():
         names = [model.config.id2label[index] for index in model(**inputs).logits.argmax(1).tolist()]
     assert names == [row["predicted"] for row in finished.predict(texts)]
+
+
+def test_the_saved_model_scores_what_the_best_evaluation_scored(tiny_bert: Path, tmp_path: Path) -> None:
+    validation = toy_rows(24, seed=5)
+    out, rows = tmp_path / "run", toy_rows(40)
+    run = tunewright.fit(rows, model=str(tiny_bert), target="label", text="text", validation=validation, out=out, **QUICK)
+    best = max(event["scores"]["accuracy"] for event in run.history if event["kind"] == "evaluation")
+    again = next(score.value for score in tunewright.load(out).evaluate(validation) if score.name == "accuracy")
+    assert again == best
+
+
+def test_ignored_columns_are_listed(finished: tunewright.Run, tiny_bert: Path, tmp_path: Path) -> None:
+    rows = [{**row, "shelf": str(number)} for number, row in enumerate(toy_rows(30))]
+    recipe = make_recipe(model=str(tiny_bert), target="label", text="text")
+    schema = check(recipe, Given(rows)).as_dict()["schema"]
+    assert "shelf" in schema["ignored"]
+    assert any("shelf" in sentence for sentence in schema["said"])
 
 
 def test_reproduce_gives_the_same_weights(finished: tunewright.Run, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.engine.toy import toy_job, toy_recipe
+from tests.engine.toy import toy_job, toy_recipe, toy_rows
 from tunewright.core.types import Request
 from tunewright.engine.interrupts import Interrupted
 from tunewright.engine.loop import train
@@ -216,8 +216,6 @@ def test_labels_that_mean_nothing_are_not_learnt(tiny_bert: Path) -> None:
     """Control of the whole family: with shuffled labels validation stays near chance."""
     import random
 
-    from tests.engine.toy import toy_rows
-
     rows = toy_rows(120)
     labels = [row["label"] for row in rows]
     random.Random(1).shuffle(labels)
@@ -268,3 +266,31 @@ def test_every_family_holds_still_below_the_cut(family: str, tmp_path: Path) -> 
     still = {module for group in job.network.stack.groups[:cut] for name in group.modules for module in modules[name].modules()}
     assert not any(module.training for module in still)
     assert any(module.training for module in job.network.modules())
+
+
+def test_predictions_do_not_depend_on_the_order_of_the_rows(tiny_bert: Path) -> None:
+    from tunewright.engine.examples import encode
+
+    job = toy_job(toy_recipe(tiny_bert))
+    texts = [(row["text"],) for row in toy_rows(30)]
+    order = np.random.default_rng(0).permutation(30)
+    straight = predict_logits(job.network, encode(job.network, texts, None, 64))
+    shuffled = predict_logits(job.network, encode(job.network, [texts[place] for place in order], None, 64))
+    np.testing.assert_allclose(shuffled, straight[order], rtol=1e-4, atol=1e-5)
+
+
+def test_a_thousand_tiny_updates_move_an_adapter(tiny_bert: Path) -> None:
+    """Adapters are float32: in bfloat16 a step of one part in a thousand would be rounded away."""
+    job = toy_job(toy_recipe(tiny_bert, method="lora"))
+    name = next(name for name in job.applied.trainable if name.endswith("lora_A"))
+    weight = dict(job.network.named_parameters())[name]
+    with torch.no_grad():
+        weight.fill_(1.0)
+        for _ in range(1000):
+            weight.add_(1e-4)
+    assert weight.dtype == torch.float32
+    assert float(weight.detach().mean()) == pytest.approx(1.1, rel=1e-3)
+    rounded = torch.ones(1, dtype=torch.bfloat16)
+    for _ in range(1000):
+        rounded.add_(1e-4)
+    assert float(rounded) == 1.0  # negative control
