@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +15,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
+
+# Kept features of one test session only: tests must not find what an earlier one left.
+os.environ["TUNEWRIGHT_CACHE"] = tempfile.mkdtemp(prefix="tunewright-features-")
+atexit.register(shutil.rmtree, os.environ["TUNEWRIGHT_CACHE"], ignore_errors=True)
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -251,6 +251,7 @@ EFFECTS: dict[str, Any] = {
     "training.clip_norm": 1e-3,
     "training.evaluations_per_epoch": 2,
     "training.precision": "bfloat16",
+    "training.pass_tokens": 16,
     "training.checkpoints": False,
     "evaluation.baselines": (),
     "evaluation.confidence": 0.8,
@@ -271,6 +272,9 @@ ELSEWHERE = {
     "training.patience": "test_patience_stops_a_run",
     "training.device": "test_an_absent_device_is_refused",
     "training.threads": "test_threads_are_set",
+    "training.cache": "tests/engine/test_forward.py",
+    "training.cache_memory_gib": "tests/engine/test_forward.py",
+    "training.cache_disk_gib": "tests/engine/test_forward.py",
 }
 
 

@@ -98,12 +98,20 @@ class Training(Section):
     clip_norm: float | None = Field(1.0, gt=0, description="Largest gradient norm; None for no clipping.")
     evaluations_per_epoch: int = Field(1, ge=1, le=100, description="How often validation is scored.")
     patience: int | None = Field(None, ge=1, description="Stop after this many evaluations without a better one; None never.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Arithmetic of the forward pass; weights stay float32."
+    pass_tokens: int = Field(
+        16_384, ge=1, description="Padded tokens per forward pass; a larger batch is computed in several (a guess)."
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Arithmetic of the forward pass, auto decides by measuring; weights stay float32."
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    threads: int | None = Field(None, ge=1, le=1024, description="Processor threads; None keeps torch's own choice.")
+    threads: int | None = Field(None, ge=1, le=1024, description="Processor threads; None decides by measuring.")
     checkpoints: bool = Field(True, description="Keep best and last on disk while training.")
+    cache: bool = Field(True, description="Compute what frozen layers make of each row once, not in every epoch.")
+    cache_memory_gib: float = Field(2.0, ge=0, description="Memory for that, in GiB; what is larger is read from disk (a guess).")
+    cache_disk_gib: float = Field(
+        10.0, ge=0, description="Disk for that in $TUNEWRIGHT_CACHE or the user's cache folder, in GiB (a guess)."
+    )
 
 
 class Evaluation(Section):

@@ -13,13 +13,19 @@ import numpy as np
 import torch
 
 from tunewright.core.device import pick_device
+from tunewright.core.memory import keep_freed_memory
 from tunewright.core.parts import load_part
 from tunewright.core.seed import seed_everything
 from tunewright.core.types import Applied, Predictions
 from tunewright.data.prepare import Prepared, prepare
+from tunewright.engine.arithmetic import Arithmetic, Precision, choose_arithmetic
 from tunewright.engine.examples import Examples, encode
+from tunewright.engine.feature_store import FeatureStore
 from tunewright.engine.forward import Forward
+from tunewright.engine.frozen_features import FrozenFeatures
+from tunewright.engine.gradients import Gradients
 from tunewright.engine.job import Job, Watcher
+from tunewright.engine.passes import Passes
 from tunewright.engine.predict import predict_features
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
@@ -39,7 +45,10 @@ class Given:
 
 @dataclass(frozen=True)
 class Setup:
-    """A recipe's rows, encoded, and its network with a new head: steps 1 to 3."""
+    """A recipe's rows, encoded, and its network with a new head: steps 1 to 3.
+
+    ``recipe`` has the precision and the thread count that ``arithmetic`` chose.
+    """
 
     recipe: Recipe
     prepared: Prepared
@@ -47,6 +56,12 @@ class Setup:
     head: ModuleType
     head_settings: Any
     examples: dict[str, Examples]
+    arithmetic: Arithmetic
+    store: FeatureStore | None
+
+    @property
+    def precision(self) -> Precision:
+        return self.arithmetic.precision
 
     @property
     def head_name(self) -> str:
@@ -74,9 +89,9 @@ def prepare_rows(recipe: Recipe, given: Given) -> Prepared:
 def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
     """Steps 1 to 3: load the network with a head for the task, and turn rows into token ids."""
     seed_everything(recipe.seed)
-    if recipe.training.threads is not None:
-        torch.set_num_threads(recipe.training.threads)
-    device = pick_device(recipe.training.device)
+    keep_freed_memory()
+    training = recipe.training
+    device = pick_device(training.device)
     choice = recipe.head or Choice(name=prepared.labels.task)
     head = load_part("heads", choice.name)
     model = recipe.model
@@ -89,7 +104,13 @@ def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
         for part in PARTS
         if (rows := getattr(prepared, part)) is not None
     }
-    return Setup(recipe, prepared, network, head, head.Settings(**choice.settings), examples)
+    arithmetic = choose_arithmetic(network, examples["train"], training.precision, training.threads)
+    torch.set_num_threads(arithmetic.threads)
+    chosen = training.model_copy(update={"precision": arithmetic.precision, "threads": arithmetic.threads})
+    memory, disk = (int(size * 2**30) for size in (training.cache_memory_gib, training.cache_disk_gib))
+    store = FeatureStore(memory=memory, disk=disk) if training.cache else None
+    resolved = recipe.model_copy(update={"training": chosen})
+    return Setup(resolved, prepared, network, head, head.Settings(**choice.settings), examples, arithmetic, store)
 
 
 def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> Predictions:
@@ -98,7 +119,7 @@ def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> Predict
     before = [parameter.detach().clone() for parameter in linear.parameters()]
     probe = load_part("initialisation", "linear_probe")
     probe.initialise(setup.network, features, _targets(setup), setup.prepared.labels, probe.Settings(), setup.recipe.seed)
-    read = torch.from_numpy(predict_features(setup.network, setup.examples["test"], precision=setup.recipe.training.precision))
+    read = torch.from_numpy(_features(setup, "test"))
     with torch.no_grad():
         logits = linear(read.to(setup.network.device)).cpu().numpy()
         for parameter, value in zip(linear.parameters(), before, strict=True):
@@ -109,7 +130,7 @@ def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> Predict
 
 def train_features(setup: Setup) -> Callable[[], np.ndarray]:
     """Features of the training rows, (n, width), computed when first asked for and kept."""
-    return cache(lambda: predict_features(setup.network, setup.examples["train"], precision=setup.recipe.training.precision))
+    return cache(lambda: _features(setup, "train"))
 
 
 def apply_method(setup: Setup) -> Applied:
@@ -146,10 +167,20 @@ def make_job(setup: Setup, applied: Applied, watchers: tuple[Watcher, ...] = (),
         train=setup.examples["train"],
         validation=setup.examples["validation"],
         recipe=setup.recipe,
-        forward=Forward(setup.network, setup.recipe.training.precision),
+        forward=Forward(setup.network, setup.precision, setup.store),
+        gradients=Gradients(setup.network),
+        passes=Passes(setup.examples["train"].encoded.lengths, setup.recipe.training.pass_tokens),
         checkpoints=checkpoints,
         watchers=watchers,
     )
+
+
+def _features(setup: Setup, part: str) -> np.ndarray:
+    """What the last linear layer reads of each row, (n, width)."""
+    if setup.store is None:
+        return predict_features(setup.network, setup.examples[part], precision=setup.precision)
+    kept: np.ndarray = FrozenFeatures(setup.network, setup.precision, setup.store).pooled(setup.examples[part]).numpy()
+    return kept
 
 
 def _targets(setup: Setup) -> np.ndarray:

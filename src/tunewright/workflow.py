@@ -126,7 +126,7 @@ def fit_recipe(
     setup = set_up(recipe, prepared)
     tell.phase("model", *_said_of_model(setup))
     folder = new_folder(recipe.out, f"{Path(recipe.data.train or 'rows').stem}-{recipe.strategy or recipe.method.name}")
-    kept = _keep_rows(recipe, given, folder)
+    kept = _keep_rows(setup.recipe, given, folder)
     write_text(folder / "recipe.yaml", to_yaml(kept))
     manifest = open_manifest(folder, setup, parent=parent, command=command or f"tunewright fit {folder / 'recipe.yaml'}")
     return _run(setup, folder, manifest, tell, started, resuming=False)

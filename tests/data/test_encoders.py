@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.encoders.text import collate, encode_texts
+from tunewright.data.encoders.text import Encoded, collate, encode_texts
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,18 @@ def tokenizer() -> Any:
     )
 
 
+def rows_of(encoded: Encoded) -> list[list[int]]:
+    return [encoded.row(index) for index in range(len(encoded))]
+
+
+def segments_of(encoded: Encoded) -> list[list[int]]:
+    assert encoded.segments is not None
+    return [part.tolist() for part in np.split(encoded.segments, encoded.starts[1:])]
+
+
 def test_texts_become_ragged_ids(tokenizer: Any) -> None:
     encoded = encode_texts(tokenizer, [("a b",), ("c",), ("",)], 8)
-    assert encoded.input_ids == [[2, 4, 5, 3], [2, 6, 3], [2, 3]]
+    assert rows_of(encoded) == [[2, 4, 5, 3], [2, 6, 3], [2, 3]]
     assert encoded.lengths.tolist() == [4, 3, 2]
     assert encoded.truncated == 0
 
@@ -39,13 +48,13 @@ def test_what_is_cut_is_counted(tokenizer: Any) -> None:
     encoded = encode_texts(tokenizer, [("a " * n,) for n in range(1, 9)], 6)
     assert encoded.truncated == 4  # 5, 6, 7 and 8 words beside [CLS] and [SEP]
     assert encoded.lengths.tolist() == [3, 4, 5, 6, 6, 6, 6, 6]
-    assert all(row[-1] == 3 for row in encoded.input_ids)
+    assert all(row[-1] == 3 for row in rows_of(encoded))
 
 
 def test_of_a_pair_the_longer_text_is_cut_first(tokenizer: Any) -> None:
     encoded = encode_texts(tokenizer, [("a b", "c d e f g h i j"), ("a b c d e f g h", "i"), ("a b", "c")], 8)
-    assert encoded.input_ids == [[2, 4, 5, 3, 6, 7, 8, 3], [2, 4, 5, 6, 7, 3, 12, 3], [2, 4, 5, 3, 6, 3]]
-    assert encoded.token_type_ids == [[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 1, 1]]
+    assert rows_of(encoded) == [[2, 4, 5, 3, 6, 7, 8, 3], [2, 4, 5, 6, 7, 3, 12, 3], [2, 4, 5, 3, 6, 3]]
+    assert segments_of(encoded) == [[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 1, 1]]
     assert encoded.truncated == 2
 
 
@@ -53,7 +62,7 @@ def test_the_batch_equals_one_by_one(tokenizer: Any) -> None:
     texts = [("a " * (n % 7) + "b",) for n in range(50)]
     together = encode_texts(tokenizer, texts, 6)
     alone = [encode_texts(tokenizer, [text], 6) for text in texts]
-    assert together.input_ids == [one.input_ids[0] for one in alone]
+    assert rows_of(together) == [one.row(0) for one in alone]
     assert together.truncated == sum(one.truncated for one in alone)
 
 
@@ -117,7 +126,7 @@ def test_an_empty_text_has_a_token_where_the_tokenizer_adds_none() -> None:
     rules.pre_tokenizer = pre_tokenizers.Whitespace()
     plain = PreTrainedTokenizerFast(tokenizer_object=rules, eos_token="<end>")
     encoded = encode_texts(plain, [("a",), ("",), (" ",)], 4)
-    assert encoded.input_ids == [[1], [0], [0]]
+    assert rows_of(encoded) == [[1], [0], [0]]
     assert encoded.lengths.tolist() == [1, 1, 1]
 
 
@@ -139,8 +148,8 @@ def test_rows_are_padded_on_the_side_the_model_wants(tokenizer: Any, side: str) 
     assert batch["attention_mask"].tolist() == ([[1] * 5 + [0], [1] * 6] if side == "right" else [[0] + [1] * 5, [1] * 6])
     for row, index in enumerate([1, 0]):
         kept = batch["attention_mask"][row].bool()
-        assert batch["input_ids"][row][kept].tolist() == encoded.input_ids[index]
-        assert batch["token_type_ids"][row][kept].tolist() == encoded.token_type_ids[index]  # type: ignore[index]
+        assert batch["input_ids"][row][kept].tolist() == encoded.row(index)
+        assert batch["token_type_ids"][row][kept].tolist() == segments_of(encoded)[index]
         assert (batch["input_ids"][row][~kept] == 7).all()
 
 

@@ -86,7 +86,7 @@ def test_evaluation_leaves_every_mode_as_it_was(tiny_bert: Path) -> None:
 def test_predictions_do_not_depend_on_the_batch(tiny_bert: Path, size: int) -> None:
     job = toy_job(toy_recipe(tiny_bert))
     np.testing.assert_allclose(
-        predict_logits(job.network, job.train, batch_size=size), predict_logits(job.network, job.train), rtol=1e-4, atol=1e-5
+        predict_logits(job.network, job.train, tokens=size), predict_logits(job.network, job.train), rtol=1e-4, atol=1e-5
     )
 
 

@@ -81,11 +81,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} is not a whole safetensors file: {error}") from None
 
 
-def hash_bytes(chunks: Iterable[bytes]) -> str:
+def hash_bytes(chunks: Iterable[bytes | memoryview]) -> str:
     digest = hashlib.sha256()
     for chunk in chunks:
         digest.update(chunk)
     return digest.hexdigest()
+
+
+def bytes_of(tensor: Tensor) -> memoryview:
+    """A tensor's values as they lie in memory."""
+    import torch
+
+    return memoryview(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
 
 
 def hash_file(path: Path) -> str:

@@ -30,6 +30,22 @@ def batches(lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int, shuf
     return [found[place] for place in generator.permutation(len(found))]
 
 
-def for_evaluation(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Row indices of each batch, longest rows first, so that too little memory shows at once."""
-    return _cut(np.argsort(-np.asarray(lengths), kind="stable"), batch_size)
+def for_evaluation(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
+    """Row indices of each pass of at most ``tokens`` padded tokens; the longest come first, so that too little memory shows."""
+    return within_budget(np.arange(len(lengths)), np.asarray(lengths), tokens)
+
+
+def within_budget(rows: np.ndarray, lengths: np.ndarray, tokens: int, most_rows: int | None = None) -> list[np.ndarray]:
+    """Rows cut into passes whose padded size is at most ``tokens`` (a longer row goes alone), as few as that allows."""
+    if not len(rows):
+        return []
+    most = len(rows) if most_rows is None else most_rows
+    if len(rows) <= most and len(rows) * int(lengths[rows].max(initial=0)) <= tokens:
+        return [rows]
+    ordered = rows[np.argsort(-lengths[rows], kind="stable")]
+    found, start = [], 0
+    while start < len(ordered):
+        size = max(1, min(most, tokens // int(lengths[ordered[start]])))
+        found.append(ordered[start : start + size])
+        start += size
+    return found

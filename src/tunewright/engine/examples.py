@@ -20,7 +20,7 @@ class Examples:
     targets: np.ndarray | None
 
     def __len__(self) -> int:
-        return len(self.encoded.input_ids)
+        return len(self.encoded)
 
 
 def encode(network: Network, texts: list[tuple[str, ...]], targets: np.ndarray | None, max_length: int) -> Examples:

@@ -1,62 +1,128 @@
-"""Forward: logits of rows, through the whole network, or from stored features while nothing but the last layer moves.
+"""Forward: logits of rows, computed from as far up as nothing below moves.
 
-While only our own last linear layer trains, all below it is a constant in evaluation mode: the features of each row are
-computed once and every later pass is one small matrix product. transformers' own heads have dropout before their last
-layer, so they always take the whole way.
+In each stage of a run the layers below the lowest moving one are a constant of each row. Where only our own last linear
+layer moves, each row's pooled features are computed once and a pass is one small matrix product. Where more moves, the
+hidden states below the cut are computed once and the pass starts there, if rows are read often enough to pay for that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import final
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tunewright.data.batching import for_evaluation
 from tunewright.engine.examples import Examples, batch
-from tunewright.engine.predict import arithmetic, predict_features, predict_logits
+from tunewright.engine.feature_store import FeatureStore
+from tunewright.engine.frozen_features import FrozenFeatures
+from tunewright.engine.predict import PASS_TOKENS, arithmetic, evaluation_mode, predict_logits
 from tunewright.models.network import Network
+from tunewright.models.prefix import Prefix, capture, find_prefix, replayed
+
+# A pass that keeps must be this much cheaper than the passes it saves; a guess that covers writing and reading.
+_WORTH = 1.5
+# Largest difference of logits, relative to the largest, between a whole and a replayed pass; bfloat16 rounds at 2^-8.
+_TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}
 
 
 @final
 class Forward:
     """Computes logits for the loop; told by it where the cut between frozen and moving layers is."""
 
-    def __init__(self, network: Network, precision: str) -> None:
+    def __init__(self, network: Network, precision: str, store: FeatureStore | None = None) -> None:
         self.network = network
         self.precision = precision
+        self.features = None if store is None else FrozenFeatures(network, precision, store)
         self.passes = 0  # rows sent through the whole network in training, for tests and the report
-        self._features: dict[int, Tensor] = {}
-        self._stored = False
+        self.replays = 0  # rows that started above the cut
+        self._prefixes: dict[int, Prefix] = {}
+        self._depth = 0
+        self._hidden: dict[int, dict[str, Tensor]] = {}  # by id of the examples, which live as long as the job
+
+    def plan(self, reads: Mapping[int, float], train: Examples, validation: Examples) -> None:
+        """Choose the depths whose states are worth keeping; ``reads`` tells how often each row will be read at each depth."""
+        if self.features is None:
+            return
+        pooled = self.network.stack.head.depth if self.network.classifier is not None else None
+        found = self._replayable([depth for depth, times in reads.items() if times > 0 and depth != pooled], train)
+        room, chosen = self.features.store.room, {}
+        for depth in sorted(found, key=lambda one: -reads[one] * found[one].saved):
+            size = self.features.size(found[depth], train) + self.features.size(found[depth], validation)
+            if size <= room:
+                chosen[depth], room = found[depth], room - size
+        spared = sum(reads[depth] * prefix.saved for depth, prefix in chosen.items())
+        if spared >= _WORTH * max((prefix.saved for prefix in chosen.values()), default=1):
+            self._prefixes = chosen
 
     def cut_at(self, depth: int) -> None:
         """Layers below ``depth`` are frozen from now on."""
-        self._stored = depth == self.network.stack.head.depth and self.network.classifier is not None
-        if not self._stored:
-            self._features.clear()
+        self._depth = depth
 
     def __call__(self, examples: Examples, rows: np.ndarray) -> Tensor:
         """Logits (batch, outputs) in float32, with gradients."""
         classifier = self.network.classifier
-        if self._stored and classifier is not None:
-            logits: Tensor = classifier(self._of(examples)[torch.from_numpy(rows)])
+        if self._pooled and classifier is not None and self.features is not None:
+            logits: Tensor = classifier(self.features.pooled(examples)[torch.from_numpy(rows)].to(self.network.device))
             return logits
-        self.passes += len(rows)
         with arithmetic(self.network, self.precision):
-            whole: Tensor = self.network(batch(self.network, examples, rows)).float()
-        return whole
+            return self._through(examples, rows).float()
 
     def all_rows(self, examples: Examples) -> np.ndarray:
         """Logits of all rows (n, outputs), in evaluation mode and without gradients."""
-        classifier = self.network.classifier
-        if not self._stored or classifier is None:
+        if not self._pooled and self._depth not in self._prefixes:
             return predict_logits(self.network, examples, precision=self.precision)
-        with torch.no_grad():
-            values: np.ndarray = classifier(self._of(examples)).cpu().numpy()
+        values = np.empty((len(examples), self.network.labels.outputs), dtype=np.float32)
+        with evaluation_mode(self.network):
+            for rows in for_evaluation(examples.encoded.lengths, PASS_TOKENS):
+                values[rows] = self(examples, rows).cpu().numpy()
         return values
 
-    def _of(self, examples: Examples) -> Tensor:
-        if id(examples) not in self._features:
-            read = predict_features(self.network, examples, precision=self.precision)
-            self._features[id(examples)] = torch.from_numpy(read).to(self.network.device)
-        return self._features[id(examples)]
+    @property
+    def _pooled(self) -> bool:
+        return self.features is not None and self.network.classifier is not None and self._depth == self.network.stack.head.depth
+
+    def _replayable(self, depths: list[int], examples: Examples) -> dict[int, Prefix]:
+        """The prefixes of some depths that give the same logits when they are replayed, tried on a few rows."""
+        lowest = min(group.depth for group in self.network.stack.blocks)
+        depths = [depth for depth in depths if depth > lowest]
+        if not depths:
+            return {}
+        order = np.argsort(examples.encoded.lengths, kind="stable")
+        rows = order[np.linspace(0, len(order) - 1, 4).astype(int)]
+        found = {}
+        with evaluation_mode(self.network), arithmetic(self.network, self.precision):
+            inputs = batch(self.network, examples, rows)
+            whole = self.network(inputs).float()
+            for depth in depths:
+                prefix = find_prefix(self.network, depth, inputs)
+                if prefix is None:
+                    continue
+                kept = {name: values.float() for name, values in capture(self.network, [prefix], inputs).items()}
+                with replayed(self.network, prefix, kept):
+                    again = self.network(inputs).float()
+                if float((again - whole).abs().max()) <= _TOLERANCE[self.precision] * max(1.0, float(whole.abs().max())):
+                    found[depth] = prefix
+        return found
+
+    def _through(self, examples: Examples, rows: np.ndarray) -> Tensor:
+        inputs, prefix = batch(self.network, examples, rows), self._prefixes.get(self._depth)
+        if prefix is None or self.features is None:
+            self.passes += len(rows)
+            whole: Tensor = self.network(inputs)
+            return whole
+        self.replays += len(rows)
+        kept = self.features.batch(self._states(examples), prefix, examples, rows)
+        with replayed(self.network, prefix, kept):
+            logits: Tensor = self.network(inputs)
+        return logits
+
+    def _states(self, examples: Examples) -> dict[str, Tensor]:
+        """The kept states of all rows, at this depth and in the same pass at the depths still to come."""
+        if id(examples) not in self._hidden:
+            assert self.features is not None
+            coming = [prefix for depth, prefix in self._prefixes.items() if depth <= self._depth]
+            self._hidden[id(examples)] = self.features.hidden(coming, examples)
+        return self._hidden[id(examples)]

@@ -15,6 +15,8 @@ from tunewright.core.types import Applied, Evaluated, Request
 from tunewright.data.batching import batches
 from tunewright.engine.examples import Examples
 from tunewright.engine.forward import Forward
+from tunewright.engine.gradients import Gradients
+from tunewright.engine.passes import Passes
 from tunewright.models.network import Network
 from tunewright.recipe import Recipe
 
@@ -35,6 +37,8 @@ class Job:
     validation: Examples
     recipe: Recipe
     forward: Forward
+    gradients: Gradients
+    passes: Passes
     checkpoints: Path | None = None
     watchers: tuple[Watcher, ...] = ()
 

@@ -28,7 +28,7 @@ from tunewright.engine.evaluate import higher_is_better, validation_scores
 from tunewright.engine.interrupts import Interrupted, waiting_for_the_step
 from tunewright.engine.job import Event, Job, State, Trained
 from tunewright.engine.optimiser import build_optimiser, open_groups, rates_by_depth, set_rates
-from tunewright.engine.stages import moving_names, open_layers
+from tunewright.engine.stages import moving_names, open_layers, reads_by_cut
 from tunewright.engine.step import Diverged, StepOut, optimiser_step
 
 
@@ -38,7 +38,8 @@ def train(job: Job, *, resume: bool = False) -> Trained:
     Raises UserError when the loss or gradient stops being a number (the last good checkpoint stays on disk), and
     Interrupted after saving when a signal asked for an end.
     """
-    return _Loop(job).run(resume)
+    with job.gradients.by_rows():
+        return _Loop(job).run(resume)
 
 
 class _Loop:
@@ -57,6 +58,8 @@ class _Loop:
 
     def run(self, resume: bool) -> Trained:
         job = self.job
+        epochs = self.total / self.steps_per_epoch
+        job.forward.plan(reads_by_cut(job.network, job.applied.trainable, self.stages, epochs), job.train, job.validation)
         self._open_layers(self.stages[0])
         self.optimiser = build_optimiser(job, self.stages[0].open_from)
         self.averages = Averages(job, self._moving_at_end())

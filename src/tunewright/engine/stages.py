@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from tunewright.core.types import Stage
 from tunewright.models.network import Network
 
 
@@ -11,6 +12,22 @@ def moving_names(network: Network, trainable: Iterable[str], open_from: int) -> 
     """Names of the parameters that move when layers of depth >= ``open_from`` are open; the head always does."""
     opened = (name for name in trainable if network.stack.depth_of(name) >= open_from)
     return (*opened, *network.head_names)
+
+
+def cut_of(network: Network, trainable: Iterable[str], open_from: int) -> int:
+    """The lowest depth at which something moves when layers of depth >= ``open_from`` are open."""
+    return min(network.stack.depth_of(name) for name in moving_names(network, trainable, open_from))
+
+
+def reads_by_cut(network: Network, trainable: Iterable[str], stages: Sequence[Stage], epochs: float) -> dict[int, float]:
+    """How often each training row is read with the cut at each depth; stages that wait for scores count as equally long."""
+    timed = all(stage.start <= 1 for stage in stages)
+    starts = [stage.start if timed else place / len(stages) for place, stage in enumerate(stages)]
+    reads: dict[int, float] = {}
+    for stage, start, end in zip(stages, starts, [*starts[1:], 1.0], strict=True):
+        cut = cut_of(network, trainable, stage.open_from)
+        reads[cut] = reads.get(cut, 0.0) + max(0.0, end - start) * epochs
+    return reads
 
 
 def open_layers(network: Network, trainable: Iterable[str], open_from: int) -> int:
@@ -21,7 +38,7 @@ def open_layers(network: Network, trainable: Iterable[str], open_from: int) -> i
     moving = set(moving_names(network, trainable, open_from))
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in moving)
-    cut = min(network.stack.depth_of(name) for name in moving)
+    cut = cut_of(network, trainable, open_from)
     network.train()
     modules = dict(network.named_modules())
     for group in network.stack.groups:

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tunewright.core.seed import random_states, restore_random_states
 from tunewright.engine.examples import targets_of
 from tunewright.engine.job import Job
+from tunewright.engine.passes import is_out_of_memory
 
 
 @dataclass(frozen=True)
@@ -36,25 +38,40 @@ def optimiser_step(
     """Gradients of the window's mean loss, clipping, one update; raises Diverged before a bad update is made.
 
     The mean is over the whole window: each batch contributes its sum divided by the window's count, which the targets
-    tell before any forward pass.
+    tell before any forward pass. A pass that does not fit into memory is made in halves from then on.
     """
-    device = job.network.device
-    targets = [targets_of(job.train, rows, device) for rows in window]
-    count = float(sum(job.head.counts(part, job.weights).sum() for part in targets))
-    optimiser.zero_grad(set_to_none=False)
-    loss_sum = torch.zeros((), device=device)
-    for rows, wanted in zip(window, targets, strict=True):
-        logits = job.forward(job.train, rows)
-        loss = job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights).sum()
-        (loss / count).backward()
-        loss_sum += loss.detach()
+    states = random_states()
+    while True:
+        passes = [part for rows in window for part in job.passes.cut(rows)]
+        try:
+            loss_sum, count = _backward(job, passes)
+            break
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        job.passes.halve(max(map(len, passes)))
+        restore_random_states(states)
     for penalty in penalties:
         penalty().backward()
     moving = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     clip = job.recipe.training.clip_norm
-    norm = float(torch.nn.utils.clip_grad_norm_(moving, float("inf") if clip is None else clip))
-    total = float(loss_sum)
-    if not (np.isfinite(total) and np.isfinite(norm)):
-        raise Diverged(f"loss {total / count:.4g}, gradient norm {norm:.4g}")
+    norm = job.gradients.clip(moving, clip)
+    if not (np.isfinite(loss_sum) and np.isfinite(norm)):
+        raise Diverged(f"loss {loss_sum / count:.4g}, gradient norm {norm:.4g}")
     optimiser.step()
-    return StepOut(total, count, norm)
+    return StepOut(loss_sum, count, norm)
+
+
+def _backward(job: Job, passes: list[np.ndarray]) -> tuple[float, float]:
+    """Gradients of the mean loss over all passes; returns the losses' sum and what they weigh."""
+    device = job.network.device
+    targets = [targets_of(job.train, rows, device) for rows in passes]
+    count = float(sum(job.head.counts(part, job.weights).sum() for part in targets))
+    job.gradients.clear()
+    loss_sum = torch.zeros((), device=device)
+    for rows, wanted in zip(passes, targets, strict=True):
+        logits = job.forward(job.train, rows)
+        loss = job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights).sum()
+        (loss / count).backward()
+        loss_sum += loss.detach()
+    return float(loss_sum), count

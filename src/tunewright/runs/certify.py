@@ -48,7 +48,7 @@ def write_probe(folder: Path, network: Network, texts: Sequence[tuple[str, ...]]
     finally:
         network.to(device)
     rows = [[value if np.isfinite(value) else None for value in row] for row in logits.tolist()]
-    ids = [list(map(int, row)) for row in examples.encoded.input_ids]
+    ids = [examples.encoded.row(index) for index in range(len(kept))]
     write_json(folder / PROBE_FILE, {"texts": kept, "max_length": max_length, "input_ids": ids, "logits": rows})
 
 
@@ -116,7 +116,7 @@ def _difference(expected: np.ndarray, found: np.ndarray) -> float:
 def _with_tunewright(model: Path, probe: dict[str, Any]) -> np.ndarray:
     loaded = load_model(model)
     examples = encode(loaded.network, [tuple(row) for row in probe["texts"]], None, probe["max_length"])
-    if [list(row) for row in examples.encoded.input_ids] != probe["input_ids"]:
+    if [examples.encoded.row(index) for index in range(len(examples))] != probe["input_ids"]:
         raise UserError(f"the tokenizer saved in '{model}' makes other tokens than the trained model read")
     return predict_logits(loaded.network, examples)
 

@@ -43,6 +43,7 @@ def open_manifest(folder: Path, setup: Setup, *, parent: str | None, command: st
         "code_hash": code_hash(),
         "versions": {"tunewright": _own_version(), **versions()},
         "hardware": describe_hardware(network.device),
+        "arithmetic": asdict(setup.arithmetic),
     }
     write_manifest(folder, manifest)
     data = {
@@ -71,7 +72,7 @@ def write_results(
     """Score the test rows, compare with the baselines, and write everything measured; returns the scores file's content."""
     test, labels = setup.examples["test"], setup.prepared.labels
     assert test.targets is not None
-    logits = predict_logits(setup.network, test, precision=setup.recipe.training.precision)
+    logits = predict_logits(setup.network, test, precision=setup.precision)
     tuned: Predictions = setup.head.decode(logits, labels)
     everyone = {"fine-tuned": tuned}
     if frozen is not None:

@@ -118,7 +118,9 @@ class Run:
     def _predictions(self, table: Table) -> Predictions:
         loaded = self.model
         examples = encode(loaded.network, texts_of(table, self._schema), None, loaded.max_length)
-        predictions: Predictions = load_part("heads", loaded.head).decode(predict_logits(loaded.network, examples), loaded.labels)
+        precision = self.recipe.training.precision  # that of the run's own scores
+        logits = predict_logits(loaded.network, examples, precision="float32" if precision == "auto" else precision)
+        predictions: Predictions = load_part("heads", loaded.head).decode(logits, loaded.labels)
         return predictions
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,12 +27,27 @@ _ROWS_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class Encoded:
-    """n rows of token ids, each as long as it is; ``truncated`` of them lost their end."""
+    """n rows of token ids behind one another, each ``lengths[row]`` long; ``truncated`` of them lost their end."""
 
-    input_ids: list[list[int]]
-    token_type_ids: list[list[int]] | None
-    lengths: np.ndarray
+    ids: np.ndarray  # (all tokens,) int32
+    segments: np.ndarray | None  # (all tokens,) uint8: which text of a pair a token is from
+    lengths: np.ndarray  # (n,) int64
     truncated: int
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Place of each row's first token, (n,) int64."""
+        found: np.ndarray = np.cumsum(self.lengths) - self.lengths
+        return found
+
+    def row(self, index: int) -> list[int]:
+        """Token ids of one row."""
+        start = self.starts[index]
+        found: list[int] = self.ids[start : start + self.lengths[index]].tolist()
+        return found
 
 
 @contextmanager
@@ -77,41 +94,48 @@ def encode_texts(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: i
         raise UserError(
             f"max_length {max_length} leaves no room beside {reserved} special tokens", expected=f"at least {reserved + 1}"
         )
-    ids: list[list[int]] = []
-    segments: list[list[int]] = []
+    lengths: list[int] = []
+    ids: list[np.ndarray] = []
+    segments: list[np.ndarray] = []
     truncated = 0
     for start in range(0, len(texts), _ROWS_AT_ONCE):
         part = texts[start : start + _ROWS_AT_ONCE]
         batch = _tokenise(tokenizer, part, max_length)
-        ids += batch["input_ids"]
-        segments += batch.get("token_type_ids", [])
+        rows = [row or [_stand_in(tokenizer)] for row in batch["input_ids"]]
+        lengths += map(len, rows)
+        ids.append(np.fromiter(chain.from_iterable(rows), dtype=np.int32))
+        if "token_type_ids" in batch:
+            kinds = (row or [0] for row in batch["token_type_ids"])
+            segments.append(np.fromiter(chain.from_iterable(kinds), dtype=np.uint8))
         for encoding, row in zip(batch.encodings, part, strict=True):
             truncated += bool(encoding.overflowing) or any(len(text) > max_length * _CHARACTERS_PER_TOKEN for text in row)
-    if not all(ids):
-        ids = [row or [_stand_in(tokenizer)] for row in ids]
-        segments = [row or [0] for row in segments]
-    lengths = np.array([len(row) for row in ids], dtype=np.int64)
-    return Encoded(ids, segments or None, lengths, truncated)
+    return Encoded(
+        np.concatenate(ids) if ids else np.empty(0, dtype=np.int32),
+        np.concatenate(segments) if segments else None,
+        np.array(lengths, dtype=np.int64),
+        truncated,
+    )
 
 
-def _padded(rows: list[list[int]], fill: int, side: str) -> np.ndarray:
-    """(batch, tokens) int64 with the rows at the left, or at the right when padding goes left."""
-    width = max(map(len, rows))
-    padded = np.full((len(rows), width), fill, dtype=np.int64)
-    for place, row in enumerate(rows):
-        padded[place, slice(width - len(row), width) if side == "left" else slice(len(row))] = row
-    return padded
+def padded_places(encoded: Encoded, indices: Sequence[int] | np.ndarray, padding_side: str) -> tuple[np.ndarray, np.ndarray]:
+    """For a padded batch: where each of its tokens stands among all tokens, and which are real; both (batch, tokens).
+
+    The place of padding is that of a token of the same row, so that it can be looked up.
+    """
+    chosen = np.asarray(indices)
+    lengths, starts = encoded.lengths[chosen, None], encoded.starts[chosen, None]
+    width = int(lengths.max())
+    offsets = np.arange(width) - (width - lengths if padding_side == "left" else 0)
+    real = (offsets >= 0) & (offsets < lengths)
+    return starts + np.clip(offsets, 0, lengths - 1), real
 
 
 def collate(encoded: Encoded, indices: Sequence[int] | np.ndarray, pad_id: int, padding_side: str) -> dict[str, Tensor]:
     """Padded input_ids, attention_mask and, where the model has them, token_type_ids of some rows; (batch, tokens) int64."""
     import torch
 
-    rows = [encoded.input_ids[index] for index in indices]
-    arrays = {
-        "input_ids": _padded(rows, pad_id, padding_side),
-        "attention_mask": _padded([[1] * len(row) for row in rows], 0, padding_side),
-    }
-    if encoded.token_type_ids is not None:
-        arrays["token_type_ids"] = _padded([encoded.token_type_ids[index] for index in indices], 0, padding_side)
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+    places, real = padded_places(encoded, indices, padding_side)
+    arrays = {"input_ids": np.where(real, encoded.ids[places], pad_id), "attention_mask": real}
+    if encoded.segments is not None:
+        arrays["token_type_ids"] = np.where(real, encoded.segments[places], 0)
+    return {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}

@@ -1,0 +1,134 @@
+"""Prefix: the frozen blocks at the bottom of a network, whose output can be kept and put back in their place.
+
+While nothing below a depth moves and nothing there is random, what reaches that depth is a constant of each row. The
+network is not taken apart: its own forward pass runs, with masks and positions as ever, and only the blocks below the
+cut hand on what was kept. Where blocks return more than hidden states (T5's position bias), the first one of their list
+makes it, and stays in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tunewright.models.network import Network
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Blocks below ``depth``, by module name: ``tops``, the last one of each list of blocks, and ``passed``, those beneath.
+
+    ``makers`` maps a list whose blocks return more tensors than hidden states to the block that makes them; ``rests`` are
+    the other things that a block's tuple ends in, no entry where it returns no tuple.
+    """
+
+    depth: int
+    tops: tuple[str, ...]
+    passed: tuple[str, ...]
+    makers: dict[str, str]
+    rests: dict[str, tuple[Any, ...]]
+
+    @property
+    def saved(self) -> int:
+        """Blocks that need not run."""
+        return len(self.tops) + len(self.passed)
+
+
+def find_prefix(network: Network, depth: int, inputs: dict[str, Tensor]) -> Prefix | None:
+    """What can be kept below ``depth``; None where that is nothing, or where the blocks share their weights.
+
+    ``inputs`` is any batch: it shows what the blocks return. Call it in evaluation mode.
+    """
+    stack = network.stack
+    blocks = [group.modules[0] for group in stack.blocks if group.depth < depth]
+    if not blocks or (stack.shared > 1 and len(blocks) < len(stack.blocks)):
+        return None
+    outputs: dict[str, Any] = {}
+    _run(network, inputs, {name: partial(outputs.__setitem__, name) for name in blocks})
+    rests = {name: output[1:] for name, output in outputs.items() if isinstance(output, tuple)}
+    more = {_list_of(name) for name, rest in rests.items() if any(isinstance(item, Tensor) for item in rest)}
+    makers = {place: next(name for name in blocks if _list_of(name) == place) for place in sorted(more)}
+    replaced = [name for name in blocks if name not in makers.values()]
+    tops = tuple({_list_of(name): name for name in replaced}.values())
+    if not tops or any(_hidden(outputs[name]).shape[:2] != inputs["input_ids"].shape for name in tops):
+        return None  # a method put tokens in front, or the states have another form
+    return Prefix(depth, tops, tuple(name for name in replaced if name not in tops), makers, rests)
+
+
+def capture(network: Network, prefixes: Sequence[Prefix], inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Hidden states (batch, tokens, width) at every top of the prefixes, from one pass that ends at the highest."""
+    wanted = dict.fromkeys(name for prefix in prefixes for name in prefix.tops)
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str, output: Any) -> None:
+        found[name] = _hidden(output)
+        if len(found) == len(wanted) and network.stack.shared == 1:  # a shared block runs again: its last output counts
+            raise _AllSeenError
+
+    _run(network, inputs, {name: partial(keep, name) for name in wanted})
+    return found
+
+
+@contextmanager
+def replayed(network: Network, prefix: Prefix, kept: dict[str, Tensor]) -> Iterator[None]:
+    """While inside, the blocks of the prefix do not run: each top returns what was kept of this batch."""
+    made: dict[str, tuple[Any, ...]] = {}
+
+    def remember(_: nn.Module, __: Any, output: tuple[Any, ...], *, place: str) -> None:
+        made[place] = output[1:]
+
+    def stand_in(*arguments: Any, name: str, **named: Any) -> Any:
+        hidden = kept[name] if name in kept else arguments[0] if arguments else named["hidden_states"]
+        rest = made.get(_list_of(name), prefix.rests.get(name))
+        return hidden if rest is None else (hidden, *rest)
+
+    modules = {name: network.get_submodule(name) for name in (*prefix.passed, *prefix.tops)}
+    hooks = [
+        network.get_submodule(name).register_forward_hook(partial(remember, place=place)) for place, name in prefix.makers.items()
+    ]
+    for name, module in modules.items():
+        module.forward = partial(stand_in, name=name)
+    try:
+        yield
+    finally:
+        for module in modules.values():
+            del module.forward
+        for hook in hooks:
+            hook.remove()
+
+
+class _AllSeenError(Exception):
+    """Everything that was asked for has been seen; the rest of the forward pass is not needed."""
+
+
+def _run(network: Network, inputs: dict[str, Tensor], tell: dict[str, Any]) -> None:
+    """One pass without gradients; each named module's output is told as it comes."""
+
+    def hook(_: nn.Module, __: Any, output: Any, *, name: str) -> None:
+        tell[name](output)
+
+    hooks = [network.get_submodule(name).register_forward_hook(partial(hook, name=name)) for name in tell]
+    try:
+        with torch.no_grad():
+            network(inputs)
+    except _AllSeenError:
+        pass
+    finally:
+        for one in hooks:
+            one.remove()
+
+
+def _hidden(output: Any) -> Tensor:
+    found: Tensor = output[0] if isinstance(output, tuple) else output
+    return found
+
+
+def _list_of(name: str) -> str:
+    """Name of the list that a block is in."""
+    return name.rsplit(".", 1)[0]
