@@ -15,7 +15,7 @@ from typing import Any
 from tunewright.core.errors import UserError
 from tunewright.core.files import write_text
 from tunewright.core.seed import seed_everything
-from tunewright.core.types import Applied, Finding
+from tunewright.core.types import Finding
 from tunewright.data.prepare import Prepared
 from tunewright.engine.job import Watcher
 from tunewright.engine.loop import train
@@ -187,7 +187,7 @@ def _steps(setup: Setup, folder: Path, manifest: dict[str, Any], tell: _Teller, 
     job = make_job(
         setup, applied, _watchers(setup, folder, tell, resuming), folder / "checkpoints" if training.checkpoints else None
     )
-    expected = _estimate(setup, applied)
+    expected = estimate(job)
     tell.phase("training", *said, f"about {expected.seconds:.0f} s and {expected.bytes / 2**30:.1f} GiB expected")
     seed_everything(recipe.seed)
     trained = train(job, resume=resuming)
@@ -269,11 +269,11 @@ def plan(recipe: Recipe, given: Given | None = None) -> Plan:
     prepared = prepare_rows(recipe, given or Given())
     setup = set_up(recipe, prepared)
     applied = apply_method(setup)
-    expected = _estimate(setup, applied)
+    job = make_job(setup, applied)
     return Plan(
-        recipe,
-        layer_table(make_job(setup, applied)),
-        expected,
+        setup.recipe,
+        layer_table(job),
+        estimate(job),
         (*prepared.said, *_said_of_model(setup)),
         tuple(prepared.findings),
     )
@@ -328,13 +328,6 @@ def _watchers(setup: Setup, folder: Path, tell: _Teller, resuming: bool) -> tupl
                 waited = 0 if event["better"] else waited + 1
     stopping = () if patience is None else (EarlyStopping(patience, waited),)
     return (History(history), *stopping, *tell.watchers)
-
-
-def _estimate(setup: Setup, applied: Applied) -> Estimate:
-    """Estimate with everything open that ever will be: the upper bound of staged unfreezing."""
-    job = make_job(setup, applied)
-    job.forward.cut_at(open_layers(setup.network, applied.trainable, 0))
-    return estimate(job)
 
 
 def _said_of_model(setup: Setup) -> tuple[str, ...]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests.engine.toy import toy_job, toy_recipe
 from tunewright.engine.job import Job
-from tunewright.engine.stages import open_layers
+from tunewright.selection import estimate as module
 from tunewright.selection.estimate import estimate
 
 
 def opened(tiny_bert: Path, **sections: object) -> Job:
-    job = toy_job(toy_recipe(tiny_bert, **sections))
-    job.forward.cut_at(open_layers(job.network, job.applied.trainable, 0))
-    return job
+    return toy_job(toy_recipe(tiny_bert, **sections))
 
 
 def test_nothing_is_left_behind(tiny_bert: Path) -> None:
@@ -36,6 +36,30 @@ def test_more_epochs_take_longer_and_a_budget_bounds_them(tiny_bert: Path) -> No
     budget = recipe.training.model_copy(update={"epochs": 200, "budget_seconds": 0.01})
     assert estimate(longer).seconds > 5 * estimate(job).seconds
     assert estimate(replace(job, recipe=recipe.model_copy(update={"training": budget}))).seconds == 0.01
+
+
+def test_frozen_layers_are_counted_once(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With block runs in place of seconds: 200 epochs of the top layer cost a third of what they cost the whole way."""
+
+    def block_runs(job: Job) -> float:
+        runs: list[str] = []
+        for block in job.network.stack.blocks:
+            attention = job.network.get_submodule(block.modules[0]).attention
+            attention.register_forward_hook(lambda *_, name=block.name: runs.append(name))
+
+        def cost(run: Callable[[], object]) -> float:
+            run()  # computes what is kept
+            runs.clear()
+            run()
+            return float(len(runs))
+
+        monkeypatch.setattr(module, "_best_seconds", cost)
+        return estimate(job).seconds
+
+    method = {"name": "last_layers", "k": 1}
+    kept = block_runs(opened(tiny_bert, method=method, training={"epochs": 200}))
+    whole = block_runs(opened(tiny_bert, method=method, training={"epochs": 200, "cache": False}))
+    assert kept == pytest.approx(whole / 3, rel=0.05)
 
 
 def test_more_trained_weights_take_more_memory(tiny_bert: Path) -> None:

@@ -22,6 +22,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.encoded)
 
+    def subset(self, rows: np.ndarray) -> Examples:
+        """Some rows, in the order given."""
+        return Examples(self.encoded.subset(rows), None if self.targets is None else self.targets[rows])
+
 
 def encode(network: Network, texts: list[tuple[str, ...]], targets: np.ndarray | None, max_length: int) -> Examples:
     """Tokenise rows for a network, cut to what both the recipe and the model's positions allow."""

@@ -61,6 +61,11 @@ class Forward:
         """Layers below ``depth`` are frozen from now on."""
         self._depth = depth
 
+    def starts_above(self, depth: int) -> bool:
+        """Whether passes start above a cut at this depth."""
+        pooled = self.features is not None and self.network.classifier is not None and depth == self.network.stack.head.depth
+        return pooled or depth in self._prefixes
+
     def __call__(self, examples: Examples, rows: np.ndarray) -> Tensor:
         """Logits (batch, outputs) in float32, with gradients."""
         classifier = self.network.classifier

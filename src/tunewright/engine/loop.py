@@ -28,7 +28,7 @@ from tunewright.engine.evaluate import higher_is_better, validation_scores
 from tunewright.engine.interrupts import Interrupted, waiting_for_the_step
 from tunewright.engine.job import Event, Job, State, Trained
 from tunewright.engine.optimiser import build_optimiser, open_groups, rates_by_depth, set_rates
-from tunewright.engine.stages import moving_names, open_layers, reads_by_cut
+from tunewright.engine.stages import moving_names, open_layers, reads_by_cut, stages_of
 from tunewright.engine.step import Diverged, StepOut, optimiser_step
 
 
@@ -49,7 +49,7 @@ class _Loop:
         self.job = job
         self.state = State()
         self.parameters = dict(job.network.named_parameters())
-        self.stages = _stages(job)
+        self.stages = stages_of(job)
         self.steps_per_epoch = job.steps_per_epoch
         self.total = job.total_steps
         self.best: dict[str, torch.Tensor] = {}
@@ -257,16 +257,6 @@ class _Loop:
             "grad_norm": out.grad_norm,
             "seconds": self._elapsed(),
         }
-
-
-def _stages(job: Job) -> tuple[Stage, ...]:
-    part = load_part("unfreezing", job.recipe.unfreezing.name)
-    stack = job.network.stack
-    lowest = min((stack.depth_of(name) for name in job.applied.trainable), default=stack.head.depth)
-    stages: tuple[Stage, ...] = part.stages(
-        stack.depths, lowest, job.recipe.training.epochs, part.Settings(**job.recipe.unfreezing.settings)
-    )
-    return stages
 
 
 def _start_event(loop: _Loop) -> Event:

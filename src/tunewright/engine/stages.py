@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tunewright.core.parts import load_part
 from tunewright.core.types import Stage
+from tunewright.engine.job import Job
 from tunewright.models.network import Network
+
+
+def stages_of(job: Job) -> tuple[Stage, ...]:
+    """When which layers open, as the recipe's unfreezing has it."""
+    part = load_part("unfreezing", job.recipe.unfreezing.name)
+    stack = job.network.stack
+    lowest = min((stack.depth_of(name) for name in job.applied.trainable), default=stack.head.depth)
+    settings = part.Settings(**job.recipe.unfreezing.settings)
+    stages: tuple[Stage, ...] = part.stages(stack.depths, lowest, job.recipe.training.epochs, settings)
+    return stages
 
 
 def moving_names(network: Network, trainable: Iterable[str], open_from: int) -> tuple[str, ...]:

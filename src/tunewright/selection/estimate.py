@@ -1,9 +1,10 @@
-"""Time and memory before the run: measured on one real batch of the run's own shapes, not looked up."""
+"""Time and memory before the run: measured on batches of the run's own rows, stage by stage, not looked up."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,12 +12,16 @@ from torch import Tensor
 
 from tunewright.core.device import peak_memory
 from tunewright.core.seed import random_states, restore_random_states
-from tunewright.engine.examples import batch, targets_of
+from tunewright.engine.examples import Examples, targets_of
+from tunewright.engine.feature_store import FeatureStore
+from tunewright.engine.forward import Forward
 from tunewright.engine.job import Job
-from tunewright.engine.predict import evaluation_mode
+from tunewright.engine.predict import predict_features
+from tunewright.engine.stages import open_layers, reads_by_cut, stages_of
 
 # Bytes of optimiser state per trained value: two float32 moments for Adam, one for momentum; Adafactor keeps rows and columns.
 _STATE_BYTES = {"adamw": 8, "lion": 4, "sgd": 4, "adafactor": 1}
+_VALIDATION_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -28,21 +33,25 @@ class Estimate:
 
 
 def estimate(job: Job) -> Estimate:
-    """Time two training steps and one evaluation batch; add up weights, gradients, optimiser state and activations.
+    """Time training steps and evaluation of the run's first and last stage; add up weights, gradients and what is kept.
 
-    Nothing is left behind: no update is made, gradients are dropped, random states are put back.
+    Stages between are taken to lie between. Nothing is left behind: no update is made, gradients are dropped, random
+    states are put back, and everything that ever opens is open.
     """
-    states = random_states()
-    windows = job.windows(0)
-    tokens = sum(int(_padded(job, rows)) for window in windows for rows in window)
-    by_size = sorted((rows for window in windows for rows in window), key=lambda rows: _padded(job, rows))
-    typical, largest = by_size[len(by_size) // 2], by_size[-1]
-    activations = _activation_bytes(job, largest)
-    step = min(_seconds(job, typical) for _ in range(2)) / _padded(job, typical)
-    evaluation = _evaluation_seconds(job)
-    training = job.recipe.training
+    states, training = random_states(), job.recipe.training
     epochs = job.total_steps / max(1, job.steps_per_epoch)
-    seconds = epochs * (tokens * step + training.evaluations_per_epoch * evaluation)
+    reads = reads_by_cut(job.network, job.applied.trainable, stages_of(job), epochs)
+    passes = [part for window in job.windows(0) for rows in window for part in job.passes.cut(rows)]
+    by_size = sorted(passes, key=lambda rows: _padded(job.train, rows))
+    trial = _Trial(job, by_size[len(by_size) // 2], reads)
+    ends = {cut: trial.seconds_per_token(cut) for cut in {max(reads), min(reads)}}
+    tokens = sum(_padded(job.train, rows) for rows in passes)
+    checked = training.evaluations_per_epoch * int(job.validation.encoded.lengths.sum())
+    seconds = trial.keeping * (len(job.train.encoded.ids) + len(job.validation.encoded.ids))
+    for cut, times in reads.items():
+        step, evaluation = _between(cut, ends)
+        seconds += times * (tokens * step + checked * evaluation)
+    activations = _activation_bytes(job, by_size[-1])
     restore_random_states(states)
     trained = sum(parameter.numel() for parameter in job.network.parameters() if parameter.requires_grad)
     state = trained * (4 + _STATE_BYTES.get(job.recipe.rates.optimiser.name, 8) + 4)  # gradient, optimiser, best weights kept
@@ -51,39 +60,42 @@ def estimate(job: Job) -> Estimate:
     return Estimate(seconds if budget is None else min(seconds, budget), held + state + activations)
 
 
-def _padded(job: Job, rows: np.ndarray) -> int:
-    """Tokens of a batch with its padding."""
-    return int(len(rows) * max(job.train.encoded.lengths[row] for row in rows))
+class _Trial:
+    """The run on two small sets of its rows: what it keeps of them is thrown away afterwards."""
 
+    def __init__(self, job: Job, rows: np.ndarray, reads: Mapping[int, float]) -> None:
+        store = None if job.forward.features is None else FeatureStore(memory=2**30, disk=0)
+        forward = Forward(job.network, job.forward.precision, store)
+        shown = np.arange(min(_VALIDATION_ROWS, len(job.validation)))
+        self.rows = np.arange(len(rows))
+        self.job = replace(job, forward=forward, train=job.train.subset(rows), validation=job.validation.subset(shown))
+        self.tokens = _padded(job.train, rows)
+        forward.plan(reads, self.job.train, self.job.validation)
+        self.keeping = 0.0  # seconds per token for computing once what is kept
+        if any(forward.starts_above(cut) for cut in reads):
+            whole = _best_seconds(lambda: predict_features(job.network, self.job.train, precision=forward.precision))
+            self.keeping = whole / self.tokens
 
-def _loss(job: Job, rows: np.ndarray) -> Tensor:
-    wanted = targets_of(job.train, rows, job.network.device)
-    loss: Tensor = job.head.losses(job.forward(job.train, rows), wanted, job.network.labels, job.head_settings, job.weights).sum()
-    return loss
+    def seconds_per_token(self, cut: int) -> tuple[float, float]:
+        """Of a training step, and of an evaluation, with the cut at a depth."""
+        job, forward = self.job, self.job.forward
+        forward.cut_at(open_layers(job.network, job.applied.trainable, cut))
+        step = _best_seconds(self._step)
+        evaluation = _best_seconds(lambda: forward.all_rows(job.validation))
+        return step / self.tokens, evaluation / max(1, len(job.validation.encoded.ids))
 
-
-def _seconds(job: Job, rows: np.ndarray) -> float:
-    started = time.perf_counter()
-    _loss(job, rows).backward()
-    if job.network.device.type == "cuda":
-        torch.cuda.synchronize(job.network.device)
-    seconds = time.perf_counter() - started
-    job.network.zero_grad(set_to_none=True)
-    return seconds
-
-
-def _evaluation_seconds(job: Job) -> float:
-    """Seconds for the validation rows, from one batch of them."""
-    rows = np.arange(min(64, len(job.validation)))
-    with evaluation_mode(job.network):
-        started = time.perf_counter()
-        job.network(batch(job.network, job.validation, rows)).float().cpu()
-        seconds = time.perf_counter() - started
-    return seconds * len(job.validation) / len(rows)
+    def _step(self) -> None:
+        job = self.job
+        wanted = targets_of(job.train, self.rows, job.network.device)
+        logits = job.forward(job.train, self.rows)
+        job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights).sum().backward()
+        job.network.zero_grad(set_to_none=True)
 
 
 def _activation_bytes(job: Job, rows: np.ndarray) -> int:
-    """Bytes that autograd keeps for the backward pass of a batch, parameters not counted."""
+    """Bytes that autograd keeps for the backward pass of a batch with everything open, parameters not counted."""
+    whole = Forward(job.network, job.forward.precision)
+    whole.cut_at(open_layers(job.network, job.applied.trainable, 0))
     parameters = {parameter.untyped_storage().data_ptr() for parameter in job.network.parameters()}
     kept: dict[int, int] = {}
 
@@ -94,5 +106,30 @@ def _activation_bytes(job: Job, rows: np.ndarray) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        _loss(job, rows)
+        whole(job.train, rows)
     return sum(kept.values())
+
+
+def _best_seconds(run: Callable[[], object]) -> float:
+    """The shorter of two; the first one may compute what is kept."""
+    taken = []
+    for _ in range(2):
+        started = time.perf_counter()
+        run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - started)
+    return min(taken)
+
+
+def _between(cut: int, ends: Mapping[int, tuple[float, float]]) -> tuple[float, float]:
+    """Seconds per token of a cut between the highest and the lowest one, in proportion."""
+    low, high = min(ends), max(ends)
+    share = 0.0 if low == high else (cut - low) / (high - low)
+    step, evaluation = (at_low + share * (at_high - at_low) for at_low, at_high in zip(ends[low], ends[high], strict=True))
+    return step, evaluation
+
+
+def _padded(examples: Examples, rows: np.ndarray) -> int:
+    """Tokens of a batch with its padding."""
+    return int(len(rows) * examples.encoded.lengths[rows].max())

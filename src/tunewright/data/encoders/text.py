@@ -43,6 +43,15 @@ class Encoded:
         found: np.ndarray = np.cumsum(self.lengths) - self.lengths
         return found
 
+    def subset(self, rows: np.ndarray) -> Encoded:
+        """Some rows, in the order given; what was cut of them is not counted again."""
+        parts = [slice(start, start + length) for start, length in zip(self.starts[rows], self.lengths[rows], strict=True)]
+        ids = np.concatenate([self.ids[part] for part in parts]) if parts else self.ids[:0]
+        segments = (
+            None if self.segments is None else np.concatenate([self.segments[part] for part in parts] or [self.segments[:0]])
+        )
+        return Encoded(ids, segments, self.lengths[rows], 0)
+
     def row(self, index: int) -> list[int]:
         """Token ids of one row."""
         start = self.starts[index]
