@@ -85,7 +85,8 @@ class LowRank(Wrapper):
 
     def change(self, x: Tensor) -> Tensor:
         """The change to the output, scaling · B A x; the scale is put on the narrow side, where it costs least."""
-        x = x.to(self.lora_A.dtype)
+        if not torch.is_autocast_enabled(x.device.type):  # which casts by itself
+            x = x.to(self.lora_A.dtype)
         if self.dropout and self.training:
             x = functional.dropout(x, self.dropout)
         return functional.linear(functional.linear(x, self.lora_A) * self.scaling, self.lora_B)

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from tunewright.core.types import Applied
+from tunewright.methods._lora_product import LoraProduct
 from tunewright.methods._low_rank import LowRank, LowRankSettings, install, plan_from_peft, plan_from_settings, saved_keys
 from tunewright.methods._peft_format import fill
 from tunewright.models.network import Network
@@ -30,7 +32,12 @@ class LoraLinear(LowRank):
     """W x + b + scaling · B A x."""
 
     def forward(self, x: Tensor) -> Tensor:
-        plain: Tensor = self.base_layer(x)
+        base = self.base_layer
+        dropped = self.dropout and self.training
+        if type(base) is nn.Linear and not dropped and not base.weight.requires_grad and torch.is_grad_enabled():
+            found: Tensor = LoraProduct.apply(x, base.weight, base.bias, self.lora_A, self.lora_B, self.scaling)
+            return found
+        plain: Tensor = base(x)
         return plain + self.change(x).to(plain.dtype)
 
 
