@@ -26,7 +26,11 @@ JOBS: dict[str, dict[str, Any]] = {
     "full": {"strategy": "full"},
     "lora": {"strategy": "lora", "method": {"name": "lora", "rank": 8, "alpha": 16}},
     # six stages of equal length: the head, then one block more in each; the embeddings stay closed
-    "gradual": {"strategy": "gradual-unfreezing", "method": {"name": "last_layers", "k": 5}, "unfreezing": {"name": "top_down", "share": 5 / 6}},
+    "gradual": {
+        "strategy": "gradual-unfreezing",
+        "method": {"name": "last_layers", "k": 5},
+        "unfreezing": {"name": "top_down", "share": 5 / 6},
+    },
     "predict": {},
     "encode": {},
 }
@@ -52,15 +56,20 @@ def main() -> None:
         if options.cache == "kept":
             trained(rows, [], options)
         found = work(rows, test, options)
-    print(json.dumps({"job": options.job, **found, "threads": options.threads, "epochs": options.epochs}), file=answer, flush=True)
+    print(
+        json.dumps({"job": options.job, **found, "threads": options.threads, "epochs": options.epochs}), file=answer, flush=True
+    )
 
 
 def recipe_of(options: argparse.Namespace) -> Any:
     from tunewright.workflow import make_recipe
 
     training = {
-        **{"epochs": options.epochs, "threads": options.threads, "precision": options.precision},
-        **{"cache": options.cache != "off", "checkpoints": False},
+        "epochs": options.epochs,
+        "threads": options.threads,
+        "precision": options.precision,
+        "cache": options.cache != "off",
+        "checkpoints": False,
     }
     return make_recipe(
         model=options.model,
@@ -83,6 +92,7 @@ def trained(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
     watch = Watch()
     recipe = recipe_of(options)
     setup = set_up(recipe, prepare_rows(recipe, Given(rows, rows[:4], test or rows[:4])))
+    flops = operations(setup, options.epochs)
     with watch:
         features = train_features(setup)
         applied = apply_method(setup)
@@ -90,7 +100,7 @@ def trained(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
         job = make_job(setup, applied)
         done = train(job)
     more = {"accuracy": accuracy(setup)} if test else {}
-    work = {"flops": operations(setup, options.epochs), "matmul_flops_per_second": matmul(setup.precision)}
+    work = {"flops": flops, "matmul_flops_per_second": matmul(setup.precision)}
     return watch.found(done.steps, **more, **work, precision=setup.precision, why=setup.arithmetic.why)
 
 

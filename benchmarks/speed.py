@@ -60,7 +60,7 @@ JOBS = {
         ),
     ),
     "gradual unfreezing, 6 stages": Job(
-        3000,
+        1500,
         6,
         (
             Side("tunewright", "ours.py", "gradual"),

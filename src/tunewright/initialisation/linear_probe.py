@@ -23,6 +23,10 @@ from tunewright.models.network import Network
 # Penalties tried, as the variance allowed to a weight on features of spread 1, from strict to loose (a guess).
 _STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
+# The penalty is a prior on the weights, so that the right one hardly depends on the number of rows (a guess).
+_ROWS_TO_CHOOSE = 3000
+_ITERATIONS_TO_CHOOSE = 30
+
 _NUMBERS = ("regression", "similarity")
 
 
@@ -75,14 +79,23 @@ def _choose(x: Tensor, y: Tensor, labels: Labels, has_bias: bool, iterations: in
     held = _held_out(y, labels, seed)
     if held.all() or not held.any():
         return _STRENGTHS[len(_STRENGTHS) // 2]
+    fitted, checked = (torch.nonzero(mask).squeeze(1) for mask in (~held, held))
+    fitted, checked = fitted[_spread_out(len(fitted), _ROWS_TO_CHOOSE)], checked[_spread_out(len(checked), _ROWS_TO_CHOOSE)]
     found: dict[float, Tensor] = {}
     start: tuple[Tensor, Tensor] | None = None
     for strength in _STRENGTHS:
-        start = _fit(x[~held], y[~held], labels, strength, has_bias, iterations, start)
-        found[strength] = _losses(x[held] @ start[0].T + start[1], y[held], labels)
-    best = min(found.values(), key=lambda losses: float(losses.mean()))
-    bound = float(best.mean() + best.std(correction=0) / len(best) ** 0.5)
+        start = _fit(x[fitted], y[fitted], labels, strength, has_bias, min(iterations, _ITERATIONS_TO_CHOOSE), start)
+        found[strength] = _losses(x[checked] @ start[0].T + start[1], y[checked], labels)
+        best = min(found.values(), key=lambda losses: float(losses.mean()))
+        bound = float(best.mean() + best.std(correction=0) / len(best) ** 0.5)
+        if float(found[strength].mean()) > bound:
+            break  # looser ones fit the noise still better
     return next(strength for strength, losses in found.items() if float(losses.mean()) <= bound)
+
+
+def _spread_out(count: int, most: int) -> Tensor:
+    """At most ``most`` of ``count`` places, evenly spread."""
+    return torch.linspace(0, count - 1, min(count, most)).long()
 
 
 def _held_out(y: Tensor, labels: Labels, seed: int) -> Tensor:
