@@ -24,7 +24,9 @@ from peers import Found, Watch, lines, share_equal
 JOBS: dict[str, dict[str, Any]] = {
     "feature_extraction": {"strategy": "feature-extraction"},
     "full": {"strategy": "full"},
+    "full_random_head": {"strategy": "full", "initialisation": []},
     "lora": {"strategy": "lora", "method": {"name": "lora", "rank": 8, "alpha": 16}},
+    "lora_random_head": {"strategy": "lora", "method": {"name": "lora", "rank": 8, "alpha": 16}, "initialisation": []},
     # six stages of equal length: the head, then one block more in each; the embeddings stay closed
     "gradual": {
         "strategy": "gradual-unfreezing",

@@ -69,13 +69,20 @@ JOBS = {
         ),
     ),
     "LoRA r=8, 1 epoch": Job(
-        3000, 1, (Side("tunewright", "ours.py", "lora"), Side("Trainer + peft", "peers.py", "trainer_lora"))
+        3000,
+        1,
+        (
+            Side("tunewright", "ours.py", "lora"),
+            Side("tunewright, random head", "ours.py", "lora_random_head"),
+            Side("Trainer + peft", "peers.py", "trainer_lora"),
+        ),
     ),
     "full, 1 epoch": Job(
         3000,
         1,
         (
             Side("tunewright", "ours.py", "full"),
+            Side("tunewright, random head", "ours.py", "full_random_head"),
             Side("Trainer", "peers.py", "trainer_full"),
             Side("Trainer, allocator tuned", "peers.py", "trainer_full", (), TUNED),
         ),

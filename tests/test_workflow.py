@@ -53,6 +53,13 @@ def finished(tiny_bert: Path, rows_file: Path, tmp_path_factory: pytest.TempPath
     return tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, **QUICK)
 
 
+def test_what_was_computed_with_is_resolved_and_said(finished: tunewright.Run) -> None:
+    arithmetic, training = finished.manifest["arithmetic"], finished.recipe.training
+    assert (training.precision, training.threads) == (arithmetic["precision"], arithmetic["threads"])
+    assert training.precision == "float32"
+    assert arithmetic["why"] in finished.details["work"][0]
+
+
 def test_a_run_folder_is_complete(finished: tunewright.Run) -> None:
     names = {path.name for path in finished.folder.iterdir()}
     wanted = {"recipe.yaml", "manifest.json", "data.json", "history.jsonl", "checkpoints", "model"}

@@ -148,6 +148,7 @@ CONTINUED = {
     "full": {},
     "lora with dropout": {"method": {"name": "lora", "dropout": 0.3}},
     "gradual": {"unfreezing": "top_down", "training": {"epochs": 5}},
+    "from kept states": {"method": {"name": "last_layers", "k": 1}, "training": {"epochs": 4}},
     "accumulated": {"training": {"accumulate": 2, "batch_size": 4, "epochs": 3}},
     "averaged": {"averaging": ("ema",)},
     "one-cycle": {"rates": {"schedule": {"name": "one_cycle"}}},

@@ -69,6 +69,7 @@ def _details(names: list[str]) -> dict[str, Any]:
         "layers": [layer | {"rate": 5e-5} for layer in layers],
         "time": {"estimated_seconds": 60, "training_seconds": 75.3},
         "memory": {"estimated_bytes": 2**30, "peak_bytes": 700 * 2**20},
+        "work": ["Computed in bfloat16 with 2 threads: a batch of 32 rows took: float32 with 1 104 ms, bfloat16 with 2 34 ms."],
         "averaging": [{"name": "wise_ft", "said": "kept the end", "table": [["share", "accuracy"], [0.5, 0.9]]}],
         "findings": [{"code": "over-fitting", "message": "over-fitting: it rose by 20%", "level": "warning"}],
         "said": ["The text column is 'message'."],

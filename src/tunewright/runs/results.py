@@ -151,11 +151,26 @@ def _details(
         "layers": layer_table(job),
         "time": {"estimated_seconds": expected.seconds, "training_seconds": trained.seconds},
         "memory": {"estimated_bytes": expected.bytes, "peak_bytes": peak_memory(setup.network.device)},
+        "work": _work(setup, job),
         "averaging": list(trained.averaged),
         "steps": {"made": trained.steps, "best": trained.best_step, "reason": trained.reason},
         "findings": [asdict(finding) for finding in training_findings(history)],
         "said": [*setup.prepared.said, *said],
     }
+
+
+def _work(setup: Setup, job: Job) -> list[str]:
+    """What the engine computed with and what it did not compute again, in words."""
+    arithmetic, forward = setup.arithmetic, job.forward
+    threads = "1 thread" if arithmetic.threads == 1 else f"{arithmetic.threads} threads"
+    said = [f"Computed in {arithmetic.precision} with {threads}: {arithmetic.why}."]
+    if forward.replays:
+        said.append(
+            f"{forward.replays:,} times a row started above the frozen layers, {forward.passes:,} times it went the whole way."
+        )
+    if job.passes.most_rows is not None:
+        said.append(f"Memory ran out: batches were computed {job.passes.most_rows} rows at a time, with the same gradient.")
+    return said
 
 
 def _comparison(setup: Setup, tuned: Predictions, name: str, other: Predictions) -> dict[str, Any]:
