@@ -77,6 +77,19 @@ def test_unfreezing_layer_by_layer_reads_each_row_once_for_all_stages(tiny_bert:
     assert sum(rows) in (0, len(job.train) + len(job.validation))  # none where an earlier test left them in the store
 
 
+@pytest.mark.parametrize("sections", [{"method": "frozen", "model": {"pooling": "mean"}}, {"method": TOP}], ids=["head", "top"])
+def test_weights_are_hashed_once_for_each_set_of_rows(
+    sections: dict[str, Any], tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunewright.engine.frozen_features import FrozenFeatures
+
+    hashed: list[int] = []
+    below = FrozenFeatures._below
+    monkeypatch.setattr(FrozenFeatures, "_below", lambda self, depth: hashed.append(depth) or below(self, depth))
+    trained(tiny_bert, **sections)
+    assert len(hashed) == 2  # training rows and validation rows, in 4 epochs of several steps
+
+
 def test_dropout_above_the_cut_draws_the_same_numbers(tiny_bert: Path) -> None:
     job = compare(tiny_bert, method=TOP, model={"dropout": 0.3, "pooling": "native"})
     assert job.forward.replays > 0

@@ -40,14 +40,15 @@ class Forward:
         self.replays = 0  # rows that started above the cut
         self._prefixes: dict[int, Prefix] = {}
         self._depth = 0
-        self._hidden: dict[int, dict[str, Tensor]] = {}  # by id of the examples, which live as long as the job
+        # by id of the examples, which live as long as the job
+        self._pooled: dict[int, Tensor] = {}
+        self._hidden: dict[int, dict[str, Tensor]] = {}
 
     def plan(self, reads: Mapping[int, float], train: Examples, validation: Examples) -> None:
         """Choose the depths whose states are worth keeping; ``reads`` tells how often each row will be read at each depth."""
         if self.features is None:
             return
-        pooled = self.network.stack.head.depth if self.network.classifier is not None else None
-        found = self._replayable([depth for depth, times in reads.items() if times > 0 and depth != pooled], train)
+        found = self._replayable([depth for depth, times in reads.items() if times > 0 and not self._is_pooled(depth)], train)
         room, chosen = self.features.store.room, {}
         for depth in sorted(found, key=lambda one: -reads[one] * found[one].saved):
             size = self.features.size(found[depth], train) + self.features.size(found[depth], validation)
@@ -63,21 +64,20 @@ class Forward:
 
     def starts_above(self, depth: int) -> bool:
         """Whether passes start above a cut at this depth."""
-        pooled = self.features is not None and self.network.classifier is not None and depth == self.network.stack.head.depth
-        return pooled or depth in self._prefixes
+        return self._is_pooled(depth) or depth in self._prefixes
 
     def __call__(self, examples: Examples, rows: np.ndarray) -> Tensor:
         """Logits (batch, outputs) in float32, with gradients."""
-        classifier = self.network.classifier
-        if self._pooled and classifier is not None and self.features is not None:
-            logits: Tensor = classifier(self.features.pooled(examples)[torch.from_numpy(rows)].to(self.network.device))
+        if self._is_pooled(self._depth):
+            read = self._features_of(examples)[torch.from_numpy(rows)].to(self.network.device)
+            logits: Tensor = self.network.last_linear(read)
             return logits
         with arithmetic(self.network, self.precision):
             return self._through(examples, rows).float()
 
     def all_rows(self, examples: Examples) -> np.ndarray:
         """Logits of all rows (n, outputs), in evaluation mode and without gradients."""
-        if not self._pooled and self._depth not in self._prefixes:
+        if not self.starts_above(self._depth):
             return predict_logits(self.network, examples, precision=self.precision)
         values = np.empty((len(examples), self.network.labels.outputs), dtype=np.float32)
         with evaluation_mode(self.network):
@@ -85,9 +85,15 @@ class Forward:
                 values[rows] = self(examples, rows).cpu().numpy()
         return values
 
-    @property
-    def _pooled(self) -> bool:
-        return self.features is not None and self.network.classifier is not None and self._depth == self.network.stack.head.depth
+    def _is_pooled(self, depth: int) -> bool:
+        """Whether nothing but our own last layer moves: transformers' own heads have dropout before theirs."""
+        return self.features is not None and self.network.classifier is not None and depth == self.network.stack.head.depth
+
+    def _features_of(self, examples: Examples) -> Tensor:
+        if id(examples) not in self._pooled:
+            assert self.features is not None
+            self._pooled[id(examples)] = self.features.pooled(examples)
+        return self._pooled[id(examples)]
 
     def _replayable(self, depths: list[int], examples: Examples) -> dict[int, Prefix]:
         """The prefixes of some depths that give the same logits when they are replayed, tried on a few rows."""

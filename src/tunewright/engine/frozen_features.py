@@ -35,7 +35,8 @@ class FrozenFeatures:
 
     def pooled(self, examples: Examples) -> Tensor:
         """What the last linear layer reads, (n, width) float32, while nothing below it moves."""
-        about = self._about("pooled", self.network.stack.head.depth, examples)
+        head = self.network.stack.head.depth
+        about = self._about("pooled", examples, self._below(head))
         found = self.store.find(about)
         if found is None:
             read = predict_features(self.network, examples, precision=self.precision)
@@ -46,8 +47,9 @@ class FrozenFeatures:
 
     def hidden(self, prefixes: Sequence[Prefix], examples: Examples) -> dict[str, Tensor]:
         """Hidden states of all tokens, (all tokens, width), by the module after which they were taken."""
+        below = {prefix.depth: self._below(prefix.depth) for prefix in prefixes}
         depths = {name: prefix.depth for prefix in prefixes for name in prefix.tops}
-        abouts = {name: self._about(name, depth, examples) for name, depth in depths.items()}
+        abouts = {name: self._about(name, examples, below[depth]) for name, depth in depths.items()}
         found = {name: values for name, about in abouts.items() if (values := self.store.find(about)) is not None}
         missing = [prefix for prefix in prefixes if any(name not in found for name in prefix.tops)]
         if missing:
@@ -87,18 +89,14 @@ class FrozenFeatures:
         """Half the room where the arithmetic is bfloat16: its layers round what they read to that anyway."""
         return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
 
-    def _about(self, what: str, depth: int, examples: Examples) -> dict[str, Any]:
-        """Everything that decides the values: weights below the depth, architecture, rows, arithmetic, versions."""
+    def _about(self, what: str, examples: Examples, below: dict[str, Any]) -> dict[str, Any]:
+        """Everything that decides the values: what lies below the cut, architecture, rows, arithmetic, versions."""
         import transformers
 
         network = self.network
-        held = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-        below = sorted(name for name in held if network.stack.depth_of(name) < depth)
-        own = {name for group in network.stack.groups for name in (*group.parameters, *group.buffers)}
         return {
             "what": what,
-            "depth": depth,
-            "weights": hash_bytes(part for name in below for part in (name.encode(), bytes_of(held[name]))),
+            **below,
             "config": hash_bytes([network.inner.config.to_json_string(use_diff=False).encode()]),
             "class": type(network.inner).__name__,
             "pooling": network.pooling,
@@ -106,7 +104,17 @@ class FrozenFeatures:
             "precision": self.precision,
             "device": network.device.type,
             "versions": [torch.__version__, transformers.__version__],
-            # parts that a method added have settings which no tensor tells: such features are this run's alone
+        }
+
+    def _below(self, depth: int) -> dict[str, Any]:
+        """The weights below a depth; parts that a method added have settings that no tensor tells, so they are this run's alone."""
+        network = self.network
+        held = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+        below = sorted(name for name in held if network.stack.depth_of(name) < depth)
+        own = {name for group in network.stack.groups for name in (*group.parameters, *group.buffers)}
+        return {
+            "depth": depth,
+            "weights": hash_bytes(part for name in below for part in (name.encode(), bytes_of(held[name]))),
             "run": "any" if own.issuperset(below) else uuid4().hex,
         }
 
