@@ -162,7 +162,9 @@ def run(size: int, epochs: int, data: str, side: Side, options: argparse.Namespa
         started = time.perf_counter()
         output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
         found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
-        return found | {"process_seconds": round(time.perf_counter() - started, 2)}
+        whole = round(time.perf_counter() - started, 2)
+        timed = {"train_seconds": found["seconds"], "seconds": whole} if side.name.endswith("script") else {}
+        return found | timed | {"process_seconds": whole}
 
 
 def first_result(
