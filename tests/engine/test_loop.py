@@ -295,3 +295,21 @@ def test_a_thousand_tiny_updates_move_an_adapter(tiny_bert: Path) -> None:
     for _ in range(1000):
         rounded.add_(1e-4)
     assert float(rounded) == 1.0  # negative control
+
+
+def test_of_equal_scores_the_lower_loss_is_best(tiny_bert: Path) -> None:
+    """Few validation rows give few values of accuracy: the first of equals would be the least trained."""
+    seen: list[dict[str, Any]] = []
+
+    def keep(event: dict[str, Any]) -> None:
+        if event["kind"] == "evaluation":
+            seen.append(event)
+
+    job = toy_job(toy_recipe(tiny_bert, training={"epochs": 30}), watchers=(keep,))
+    trained = train(job)
+    highest = max(event["scores"]["accuracy"] for event in seen)
+    equals = [event for event in seen if event["scores"]["accuracy"] == highest]
+    assert len(equals) > 1
+    best = min(equals, key=lambda event: event["scores"]["loss"])
+    assert trained.best_step == best["step"]
+    assert trained.best_step != equals[0]["step"]  # negative control: the first of equals is another

@@ -107,7 +107,7 @@ class FrozenFeatures:
         }
 
     def _below(self, depth: int) -> dict[str, Any]:
-        """The weights below a depth; parts that a method added have settings that no tensor tells, so they are this run's alone."""
+        """The weights below a depth; parts that a method added have settings no tensor tells, so they are this run's alone."""
         network = self.network
         held = {**dict(network.named_parameters()), **dict(network.named_buffers())}
         below = sorted(name for name in held if network.stack.depth_of(name) < depth)

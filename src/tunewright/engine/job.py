@@ -73,6 +73,7 @@ class State:
     stage: int = 0
     best_step: int | None = None
     best_value: float | None = None
+    best_loss: float | None = None
     loss_sum: float = 0.0
     count: float = 0.0
     seconds: float = 0.0

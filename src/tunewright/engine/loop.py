@@ -159,13 +159,12 @@ class _Loop:
                 expected="validation rows on which it can be computed",
                 try_="--set evaluation.monitor=loss",
             )
-        sign = 1 if higher_is_better(job.monitor) else -1
-        better = state.best_value is None or sign * value > sign * state.best_value
+        better = self._is_better(value, scores["loss"])
         train_loss = state.loss_sum / max(state.count, 1e-12)
         state.loss_sum = state.count = 0.0
         state.evaluations.append(Evaluated(state.step, state.step / self.total, scores, value, better))
         if better:
-            state.best_step, state.best_value = state.step, value
+            state.best_step, state.best_value, state.best_loss = state.step, value, scores["loss"]
             self.best = {name: self.parameters[name].detach().clone() for name in self._moving_at_end()}
         self.averages.observe(value)
         requests = self._tell(
@@ -182,6 +181,13 @@ class _Loop:
         )
         self._obey(requests)
         self._save()
+
+    def _is_better(self, value: float, loss: float) -> bool:
+        """By the monitored metric; of equal values, frequent where validation rows are few, the one with the lower loss."""
+        best = self.state.best_value
+        if best is None or value == best:
+            return best is None or loss < (self.state.best_loss or 0.0)
+        return value > best if higher_is_better(self.job.monitor) else value < best
 
     def _obey(self, requests: list[Request]) -> None:
         unfreezing = load_part("unfreezing", self.job.recipe.unfreezing.name)
