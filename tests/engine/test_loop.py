@@ -305,7 +305,8 @@ def test_of_equal_scores_the_lower_loss_is_best(tiny_bert: Path) -> None:
         if event["kind"] == "evaluation":
             seen.append(event)
 
-    job = toy_job(toy_recipe(tiny_bert, training={"epochs": 30}), watchers=(keep,))
+    slowly = {"rates": {"backbone": 1e-4, "head": 1e-3}, "training": {"epochs": 30}}
+    job = toy_job(toy_recipe(tiny_bert, **slowly), toy_rows(96), watchers=(keep,))
     trained = train(job)
     highest = max(event["scores"]["accuracy"] for event in seen)
     equals = [event for event in seen if event["scores"]["accuracy"] == highest]
