@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -56,3 +57,10 @@ def test_a_stale_page_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert "docs/parts.md is stale" in capsys.readouterr().out
     assert docs.main([]) == 0
     assert docs.main(["--check"]) == 0
+
+
+def test_every_test_that_the_correctness_page_names_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "correctness.md").read_text()))
+    written = set(re.findall(r"^def (test_\w+)\(", "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py")), re.M))
+    assert len(named) > 40
+    assert named <= written
