@@ -78,9 +78,11 @@ def test_contract(name: str) -> None:
     assert metric.NEEDS in ("values", "probabilities")
     assert isinstance(metric.HIGHER_IS_BETTER, bool)
     assert metric.value(targets[:0], predicted[:0], labels) is None  # no rows: undefined, never 0 or 1
-    if hasattr(metric, "rows"):
-        assert metric.rows(targets, predicted).mean() == pytest.approx(metric.value(targets, predicted, labels))
-        assert metric.rows(targets, predicted).shape == (len(targets),)
+    if hasattr(metric, "sums"):
+        sums = metric.sums(targets, predicted, labels)
+        assert sums.ndim == 2
+        assert len(sums) == len(targets)
+        assert metric.of_sums(sums.sum(0), labels) == pytest.approx(metric.value(targets, predicted, labels))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if EXPECTED[name][2] is not NUMBERS])

@@ -12,7 +12,7 @@ import numpy as np
 
 from tunewright.core.parts import load_part
 from tunewright.core.types import Labels, Predictions
-from tunewright.evaluation.intervals import resampled
+from tunewright.evaluation.intervals import is_share, measured, what_it_reads
 
 
 def compare(
@@ -28,19 +28,23 @@ def compare(
 ) -> dict[str, Any]:
     """Difference first - second in one metric with its paired interval, and a p-value with the name of its test."""
     metric = load_part("metrics", name)
-    reads = [one.probabilities if metric.NEEDS == "probabilities" else one.values for one in (first, second)]
-    found = [None if read is None else metric.value(targets, read, labels) for read in reads]
+    reads = [read for read in (what_it_reads(metric, one) for one in (first, second)) if read is not None]
     empty = {"metric": name, "difference": None, "low": None, "high": None, "p": None, "test": "undefined for one of the two"}
-    if None in found:
+    if len(reads) < 2:
         return empty
-    draws = [resampled(name, targets, read, labels, resamples, seed) for read in reads if read is not None]
-    if len(draws[0]) != len(draws[1]) or len(draws[0]) < 2:  # undefined on some resamples: they no longer pair
-        return empty | {"difference": found[0] - found[1], "test": "no pairs"}  # type: ignore[operator]
-    differences = draws[0] - draws[1]
+    (one, ones), (other, others) = (measured(metric, targets, read, labels, resamples, seed) for read in reads)
+    if one is None or other is None:
+        return empty
+    differences = ones - others
+    differences = differences[~np.isnan(differences)]  # resamples on which both are defined
+    if len(differences) < 2:
+        return empty | {"difference": one - other, "test": "no pairs"}
     low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
-    p, test = _p_value(name, targets, first.values, second.values, differences)
-    told = {"difference": found[0] - found[1], "low": float(low), "high": float(high)}  # type: ignore[operator]
-    return {"metric": name, **told, "p": p, "test": test}
+    if is_share(metric):
+        p, test = mcnemar(*(metric.sums(targets, read, labels)[:, 0] > 0 for read in reads)), "McNemar, exact"
+    else:
+        p, test = _p_value(differences), "paired bootstrap"
+    return {"metric": name, "difference": one - other, "low": float(low), "high": float(high), "p": p, "test": test}
 
 
 def mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> float:
@@ -53,10 +57,8 @@ def mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> float:
     return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
 
 
-def _p_value(name: str, targets: np.ndarray, first: np.ndarray, second: np.ndarray, differences: np.ndarray) -> tuple[float, str]:
-    if name in ("accuracy", "subset_accuracy"):
-        right = [(values == targets).reshape(len(targets), -1).all(1) for values in (first, second)]
-        return mcnemar(*right), "McNemar, exact"
+def _p_value(differences: np.ndarray) -> float:
+    """Twice the smaller share of resamples on which the difference is on one side of 0."""
     below = (1 + (differences <= 0).sum()) / (1 + len(differences))
     above = (1 + (differences >= 0).sum()) / (1 + len(differences))
-    return float(min(1.0, 2 * min(below, above))), "paired bootstrap"
+    return float(min(1.0, 2 * min(below, above)))

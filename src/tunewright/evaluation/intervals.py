@@ -7,13 +7,15 @@ certainty: there the exact binomial interval (Clopper and Pearson 1934) stands i
 from __future__ import annotations
 
 from functools import lru_cache
+from types import ModuleType
 
 import numpy as np
 
 from tunewright.core.parts import load_part
 from tunewright.core.types import Labels, Predictions, Score
 
-_CELLS = 20_000_000  # rows x resamples of the slow path; beyond it fewer resamples are drawn
+_CELLS = 20_000_000  # rows x resamples of the slow ways; beyond it fewer resamples are drawn
+_OBJECT = 200  # cells that a row of boxes or words counts for; a guess
 
 
 def score(
@@ -29,33 +31,53 @@ def score(
 ) -> Score:
     """One metric on n rows with a percentile bootstrap interval; undefined values say so in the note."""
     metric = load_part("metrics", name)
-    read = predictions.probabilities if metric.NEEDS == "probabilities" else predictions.values
-    n = len(targets)
-    found = None if read is None else metric.value(targets, read, labels)
-    if found is None or read is None:
+    read = what_it_reads(metric, predictions)
+    n = len(predictions.values)
+    found, values = (None, None) if read is None else measured(metric, targets, read, labels, resamples, seed)
+    if found is None or values is None:
         return Score(name, None, None, None, n, metric.UNIT, split, "undefined on these rows")
-    if name in ("accuracy", "subset_accuracy") and found in (0.0, 1.0):
+    if is_share(metric) and found in (0.0, 1.0):
         low, high = exact_interval(round(found * n), n, confidence)
         return Score(name, found, low, high, n, metric.UNIT, split, "exact binomial interval")
-    values = resampled(name, targets, read, labels, resamples, seed)
+    values = values[~np.isnan(values)]
     if len(values) < 2:
         return Score(name, found, None, None, n, metric.UNIT, split, "no interval: undefined on resampled rows")
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Score(name, found, min(float(low), found), max(float(high), found), n, metric.UNIT, split)
 
 
-def resampled(name: str, targets: np.ndarray, read: np.ndarray, labels: Labels, resamples: int, seed: int) -> np.ndarray:
-    """The metric on each resample of the rows, those left out where it is undefined.
+def measured(
+    metric: ModuleType, targets: np.ndarray, read: np.ndarray, labels: Labels, resamples: int, seed: int
+) -> tuple[float | None, np.ndarray]:
+    """The metric on all rows, and on each resample of them, nan where it is undefined there.
 
-    A metric that is a mean over rows is a weighted mean on a resample: a thousand of them are one matrix product.
+    None are drawn if it is undefined on all rows. A function of sums over rows needs one matrix product for all resamples.
     """
-    n, metric = len(targets), load_part("metrics", name)
-    if hasattr(metric, "rows"):
-        means: np.ndarray = _draws(n, resamples, seed) @ metric.rows(targets, read) / n
-        return means
-    counts = _draws(n, max(100, min(resamples, _CELLS // max(1, n * _width(read)))), seed)
-    values = (metric.value(targets[chosen], read[chosen], labels) for chosen in (np.repeat(np.arange(n), row) for row in counts))
-    return np.array([value for value in values if value is not None])
+    n = len(read)
+    if hasattr(metric, "sums"):
+        sums = metric.sums(targets, read, labels)
+        whole = metric.of_sums(sums.sum(0), labels)
+        if np.isnan(whole):
+            return None, np.empty(0)
+        return float(whole), metric.of_sums(_draws(n, resamples, seed) @ sums, labels)
+    found = metric.value(targets, read, labels)
+    if found is None:
+        return None, np.empty(0)
+    draws = _draws(n, max(100, min(resamples, _CELLS // max(1, n * _width(read)))), seed)
+    if hasattr(metric, "on_draws"):
+        return found, metric.on_draws(targets, read, labels, draws)
+    values = (metric.value(targets[chosen], read[chosen], labels) for chosen in (np.repeat(np.arange(n), row) for row in draws))
+    return found, np.array([np.nan if value is None else value for value in values])
+
+
+def what_it_reads(metric: ModuleType, predictions: Predictions) -> np.ndarray | None:
+    """Values or probabilities, as the metric needs; None where there are no probabilities."""
+    return predictions.probabilities if metric.NEEDS == "probabilities" else predictions.values
+
+
+def is_share(metric: ModuleType) -> bool:
+    """Whether the metric is the share of rows that are right."""
+    return bool(getattr(metric, "SHARE_OF_ROWS", False))
 
 
 def exact_interval(right: int, n: int, confidence: float) -> tuple[float, float]:
@@ -67,6 +89,8 @@ def exact_interval(right: int, n: int, confidence: float) -> tuple[float, float]
 
 
 def _width(read: np.ndarray) -> int:
+    if read.dtype == object:
+        return _OBJECT
     return read.shape[1] if read.ndim == 2 else 1
 
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 import numpy as np
 
 from tunewright.core.types import Labels
+from tunewright.metrics._sums import defined, mean_over_rows, ratio
 
 UNIT = "share"
 HIGHER_IS_BETTER = True
 NEEDS = "values"
+READS = ("classes",)
+SHARE_OF_ROWS = True
+of_sums = ratio
 
 
-def rows(targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """1 where the class is right, (n,); the metric is their mean."""
-    right: np.ndarray = targets == predicted
-    return right.astype(np.float64)
+def sums(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> np.ndarray:
+    """1 where the class is right and its weight, (n, 2)."""
+    return mean_over_rows(targets == predicted)
 
 
 def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:
     """Class numbers (n,) against class numbers (n,)."""
-    return float(rows(targets, predicted).mean()) if len(targets) else None
+    return defined(of_sums(sums(targets, predicted, labels).sum(0), labels))

@@ -12,6 +12,7 @@ from tunewright.core.types import Labels
 UNIT = "share"
 HIGHER_IS_BETTER = False
 NEEDS = "probabilities"
+READS = ("classes",)
 
 
 def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:

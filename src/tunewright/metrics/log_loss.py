@@ -8,22 +8,23 @@ from __future__ import annotations
 import numpy as np
 
 from tunewright.core.types import Labels
+from tunewright.metrics._sums import defined, mean_over_rows, ratio
 
 UNIT = "nats"
 HIGHER_IS_BETTER = False
 NEEDS = "probabilities"
+READS = ("classes", "sets")
+of_sums = ratio
 
 
-def rows(targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Negative log probability of what is right, (n,); the metric is their mean."""
+def sums(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> np.ndarray:
+    """Negative log probability of what is right and its weight, (n, 2)."""
     safe = np.clip(predicted.astype(np.float64), 1e-15, 1 - 1e-15)
     if targets.ndim == 2:
-        decisions: np.ndarray = -(targets * np.log(safe) + (1 - targets) * np.log(1 - safe)).mean(1)
-        return decisions
-    chosen: np.ndarray = -np.log(safe[np.arange(len(targets)), targets])
-    return chosen
+        return mean_over_rows(-(targets * np.log(safe) + (1 - targets) * np.log(1 - safe)).mean(1))
+    return mean_over_rows(-np.log(safe[np.arange(len(targets)), targets]))
 
 
 def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:
     """Class numbers (n,) or 0/1 decisions (n, classes), against probabilities (n, classes)."""
-    return float(rows(targets, predicted).mean()) if len(targets) else None
+    return defined(of_sums(sums(targets, predicted, labels).sum(0), labels))

@@ -13,6 +13,7 @@ from tunewright.core.types import Labels
 UNIT = "share"
 HIGHER_IS_BETTER = True
 NEEDS = "probabilities"
+READS = ("classes", "sets")
 
 
 def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:

@@ -5,14 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from tunewright.core.types import Labels
+from tunewright.metrics._sums import defined, mean_over_rows, ratio
 
 UNIT = ""
 HIGHER_IS_BETTER = False
 NEEDS = "values"
+READS = ("numbers",)
+
+
+def sums(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> np.ndarray:
+    """Squared distance of each row and its weight, (n, 2)."""
+    return mean_over_rows(np.square(targets - predicted))
+
+
+def of_sums(sums: np.ndarray, labels: Labels) -> np.ndarray:
+    """Root of the mean."""
+    root: np.ndarray = np.sqrt(ratio(sums, labels))
+    return root
 
 
 def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:
     """Numbers (n,) against numbers (n,)."""
-    if not len(targets):
-        return None
-    return float(np.sqrt(np.square(targets - predicted).mean()))
+    return defined(of_sums(sums(targets, predicted, labels).sum(0), labels))

@@ -13,6 +13,7 @@ from tunewright.core.types import Labels
 UNIT = ""
 HIGHER_IS_BETTER = True
 NEEDS = "values"
+READS = ("numbers",)
 
 
 def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:

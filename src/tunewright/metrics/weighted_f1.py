@@ -10,6 +10,7 @@ from tunewright.metrics._counts import f1_by_class
 UNIT = "share"
 HIGHER_IS_BETTER = True
 NEEDS = "values"
+READS = ("classes", "sets")
 
 
 def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:
