@@ -1,0 +1,126 @@
+"""Rows of a table as numbers and places of categories.
+
+Source: Gorishniy et al. 2021, section 3.3 (the inputs of the feature tokenizer).
+When: tables of numbers, categories and dates. When not: columns of free text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunewright.core.errors import UserError, gathering, raise_all
+from tunewright.core.types import Finding
+from tunewright.data.labels import Where, rows_of
+from tunewright.data.table import Table, listed
+from tunewright.data.table_columns import Columns, numbers_of, places_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """n rows as three arrays, and the cells they came from; ``findings`` tells of values that train does not have."""
+
+    numbers: np.ndarray  # (n, numbers) float32, 0 where missing
+    missing: np.ndarray  # (n, numbers) bool
+    categories: np.ndarray  # (n, categories) int64
+    names: tuple[str, ...]
+    cells: tuple[tuple[Any, ...], ...]
+    findings: tuple[Finding, ...] = ()
+    truncated: int = 0
+    varies: bool = False
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row, (n,) int64: one for each number and category."""
+        return np.full(len(self), self.numbers.shape[1] + self.categories.shape[1], dtype=np.int64)
+
+    def subset(self, rows: np.ndarray) -> Encoded:
+        """Some rows, in the order given; what was noticed is not told again."""
+        cells = tuple(self.cells[row] for row in rows)
+        return Encoded(self.numbers[rows], self.missing[rows], self.categories[rows], self.names, cells)
+
+    def collate(self, rows: Sequence[int] | np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
+        """Inputs of some rows: numbers (batch, numbers) float32, missing alike bool, categories (batch, categories) int64."""
+        import torch
+
+        chosen = np.asarray(rows, dtype=np.int64)
+        return {name: torch.from_numpy(array[chosen]) for name, array in self.arrays().items()}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that decides what the network makes of the rows, for hashing."""
+        return {"numbers": self.numbers, "missing": self.missing, "categories": self.categories}
+
+    def shown(self, row: int) -> str:
+        """A row as people read it: 'age=39, job=clerk'; empty cells are left out."""
+        return ", ".join(
+            f"{name}={cell}" for name, cell in zip(self.names, self.cells[row], strict=True) if cell not in (None, "")
+        )
+
+    def key(self, row: int) -> bytes:
+        """Equal for rows that the network cannot tell apart."""
+        return b"".join(array[row].tobytes() for array in self.arrays().values())
+
+
+def read(table: Table, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    """The cells of each row in the order of ``columns``; a missing column or a cell that is no single value is a UserError."""
+    faults: list[UserError] = []
+    found: list[list[Any]] = []
+    for name in columns:
+        with gathering(faults):
+            cells = table.column(name)
+            wrong = [index for index, cell in enumerate(cells) if isinstance(cell, list | tuple | dict | set)]
+            if wrong:
+                raise UserError(
+                    f"{table.where(wrong)}: '{name}' holds a {type(cells[wrong[0]]).__name__}", expected="one value in each cell"
+                )
+            found.append(cells)
+    raise_all(faults)
+    return list(zip(*found, strict=True)) if found else [() for _ in range(len(table))]
+
+
+def encode(inputs: Sequence[tuple[Any, ...]], columns: Columns, where: Where = rows_of) -> Encoded:
+    """Rows of cells, in the order of ``columns.names``, as arrays.
+
+    Raises UserError for cells that are not what their column is, those of all columns together. Values of a category
+    that train has too rarely or not at all are read as 'other' and told in ``findings``.
+    """
+    n, faults, findings = len(inputs), list[UserError](), list[Finding]()
+    numbers, missing, categories = [np.zeros((n, 0), np.float32)], [np.zeros((n, 0), bool)], [np.zeros((n, 0), np.int64)]
+    for place, column in enumerate(columns.columns):
+        cells = [row[place] for row in inputs]
+        with gathering(faults):
+            if column.size:
+                places, strange = places_of(column, cells)
+                categories.append(places[:, None])
+                findings += _told(column.name, strange, where)
+            elif column.transforms:
+                values, gaps = numbers_of(column, cells, where)
+                numbers.append(values)
+                missing.append(gaps)
+    raise_all(faults)
+    return Encoded(
+        np.concatenate(numbers, axis=1),
+        np.concatenate(missing, axis=1),
+        np.concatenate(categories, axis=1),
+        columns.names,
+        tuple(tuple(row) for row in inputs),
+        tuple(findings),
+    )
+
+
+def _told(name: str, strange: dict[str, list[int]], where: Where) -> list[Finding]:
+    if not strange:
+        return []
+    rows = sorted(row for found in strange.values() for row in found)
+    values = listed(repr(value[:40]) for value in sorted(strange))
+    message = f"{where(rows)}: '{name}' is {values}, which train has too rarely or not at all; read as 'other'"
+    return [Finding("unseen_category", message, "warning", tuple(rows), len(rows))]
