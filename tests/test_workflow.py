@@ -18,6 +18,7 @@ import tunewright
 from tests.engine.toy import toy_rows
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json
+from tunewright.data import streaming
 from tunewright.engine.interrupts import Interrupted
 from tunewright.recipe import Recipe, Section
 from tunewright.steps import Given
@@ -181,6 +182,24 @@ def test_a_refused_run_writes_nothing(tiny_bert: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_streamed_run_is_the_run(tiny_bert: Path, rows_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows, losses and weights are those of the run in memory, and it can be made again."""
+    monkeypatch.setattr(streaming, "PIECE", 7)
+    settings = QUICK | {"training": {**QUICK["training"], "cache": False}, "evaluation": {"certify": False, "resamples": 100}}
+    plain, streamed = (
+        tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=tmp_path / str(streams), **settings | {"data": data})
+        for streams in (False, True)
+        for data in [{"near_duplicates": "ignore", "streaming": streams}]
+    )
+    losses = [[event["loss"] for event in run.history if event["kind"] == "step"] for run in (plain, streamed)]
+    assert losses[0] == losses[1]
+    assert stored_rows(plain) == stored_rows(streamed)
+    first, second = (hash_file(run.folder / "model" / "model.safetensors") for run in (plain, streamed))
+    assert first == second
+    again = reproduce(streamed.folder, out=tmp_path / "again")
+    assert again.equal, again.differences
+
+
 def test_check_reads_no_model_and_plan_writes_nothing(tiny_bert: Path, rows_file: Path, tmp_path: Path) -> None:
     recipe = make_recipe(rows_file, model=str(tiny_bert), out=tmp_path / "run", **QUICK)
     checked = check(recipe).as_dict()
@@ -273,6 +292,7 @@ ELSEWHERE = {
     "data.validation": "tests/data",
     "data.test": "tests/data",
     "data.target": "every run here",
+    "data.streaming": "test_a_streamed_run_is_the_run",
     "model.source": "every run here",
     "model.revision": "hub only",
     "evaluation.monitor": "tests/engine: the best evaluation is what the network holds",

@@ -55,6 +55,9 @@ class Data(Section):
         0.15, gt=0, lt=0.9, description="Share of train held out to report on, when no test is given (a guess)."
     )
     near_duplicates: Literal["together", "ignore"] = Field("together", description="Keep near-duplicates on one side of a split.")
+    streaming: bool = Field(
+        False, description="Read rows in pieces and keep their token ids on disk: for files larger than memory."
+    )
     max_length: int = Field(
         128, ge=4, le=8192, description="Tokens kept of each example; what is cut is counted and said (a guess)."
     )

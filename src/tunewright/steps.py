@@ -17,10 +17,13 @@ from tunewright.core.memory import keep_freed_memory
 from tunewright.core.parts import load_part
 from tunewright.core.seed import seed_everything
 from tunewright.core.types import Applied, Predictions
+from tunewright.data.encoders.on_disk import on_disk
 from tunewright.data.prepare import Prepared, prepare
+from tunewright.data.rows import Rows, StreamedRows
+from tunewright.data.streaming import prepare_streamed
 from tunewright.engine.arithmetic import Arithmetic, Precision, choose_arithmetic
 from tunewright.engine.examples import Examples, encode
-from tunewright.engine.feature_store import FeatureStore
+from tunewright.engine.feature_store import FeatureStore, default_folder
 from tunewright.engine.forward import Forward
 from tunewright.engine.frozen_features import FrozenFeatures
 from tunewright.engine.gradients import Gradients
@@ -32,6 +35,9 @@ from tunewright.models.network import Network
 from tunewright.recipe import Choice, Recipe
 
 PARTS = ("train", "validation", "test")
+
+# Streamed rows that a probe reads, because it has the features of all its rows in memory (a guess).
+PROBED = 10_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,8 @@ def prepare_rows(recipe: Recipe, given: Given) -> Prepared:
     """Step 3, first half: read, guess, check and split the rows; no model is touched."""
     data = recipe.data
     sources = {part: getattr(given, part) if getattr(given, part) is not None else getattr(data, part) for part in PARTS}
-    return prepare(
+    how = prepare_streamed if data.streaming else prepare
+    return how(
         **sources,
         text=data.text,
         target=data.target,
@@ -100,17 +107,32 @@ def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
     ).to(device)
     network.stack  # noqa: B018 - read before a method changes the module tree
     examples = {
-        part: encode(network, rows.texts, rows.targets, recipe.data.max_length)
-        for part in PARTS
-        if (rows := getattr(prepared, part)) is not None
+        part: _encode(network, rows, recipe.data.max_length) for part in PARTS if (rows := getattr(prepared, part)) is not None
     }
     arithmetic = choose_arithmetic(network, examples["train"], training.precision, training.threads)
     torch.set_num_threads(arithmetic.threads)
     chosen = training.model_copy(update={"precision": arithmetic.precision, "threads": arithmetic.threads})
     memory, disk = (int(size * 2**30) for size in (training.cache_memory_gib, training.cache_disk_gib))
-    store = FeatureStore(memory=memory, disk=disk) if training.cache else None
+    keeps = training.cache and not recipe.data.streaming  # what is kept of each row is larger than its text
+    store = FeatureStore(memory=memory, disk=disk) if keeps else None
     resolved = recipe.model_copy(update={"training": chosen})
     return Setup(resolved, prepared, network, head, head.Settings(**choice.settings), examples, arithmetic, store)
+
+
+def _encode(network: Network, rows: Rows | StreamedRows, max_length: int) -> Examples:
+    if isinstance(rows, Rows):
+        return encode(network, rows.texts, rows.targets, max_length)
+    parts = (encode(network, texts, None, max_length).encoded for texts in rows.pieces())
+    return Examples(on_disk(parts, default_folder()), rows.targets)
+
+
+def probed(setup: Setup) -> Examples:
+    """The training rows that start a head or a baseline: all, or a sample drawn with the seed of those that are streamed."""
+    train = setup.examples["train"]
+    if not setup.recipe.data.streaming or len(train) <= PROBED:
+        return train
+    chosen = np.random.default_rng(setup.recipe.seed).choice(len(train), PROBED, replace=False)
+    return train.subset(np.sort(chosen))
 
 
 def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> Predictions:
@@ -118,8 +140,9 @@ def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> Predict
     linear = setup.network.last_linear
     before = [parameter.detach().clone() for parameter in linear.parameters()]
     probe = load_part("initialisation", "linear_probe")
-    probe.initialise(setup.network, features, _targets(setup), setup.prepared.labels, probe.Settings(), setup.recipe.seed)
-    read = torch.from_numpy(_features(setup, "test"))
+    targets = _targets(probed(setup))
+    probe.initialise(setup.network, features, targets, setup.prepared.labels, probe.Settings(), setup.recipe.seed)
+    read = torch.from_numpy(_features(setup, setup.examples["test"]))
     with torch.no_grad():
         logits = linear(read.to(setup.network.device)).cpu().numpy()
         for parameter, value in zip(linear.parameters(), before, strict=True):
@@ -129,8 +152,8 @@ def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> Predict
 
 
 def train_features(setup: Setup) -> Callable[[], np.ndarray]:
-    """Features of the training rows, (n, width), computed when first asked for and kept."""
-    return cache(lambda: _features(setup, "train"))
+    """Features of the ``probed`` training rows, (n, width), computed when first asked for and kept."""
+    return cache(lambda: _features(setup, probed(setup)))
 
 
 def apply_method(setup: Setup) -> Applied:
@@ -149,15 +172,15 @@ def initialise(setup: Setup, applied: Applied, features: Callable[[], np.ndarray
     said = []
     for choice in setup.recipe.initialisation:
         part = load_part("initialisation", choice.name)
-        labels, seed = setup.prepared.labels, setup.recipe.seed
-        said.append(part.initialise(setup.network, current, _targets(setup), labels, part.Settings(**choice.settings), seed))
+        labels, seed, targets = setup.prepared.labels, setup.recipe.seed, _targets(probed(setup))
+        said.append(part.initialise(setup.network, current, targets, labels, part.Settings(**choice.settings), seed))
         current = train_features(setup)  # what was just started anew may change what the next one reads
     return said
 
 
 def make_job(setup: Setup, applied: Applied, watchers: tuple[Watcher, ...] = (), checkpoints: Path | None = None) -> Job:
     """What the loop needs for steps 5, 7 and 8."""
-    weights = setup.head.class_weights(_targets(setup), setup.prepared.labels, setup.head_settings)
+    weights = setup.head.class_weights(_targets(setup.examples["train"]), setup.prepared.labels, setup.head_settings)
     return Job(
         network=setup.network,
         applied=applied,
@@ -175,15 +198,14 @@ def make_job(setup: Setup, applied: Applied, watchers: tuple[Watcher, ...] = (),
     )
 
 
-def _features(setup: Setup, part: str) -> np.ndarray:
+def _features(setup: Setup, examples: Examples) -> np.ndarray:
     """What the last linear layer reads of each row, (n, width)."""
     if setup.store is None:
-        return predict_features(setup.network, setup.examples[part], precision=setup.precision)
-    kept: np.ndarray = FrozenFeatures(setup.network, setup.precision, setup.store).pooled(setup.examples[part]).numpy()
+        return predict_features(setup.network, examples, precision=setup.precision)
+    kept: np.ndarray = FrozenFeatures(setup.network, setup.precision, setup.store).pooled(examples).numpy()
     return kept
 
 
-def _targets(setup: Setup) -> np.ndarray:
-    targets = setup.examples["train"].targets
-    assert targets is not None
-    return targets
+def _targets(examples: Examples) -> np.ndarray:
+    assert examples.targets is not None
+    return examples.targets

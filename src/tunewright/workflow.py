@@ -42,6 +42,7 @@ from tunewright.runs.run import Run, load
 from tunewright.selection.estimate import Estimate, estimate
 from tunewright.steps import (
     PARTS,
+    PROBED,
     Given,
     Setup,
     apply_method,
@@ -228,7 +229,7 @@ class Checked:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "rows": {part: len(rows.texts) for part in PARTS if (rows := getattr(self.prepared, part)) is not None},
+            "rows": {part: len(rows) for part in PARTS if (rows := getattr(self.prepared, part)) is not None},
             "labels": self.prepared.labels.as_dict(),
             "schema": self.prepared.schema.as_dict(),
             "said": list(self.prepared.said),
@@ -336,6 +337,8 @@ def _said_of_model(setup: Setup) -> tuple[str, ...]:
     said = [f"{network.base}: {len(stack.blocks)} blocks, {total:,} parameters, pooling {network.pooling}"]
     if stack.shared > 1:
         said.append(f"each block runs {stack.shared} times with the same weights: layers cannot be frozen apart")
+    if setup.recipe.data.streaming:
+        said.append(f"token ids of train are on disk; features are not kept, and probes read at most {PROBED:,} train rows")
     for part, examples in setup.examples.items():
         if examples.encoded.truncated:
             said.append(

@@ -25,6 +25,7 @@ HINTS = {
     "fit ROWS --model MODEL --out TAKEN": "already holds",
     "fit ROWS --model MODEL --test nothing.csv": "nothing.csv",
     "check ROWS --model MODEL --target lable": "label",
+    "check ROWS --model MODEL --set data.streaming=true --set data.group=who": "data.streaming does not go with data.group",
     "find-rate ROWS --model MODEL --target lable": "label",
     "predict nowhere rows.csv": "nowhere",
     "predict TAKEN rows.csv": "manifest.json",

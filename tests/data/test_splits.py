@@ -51,6 +51,20 @@ def test_every_class_keeps_a_row_in_train(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
+def test_rows_are_split_as_groups_of_one(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    for targets in (generator.integers(0, 9, size=101), generator.random(101), generator.integers(0, 2, size=(101, 3))):
+        rows, groups = (split(targets, **HOW, groups=groups, seed=seed) for groups in (None, np.arange(101)))
+        assert all(np.array_equal(a, b) for a, b in zip(parts_of(rows), parts_of(groups), strict=True))
+
+
+def test_held_out_parts_are_bounded_and_balanced() -> None:
+    targets = np.repeat([0, 1], [900, 100])
+    found = split(targets, **HOW, most=50)
+    assert [np.bincount(targets[part]).tolist() for part in parts_of(found)] == [[810, 90], [45, 5], [45, 5]]
+
+
+@pytest.mark.parametrize("seed", range(8))
 def test_groups_never_cross(seed: int) -> None:
     generator = np.random.default_rng(seed)
     groups, targets = generator.integers(0, 60, size=400), generator.integers(0, 3, size=400)

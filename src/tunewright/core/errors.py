@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -47,6 +48,17 @@ def raise_all(faults: list[UserError]) -> None:
         raise faults[0]
     if faults:
         raise Faults(faults)
+
+
+@contextmanager
+def gathering(faults: list[UserError]) -> Iterator[None]:
+    """A fault inside is kept for later, so that the next thing can be looked at, too."""
+    try:
+        yield
+    except Faults as several:
+        faults.extend(several.faults)
+    except UserError as error:
+        faults.append(error)
 
 
 def nearest(name: str, options: Iterable[str]) -> str | None:

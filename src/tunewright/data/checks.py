@@ -14,7 +14,7 @@ import numpy as np
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding, Labels
 from tunewright.data.duplicates import normalise, same_groups
-from tunewright.data.rows import Rows
+from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.table import listed
 
 IMBALANCE = 10  # commonest to rarest class from which it is said (a guess)
@@ -36,24 +36,29 @@ def refuse(train: Rows, labels: Labels, *, holds_out: bool) -> list[UserError]:
                 f"{train.source}: the text of all {len(train)} rows is empty", expected="rows with text", try_="--text NAME"
             )
         )
-    if (train.targets == train.targets[:1]).all():
-        same = f"the label '{labels.names[train.targets[0]]}'" if labels.task == "classification" else "the same target"
-        faults.append(
+    return faults + refuse_targets(train.targets, labels, train.source, holds_out=holds_out)
+
+
+def refuse_targets(targets: np.ndarray, labels: Labels, source: str, *, holds_out: bool) -> list[UserError]:
+    """Why nothing can be learnt from these targets."""
+    if (targets == targets[:1]).all():
+        same = f"the label '{labels.names[targets[0]]}'" if labels.task == "classification" else "the same target"
+        return [
             UserError(
-                f"{train.source}: every one of the {len(train)} rows has {same}",
+                f"{source}: every one of the {len(targets)} rows has {same}",
                 expected="at least two different targets",
                 try_="add rows of another kind, or name another column: --target NAME",
             )
-        )
-    elif holds_out and labels.task == "classification" and np.bincount(train.targets).max() == 1:
-        faults.append(
+        ]
+    if holds_out and labels.task == "classification" and np.bincount(targets).max() == 1:
+        return [
             UserError(
-                f"{train.source}: each of the {len(labels.names)} labels has only one row",
+                f"{source}: each of the {len(labels.names)} labels has only one row",
                 expected="several rows of each label, so that some can be held out",
                 try_="add rows, or give validation and test files; numbers as target need --task regression",
             )
-        )
-    return faults
+        ]
+    return []
 
 
 def _empty_texts(part: str, rows: Rows) -> list[Finding]:
@@ -107,13 +112,13 @@ def _conflicts(part: str, rows: Rows) -> list[Finding]:
     )
 
 
-def _counts(rows: Rows, labels: Labels) -> np.ndarray:
+def _counts(rows: Rows | StreamedRows, labels: Labels) -> np.ndarray:
     if labels.task == "classification":
         return np.bincount(rows.targets, minlength=len(labels.names))
     return np.asarray((rows.targets > 0).sum(axis=0))
 
 
-def _classes(parts: Mapping[str, Rows], labels: Labels) -> list[Finding]:
+def _classes(parts: Mapping[str, Rows | StreamedRows], labels: Labels) -> list[Finding]:
     """Imbalance, classes of one row, and classes that a part has no row of."""
     findings = []
     total = sum(_counts(rows, labels) for rows in parts.values())
@@ -134,7 +139,7 @@ def _classes(parts: Mapping[str, Rows], labels: Labels) -> list[Finding]:
     return findings
 
 
-def _variants(labels: Labels, train: Rows) -> list[Finding]:
+def _variants(labels: Labels, train: Rows | StreamedRows) -> list[Finding]:
     """Labels that differ in case or outer space only, and are probably one."""
     alike = defaultdict(list)
     for name in labels.names:
@@ -178,10 +183,20 @@ def group_leakage(groups: Mapping[str, Sequence[object]], parts: Mapping[str, Ro
 
 def check(parts: Mapping[str, Rows], labels: Labels, near: Mapping[str, np.ndarray]) -> list[Finding]:
     """All findings on parts 'train', 'validation' and 'test' (those that exist). ``near``: their near-duplicate group ids."""
+    return check_texts(parts, near) + check_targets(parts, labels)
+
+
+def check_texts(parts: Mapping[str, Rows], near: Mapping[str, np.ndarray]) -> list[Finding]:
+    """What texts tell: empty, repeated, with different targets, or on both sides of a split."""
     findings = []
     for name, rows in parts.items():
         findings += _empty_texts(name, rows) + _duplicates(name, rows, near[name]) + _conflicts(name, rows)
-    findings += _leakage(parts, near)
+    return findings + _leakage(parts, near)
+
+
+def check_targets(parts: Mapping[str, Rows | StreamedRows], labels: Labels) -> list[Finding]:
+    """What targets and the number of rows tell; 'train' is among the parts."""
+    findings = []
     if labels.task in ("classification", "multi_label"):
         findings += _classes(parts, labels) + _variants(labels, parts["train"])
     if len(parts["train"]) < FEW_ROWS:

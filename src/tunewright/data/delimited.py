@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
-from tunewright.data.decoding import read_text
+from tunewright.data.decoding import LONGEST_LINE, read_lines
 from tunewright.data.numbers import as_number
 from tunewright.data.table import Table, listed
 
@@ -25,24 +25,30 @@ _REMEDIES = {
 _LONGEST_NAME = 64  # characters; a longer header is a sentence
 
 
-def _parsed(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _parsed(path: Path, lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Each row with the line on which it starts; blank lines are skipped."""
-    limit = csv.field_size_limit(max(len(text), 1))
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         start = 1
         for row in reader:
             if row:
                 yield start, row
             start = reader.line_num + 1
     except csv.Error as error:
-        unclosed = "unexpected end" in str(error)
+        unclosed = "unexpected end" in str(error) or "field limit" in str(error)
         what = "a quote opens here and is never closed" if unclosed else str(error)
         raise UserError(
             f"{path}, line {start}: {what}",
             expected='a field in "quotes" with inner quotes doubled ("")',
             try_=f"mend line {start}",
         ) from None
+
+
+def _taken(rows: Iterator[tuple[int, list[str]]], size: int | None) -> list[tuple[int, list[str]]]:
+    """The next rows; fields may be as long as any line."""
+    limit = csv.field_size_limit(LONGEST_LINE)
+    try:
+        return list(islice(rows, size))
     finally:
         csv.field_size_limit(limit)
 
@@ -129,15 +135,25 @@ def _refuse_uneven(path: Path, rows: list[tuple[int, list[str]]], width: int) ->
 
 def read_delimited(path: Path, delimiter: str) -> Table:
     """Read a file of separated values; anything doubtful is a ``UserError`` that names the line."""
-    rows = list(_parsed(path, read_text(path), delimiter))
-    cells = rows.pop(0)[1]
+    return next(delimited_pieces(path, delimiter, None))
+
+
+def delimited_pieces(path: Path, delimiter: str, size: int | None) -> Iterator[Table]:
+    """The same in tables of at most ``size`` rows, one after the other; what the header reveals is told with the first."""
+    parsed = _parsed(path, read_lines(path), delimiter)
+    cells = _taken(parsed, 1)[0][1]
     _refuse_other_separator(path, cells, delimiter)
     names, findings = _header(path, cells)
+    rows = _taken(parsed, size)
     if not rows:
         raise UserError(
             f"{path} has a header and no rows", expected="at least one row below the header", try_="write the file again"
         )
-    _refuse_uneven(path, rows, len(names))
-    columns = {name: [row[position] for _, row in rows] for position, name in enumerate(names)}
-    _refuse_missing_header(path, names, columns)
-    return Table(columns, tuple(line for line, _ in rows), str(path), "line", tuple(findings))
+    first = True
+    while rows:
+        _refuse_uneven(path, rows, len(names))
+        columns = {name: [row[position] for _, row in rows] for position, name in enumerate(names)}
+        if first:
+            _refuse_missing_header(path, names, columns)
+        yield Table(columns, tuple(line for line, _ in rows), str(path), "line", tuple(findings) if first else ())
+        first, rows = False, _taken(parsed, size)

@@ -80,17 +80,8 @@ def label_faults(values: Sequence[Any], task: Task, where: Where = rows_of) -> l
     if task == "multi_label":
         flat = [(index, label) for index, labels in enumerate(values) for label in labels]
         return _mixed_kinds([label for _, label in flat], [index for index, _ in flat], where)
-    empty = [index for index, value in enumerate(values) if is_empty(value)]
+    faults = missing_faults(values, task, where)
     filled = [index for index in range(len(values)) if not is_empty(values[index])]
-    faults = []
-    if empty:
-        faults.append(
-            UserError(
-                f"{where(empty)}: {len(empty)} rows have no {'label' if task == 'classification' else 'number to learn'}",
-                expected="a target in every row",
-                try_="fill them in, or remove those rows",
-            )
-        )
     if task == "classification":
         return faults + _mixed_kinds([values[index] for index in filled], filled, where) + _same_number_twice(values, where)
     wrong = [index for index in filled if as_number(values[index]) is None]
@@ -103,6 +94,20 @@ def label_faults(values: Sequence[Any], task: Task, where: Where = rows_of) -> l
             )
         )
     return faults
+
+
+def missing_faults(values: Sequence[Any], task: Task, where: Where = rows_of) -> list[UserError]:
+    """Rows that have no target at all."""
+    empty = [index for index, value in enumerate(values) if is_empty(value)]
+    if not empty:
+        return []
+    return [
+        UserError(
+            f"{where(empty)}: {len(empty)} rows have no {'label' if task == 'classification' else 'number to learn'}",
+            expected="a target in every row",
+            try_="fill them in, or remove those rows",
+        )
+    ]
 
 
 def make_labels(values: Sequence[Any], task: Task, *, names: Sequence[str] = ()) -> Labels:

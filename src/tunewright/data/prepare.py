@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Unpack
 
 import numpy as np
 
-from tunewright.core.errors import Faults, UserError, raise_all
+from tunewright.core.errors import UserError, gathering, raise_all
 from tunewright.core.files import hash_json
 from tunewright.core.types import Finding, Labels
 from tunewright.data.checks import check, group_leakage, refuse
@@ -17,7 +16,7 @@ from tunewright.data.columns import find, folded
 from tunewright.data.duplicates import near_groups, same_groups
 from tunewright.data.labels import encode, is_empty, label_faults, label_name, make_labels
 from tunewright.data.read import read_splits, read_table, the_train_split
-from tunewright.data.rows import Rows, texts_of
+from tunewright.data.rows import Rows, StreamedRows, texts_of
 from tunewright.data.schema import Named, Schema, guess_schema
 from tunewright.data.splits import Split, join_groups, split
 from tunewright.data.table import Table
@@ -31,7 +30,7 @@ _SPLIT_NAMES = {"validation": ("validation", "valid", "val", "dev"), "test": ("t
 class Prepared:
     """What training starts from; all three parts have rows."""
 
-    train: Rows
+    train: Rows | StreamedRows
     validation: Rows
     test: Rows
     labels: Labels
@@ -54,34 +53,27 @@ class _Given:
         return Rows(self.texts, targets, np.array(self.table.rows, dtype=np.int64), self.table.source, self.table.unit)
 
 
-@contextmanager
-def _gathering(faults: list[UserError]) -> Iterator[None]:
-    """A fault inside is kept for later, so that the next thing can be looked at, too."""
-    try:
-        yield
-    except Faults as several:
-        faults.extend(several.faults)
-    except UserError as error:
-        faults.append(error)
+def no_training_rows() -> UserError:
+    return UserError(
+        "no training rows were given",
+        expected="a file, a folder, a hub id, or rows from Python",
+        try_="tunewright fit rows.csv",
+    )
 
 
 def _read(sources: Mapping[str, Any]) -> dict[str, Table]:
     """The table of each part; splits that the train source itself has fill the parts that were not named."""
     if sources["train"] is None:
-        raise UserError(
-            "no training rows were given",
-            expected="a file, a folder, a hub id, or rows from Python",
-            try_="tunewright fit rows.csv",
-        )
+        raise no_training_rows()
     faults: list[UserError] = []
     tables: dict[str, Table] = {}
     own: dict[str, Table] = {}
-    with _gathering(faults):
+    with gathering(faults):
         own = read_splits(sources["train"])
         tables["train"] = the_train_split(own, "the training data")
     for part, names in _SPLIT_NAMES.items():
         if sources[part] is not None:
-            with _gathering(faults):
+            with gathering(faults):
                 tables[part] = read_table(sources[part])
         elif found := [own[name] for name in names if name in own and "train" in own]:
             tables[part] = found[0]
@@ -94,9 +86,9 @@ def _examine(tables: dict[str, Table], schema: Schema) -> dict[str, _Given]:
     faults: list[UserError] = []
     given = {}
     for part, table in tables.items():
-        with _gathering(faults):
+        with gathering(faults):
             texts = texts_of(table, schema)
-        with _gathering(faults):
+        with gathering(faults):
             values = target_values(table, schema)
             faults += label_faults(values, schema.task, table.where)
         if not faults:
@@ -114,7 +106,7 @@ def _encode(given: Mapping[str, _Given], labels: Labels) -> dict[str, Rows]:
     faults: list[UserError] = []
     parts = {}
     for part, source in given.items():
-        with _gathering(faults):
+        with gathering(faults):
             parts[part] = source.rows(labels)
     if "train" in parts:
         faults += refuse(parts["train"], labels, holds_out=len(given) < 3)

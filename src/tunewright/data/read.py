@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tunewright.data.table import Table
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
-def _read_file(path: Path) -> Table:
+def _reader_of(path: Path) -> Any:
     suffixes: dict[str, Any] = {}
     for part in list_parts("readers"):
         reader = load_part("readers", part.name)
@@ -29,8 +30,7 @@ def _read_file(path: Path) -> Table:
             nearest=nearest(path.suffix, suffixes),
             try_=f"gunzip -k {path.name}" if gzipped else "",
         )
-    table: Table = found.read(path)
-    return table
+    return found
 
 
 def _read_hub(name: str) -> dict[str, Table]:
@@ -70,7 +70,7 @@ def read_splits(source: Any) -> dict[str, Table]:
             )
         return datasets_folder.read_splits(path)
     if path.exists():
-        return {"train": _read_file(path)}
+        return {"train": _reader_of(path).read(path)}
     if _HUB_ID.fullmatch(str(source)) and not path.suffix and not path.parent.is_dir():
         return _read_hub(str(source))
     raise _missing(path)
@@ -88,3 +88,24 @@ def the_train_split(splits: dict[str, Table], name: str) -> Table:
 def read_table(source: Any) -> Table:
     """One table: of several splits the one to train on."""
     return the_train_split(read_splits(source), str(source) if isinstance(source, (str, Path)) else "the data set")
+
+
+def read_pieces(path: Path, size: int) -> Iterator[Table]:
+    """A file's rows in tables of at most ``size`` rows, for files larger than memory; only formats with rows in sequence."""
+    if not path.exists():
+        raise _missing(path)
+    reader: Any = None if path.is_dir() else _reader_of(path)
+    if not hasattr(reader, "pieces"):
+        can = sorted(suffix for part in list_parts("readers") for suffix in _streamed_suffixes(part.name))
+        raise UserError(
+            f"{path} cannot be read in pieces",
+            expected=f"a file that ends in {', '.join(can)}",
+            try_="--set data.streaming=false",
+        )
+    found: Iterator[Table] = reader.pieces(path, size)
+    return found
+
+
+def _streamed_suffixes(name: str) -> tuple[str, ...]:
+    reader = load_part("readers", name)
+    return tuple(reader.SUFFIXES) if hasattr(reader, "pieces") else ()

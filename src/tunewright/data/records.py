@@ -20,10 +20,15 @@ def _refuse_what_is_no_object(records: Sequence[Any], numbers: Sequence[int], so
             )
 
 
-def from_records(records: Sequence[Any], numbers: Sequence[int], source: str, unit: str) -> Table:
-    """Refuse a missing key (null says 'nothing here'), ignore keys that the first object has not."""
+def from_records(
+    records: Sequence[Any], numbers: Sequence[int], source: str, unit: str, names: Sequence[str] | None = None
+) -> Table:
+    """Refuse a missing key (null says 'nothing here'), ignore keys that the first object has not.
+
+    ``names``: the first object's keys, where it is not among these records.
+    """
     _refuse_what_is_no_object(records, numbers, source, unit)
-    names = list(records[0]) if records else []
+    names = list(names or (records[0] if records else ()))
     extra: dict[str, int] = {}
     for number, record in zip(numbers, records, strict=True):
         missing = [name for name in names if name not in record]
@@ -34,7 +39,7 @@ def from_records(records: Sequence[Any], numbers: Sequence[int], source: str, un
                 try_="add it; write null where there is no value",
             )
         for name in record:
-            if name not in records[0]:
+            if name not in names:
                 extra[str(name)] = extra.get(str(name), 0) + 1
     findings: tuple[Finding, ...] = ()
     if extra:

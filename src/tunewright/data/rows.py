@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,18 @@ class Rows:
         """The source and the numbers of some rows, in words."""
         unit = self.unit if len(indices) == 1 else f"{self.unit}s"
         return f"{self.source}, {unit} {listed(int(self.numbers[index]) for index in indices)}"
+
+
+@dataclass(frozen=True)
+class StreamedRows:
+    """Training rows whose texts stay in their file: each call of ``pieces`` reads them anew, some at a time, in their order."""
+
+    pieces: Callable[[], Iterator[list[tuple[str, ...]]]]
+    targets: np.ndarray
+    source: str = ""
+
+    def __len__(self) -> int:
+        return len(self.targets)
 
 
 def _as_text(value: Any) -> str | None:

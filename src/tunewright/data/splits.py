@@ -113,6 +113,21 @@ def _by_class(strata: np.ndarray, groups: np.ndarray, shares: Sequence[float], s
     return [*parts, np.sort(np.concatenate([unit for pool in pools for unit in pool]))]
 
 
+def _rows_by_class(strata: np.ndarray, shares: Sequence[float], seed: int) -> list[np.ndarray]:
+    """What ``_by_class`` gives where each row is a group of its own, with no object for each row."""
+    generator = np.random.default_rng(seed)
+    sizes = np.unique(strata, return_counts=True)[1]
+    order = np.split(np.argsort(strata, kind="stable"), np.cumsum(sizes)[:-1])
+    pools = [rows[generator.permutation(len(rows))] for rows in order]
+    parts = []
+    for share in shares:
+        left = np.array([len(pool) for pool in pools])
+        ends = left - _quotas(sizes, left - 1, share, generator)
+        parts.append(np.sort(np.concatenate([pool[end:] for pool, end in zip(pools, ends, strict=True)])))
+        pools = [pool[:end] for pool, end in zip(pools, ends, strict=True)]
+    return [*parts, np.sort(np.concatenate(pools))]
+
+
 def _by_time(times: np.ndarray, groups: np.ndarray, shares: Sequence[float]) -> list[np.ndarray]:
     """The latest units first; a unit is as late as its latest row, so that nothing later than a test row is trained on."""
     order = np.argsort(groups, kind="stable")
@@ -134,10 +149,12 @@ def split(
     test_share: float,
     groups: np.ndarray | None = None,
     times: np.ndarray | None = None,
+    most: int | None = None,
     seed: int = 0,
 ) -> Split:
     """Split rows with encoded targets (n,) or (n, classes); a share of 0 leaves that part empty.
 
+    ``most`` bounds the rows of validation, and of test.
     ``groups`` (n,) never cross from one part to another; with ``times`` (n,) the latest rows are the test rows.
     Every class keeps at least one row in train, unless the split is by time.
     """
@@ -147,9 +164,13 @@ def split(
         )
     n = len(targets)
     units = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
-    shares = [test_share, validation_share]
+    shares = (
+        [test_share, validation_share] if most is None else [min(share, most / n) for share in (test_share, validation_share)]
+    )
     if times is not None:
         test, validation, train = _by_time(np.asarray(times), units, shares)
+    elif groups is None:
+        test, validation, train = _rows_by_class(_strata(targets), shares, seed)
     else:
         test, validation, train = _by_class(_strata(targets), units, shares, seed)
     for part, share, name in ((validation, validation_share, "validation"), (test, test_share, "test")):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Characters kept per token of ``max_length`` before tokenising; none needs so many, and a text of megabytes costs nothing.
 _CHARACTERS_PER_TOKEN = 64
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 256  # the tokenizer's own objects take many kilobytes for each row; more at once is no faster
 
 
 @dataclass(frozen=True)

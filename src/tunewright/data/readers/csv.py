@@ -8,9 +8,10 @@ Relatives: tsv.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from tunewright.data.delimited import read_delimited
+from tunewright.data.delimited import delimited_pieces, read_delimited
 from tunewright.data.table import Table
 
 SUFFIXES = (".csv",)
@@ -18,3 +19,7 @@ SUFFIXES = (".csv",)
 
 def read(path: Path) -> Table:
     return read_delimited(path, ",")
+
+
+def pieces(path: Path, size: int) -> Iterator[Table]:
+    return delimited_pieces(path, ",", size)

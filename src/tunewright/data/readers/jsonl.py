@@ -8,10 +8,13 @@ Relatives: json, parquet.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from tunewright.core.errors import UserError
-from tunewright.data.decoding import read_text
+from tunewright.data.decoding import read_lines
 from tunewright.data.readers import json
 from tunewright.data.records import from_records
 from tunewright.data.strict_json import parse
@@ -19,23 +22,32 @@ from tunewright.data.table import Table
 
 SUFFIXES = (".jsonl", ".ndjson")
 
-_LONGEST_LINE = 32 * 2**20  # characters: far above any example, far below what a machine holds
+
+def _is_array(path: Path) -> bool:
+    return next(line for line in read_lines(path, newline="\n") if line.strip()).lstrip()[0] == "["
+
+
+def _records(path: Path) -> Iterator[tuple[int, Any]]:
+    """Each line's object with its number; blank lines are skipped."""
+    for number, line in enumerate(read_lines(path, newline="\n"), 1):
+        if line.strip():
+            yield number, parse(line, str(path), line=number)
 
 
 def read(path: Path) -> Table:
     """A file that is one array is read as such; blank lines are skipped."""
-    text = read_text(path)
-    if text.lstrip()[0] == "[":
+    if _is_array(path):
         return json.read(path)
-    records, numbers = [], []
-    for number, line in enumerate(text.split("\n"), 1):
-        if len(line) > _LONGEST_LINE:
-            raise UserError(
-                f"{path}, line {number} is {len(line):,} characters long",
-                expected=f"at most {_LONGEST_LINE:,}, one object on each line",
-                try_=f"remove or split line {number}",
-            )
-        if line.strip():
-            records.append(parse(line, str(path), line=number))
-            numbers.append(number)
+    numbers, records = zip(*_records(path), strict=True)
     return from_records(records, numbers, str(path), "line")
+
+
+def pieces(path: Path, size: int) -> Iterator[Table]:
+    if _is_array(path):
+        raise UserError(f"{path} is one JSON array, which cannot be read in pieces", expected="one object on each line")
+    found, names = _records(path), None
+    while rows := list(islice(found, size)):
+        numbers, records = zip(*rows, strict=True)
+        table = from_records(records, numbers, str(path), "line", names)
+        names = names or list(table.columns)
+        yield table

@@ -8,9 +8,10 @@ Relatives: csv.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from tunewright.data.delimited import read_delimited
+from tunewright.data.delimited import delimited_pieces, read_delimited
 from tunewright.data.table import Table
 
 SUFFIXES = (".tsv", ".tab")
@@ -18,3 +19,7 @@ SUFFIXES = (".tsv", ".tab")
 
 def read(path: Path) -> Table:
     return read_delimited(path, "\t")
+
+
+def pieces(path: Path, size: int) -> Iterator[Table]:
+    return delimited_pieces(path, "\t", size)
