@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from tests.metrics.kinds import example
+from tunewright.core.arrays import object_array
+from tunewright.core.parts import load_part
 from tunewright.core.types import Labels, Predictions
-from tunewright.evaluation.baselines import majority
 from tunewright.evaluation.compare import compare, mcnemar
-from tunewright.evaluation.intervals import score
+from tunewright.evaluation.intervals import measured, score
 from tunewright.evaluation.overfitting import findings
 from tunewright.evaluation.tables import confusion, per_class, worst_errors
 
@@ -55,6 +58,70 @@ def test_undefined_has_a_note_and_no_number() -> None:
     assert "undefined" in found.note
 
 
+@pytest.mark.parametrize("name", ["exact_match", "recall_at_10", "reward_accuracy", "top3_accuracy"])
+def test_every_share_of_rows_has_the_exact_interval_at_its_ends(name: str) -> None:
+    kind = load_part("metrics", name).READS[0]
+    rows = example(kind, 20)
+    found = score(name, rows.targets, Predictions(rows.perfect, rows.sure), rows.labels)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(0.025 ** (1 / 20))
+    assert found.note == "exact binomial interval"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("entity_f1", "tags"), ("chrf", "texts"), ("mean_iou", "confusions"), ("mean_average_precision", "boxes")]
+)
+def test_rows_of_any_kind_have_an_interval(name: str, kind: str) -> None:
+    rows = example(kind, 40)
+    found = score(name, rows.targets, Predictions(rows.values, None), rows.labels, resamples=200)
+    assert found.n == 40
+    assert found.low < found.value < found.high  # type: ignore[operator]
+    told = compare(
+        name, rows.targets, Predictions(rows.perfect, None), Predictions(rows.values, None), rows.labels, resamples=200
+    )
+    assert told["low"] > 0
+    assert told["test"] == "paired bootstrap"
+
+
+@pytest.mark.parametrize("name", ["macro_f1", "micro_f1", "root_mean_squared_error", "top3_accuracy", "mean_average_precision"])
+def test_all_three_ways_of_resampling_agree(name: str) -> None:
+    """Sums, counts of rows, and rows taken one by one."""
+    metric = load_part("metrics", name)
+    rows = example(metric.READS[0], 30)
+    read, _ = rows.read(metric)
+    plain = SimpleNamespace(value=metric.value)
+    (found, values), (wanted, by_rows) = (measured(one, rows.targets, read, rows.labels, 150, 0) for one in (metric, plain))
+    assert found == pytest.approx(wanted)
+    assert values == pytest.approx(by_rows)
+    assert len(values) == 150
+
+
+def test_resamples_without_a_value_are_left_out_of_score_and_pairs() -> None:
+    labels = Labels("classification", ("O", "B-A"))
+    targets = object_array([np.array([1]), *[np.array([0])] * 5])
+    good = Predictions(object_array([np.array([1]), *[np.array([0])] * 5]), None)
+    poor = Predictions(object_array([np.array([0]), np.array([1]), *[np.array([0])] * 4]), None)
+    found, values = measured(load_part("metrics", "entity_recall"), targets, good.values, labels, 500, 0)
+    share = np.isnan(values).mean()  # of resamples without the first row: (5 / 6) ** 6
+    assert found == 1.0
+    assert share == pytest.approx((5 / 6) ** 6, abs=0.06)
+    assert score("entity_recall", targets, good, labels, resamples=500).low == 1.0
+    told = compare("entity_recall", targets, good, poor, labels, resamples=500)
+    assert (told["difference"], told["low"], told["high"]) == (1.0, 1.0, 1.0)
+    assert told["p"] == pytest.approx(2 / (1 + 500 * (1 - share)))
+
+
+def test_shares_that_read_probabilities_are_compared_by_mcnemar() -> None:
+    rows = example("classes", 60)
+    assert rows.sure is not None
+    ours, theirs = Predictions(rows.perfect, rows.sure), Predictions(rows.values, rows.probabilities)
+    told = compare("top3_accuracy", rows.targets, ours, theirs, rows.labels)
+    missed = 60 - round(60 * (1 - told["difference"]))
+    assert missed > 5
+    assert told["test"] == "McNemar, exact"
+    assert told["p"] == pytest.approx(2 * 0.5**missed)
+
+
 @pytest.mark.parametrize(("only_first", "only_second"), [(8, 2), (5, 5), (0, 0), (1, 12)])
 def test_mcnemar_is_the_exact_binomial(only_first: int, only_second: int) -> None:
     first = np.array([True] * only_first + [False] * only_second + [True] * 30)
@@ -87,7 +154,7 @@ def test_a_real_difference_is_found_and_none_is_not() -> None:
     ],
 )
 def test_the_majority_answers_without_reading(labels: Labels, targets: np.ndarray, value: Any) -> None:
-    predictions = majority(targets, 5, labels)
+    predictions = load_part("heads", labels.task).majority(targets, np.zeros(5), labels)
     assert len(predictions.values) == 5
     assert np.array_equal(predictions.values[0], value)
 
@@ -109,11 +176,12 @@ def test_tables_add_up_and_say_what_is_undefined() -> None:
 def test_the_worst_errors_come_first() -> None:
     shares = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.05, 0.95]])
     told = worst_errors(
-        [("right",), ("unsure",), ("wrong",), ("very wrong",)],
         np.array([0, 1, 0, 0]),
         Predictions(shares.argmax(1), shares),
         TWO,
         numbers=[2, 3, 4, 5],
+        inputs=["right", "unsure", "wrong", "very wrong"],
+        shown=load_part("heads", "classification").shown,
     )
     assert [row["text"] for row in told] == ["very wrong", "wrong", "unsure"]
     assert told[0] | {"badness": 0} == {

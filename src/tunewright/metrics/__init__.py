@@ -3,10 +3,10 @@
 Contract: ``UNIT``, ``HIGHER_IS_BETTER``, ``NEEDS`` ('values' or 'probabilities'), ``READS`` (kinds of values, below), and
 ``value(targets, predicted, labels) -> float or None``.
 
-A metric that is a function of sums over rows says so, which makes its bootstrap one matrix product:
-``sums(targets, predicted, labels) -> (n, k)`` and ``of_sums(sums (..., k), labels) -> (...)``, nan where undefined; ``value`` is
-then ``of_sums`` of all rows' sum. ``SHARE_OF_ROWS = True`` where the first column is 1 for a right row and 0 for a wrong one, and
-the second always 1: exact tests of shares apply. A metric that is not such a function but cheap on many resamples at once has
+A metric that is a function of sums over rows has ``sums(targets, predicted, labels) -> (n, k)`` and
+``of_sums(sums (..., k), labels) -> (...)``, nan where undefined, which makes its bootstrap one matrix product; ``value`` is then
+``of_sums`` of all rows' sum. ``SHARE_OF_ROWS = True`` where the first column is 1 for a right row and 0 for a wrong one, and the
+second always 1: exact tests of shares apply. A metric that is no such function, but cheap on many resamples together, has
 ``on_draws(targets, predicted, labels, draws (r, n)) -> (r,)``, where ``draws`` says how often each row was drawn.
 
 Kinds of values (targets; predicted), n rows each; ``object`` means an array of n Python objects:
