@@ -14,7 +14,7 @@ import numpy as np
 from tunewright.core.parts import load_part
 from tunewright.core.types import Labels, Predictions, Score
 
-_CELLS = 20_000_000  # rows x resamples of the slow ways; beyond it fewer resamples are drawn
+_CELLS = 20_000_000  # rows x resamples; beyond it the slow ways draw fewer, and the product is cut in pieces
 _OBJECT = 200  # cells that a row of boxes or words counts for; a guess
 
 
@@ -59,14 +59,17 @@ def measured(
         whole = metric.of_sums(sums.sum(0), labels)
         if np.isnan(whole):
             return None, np.empty(0)
-        return float(whole), metric.of_sums(_draws(n, resamples, seed) @ sums, labels)
+        return float(whole), metric.of_sums(_product(_draws(n, resamples, seed), sums), labels)
+    fewer = max(100, min(resamples, _CELLS // max(1, n * _width(read))))
+    if hasattr(metric, "on_draws"):
+        all_rows = np.ones((1, n), dtype=np.int32)
+        found, *values = metric.on_draws(targets, read, labels, np.vstack([all_rows, _draws(n, fewer, seed)]))
+        return (None, np.empty(0)) if np.isnan(found) else (float(found), np.array(values))
     found = metric.value(targets, read, labels)
     if found is None:
         return None, np.empty(0)
-    draws = _draws(n, max(100, min(resamples, _CELLS // max(1, n * _width(read)))), seed)
-    if hasattr(metric, "on_draws"):
-        return found, metric.on_draws(targets, read, labels, draws)
-    values = (metric.value(targets[chosen], read[chosen], labels) for chosen in (np.repeat(np.arange(n), row) for row in draws))
+    draws = (np.repeat(np.arange(n), row) for row in _draws(n, fewer, seed))
+    values = (metric.value(targets[chosen], read[chosen], labels) for chosen in draws)
     return found, np.array([np.nan if value is None else value for value in values])
 
 
@@ -86,6 +89,11 @@ def exact_interval(right: int, n: int, confidence: float) -> tuple[float, float]
 
     interval = binomtest(right, n).proportion_ci(confidence, method="exact")
     return float(interval.low), float(interval.high)
+
+
+def _product(draws: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """``draws @ sums`` in pieces, because the product makes floating-point copies of the counts."""
+    return np.concatenate([piece @ sums for piece in np.array_split(draws, 1 + draws.size // _CELLS)])
 
 
 def _width(read: np.ndarray) -> int:
