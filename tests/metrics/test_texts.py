@@ -104,5 +104,5 @@ def test_few_and_short_texts_score_as_the_reference_has_it(name: str, scorer: st
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sacrebleu.metrics.bleu", None)
-    with pytest.raises(UserError, match=r"'bleu' needs the package 'sacrebleu.*tunewright\[metrics\]"):
+    with pytest.raises(UserError, match=r"bleu scores need the package 'sacrebleu.*tunewright\[metrics\]"):
         value("bleu", ("a",), "a")

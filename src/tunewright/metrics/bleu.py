@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.core.errors import UserError
+from tunewright.core.extras import require
 from tunewright.core.types import Labels
 from tunewright.metrics._sums import defined
 
@@ -44,14 +44,7 @@ def _score(row: list[int]) -> float:
 
 
 def _library() -> Any:
-    try:
-        from sacrebleu.metrics.bleu import BLEU
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"the metric 'bleu' needs the package '{error.name}', which is not installed",
-            try_="pip install 'tunewright[metrics]'",
-        ) from error
-    return BLEU
+    return require("sacrebleu.metrics.bleu", "metrics", "bleu scores").BLEU
 
 
 def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:
