@@ -32,7 +32,7 @@ def measure(model: str) -> dict[str, Any]:
     """Forward and backward passes of full fine-tuning on batches of several lengths."""
     import torch
 
-    from tunewright.engine.examples import batch, targets_of
+    from tunewright.data.examples import batch, targets_of
     from tunewright.steps import Given, apply_method, make_job, prepare_rows, set_up
     from tunewright.workflow import make_recipe
 
@@ -50,7 +50,7 @@ def measure(model: str) -> dict[str, Any]:
         started = time.perf_counter()
         for part in batches:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=setup.precision == "bfloat16"):
-                logits = network(batch(setup.network, job.train, part)).float()
+                logits = network(batch(job.train, part, setup.network.reads, setup.network.device)).float()
             wanted = targets_of(job.train, part, setup.network.device)
             job.head.losses(logits, wanted, setup.network.labels, job.head_settings, job.weights).sum().backward()
             setup.network.zero_grad(set_to_none=True)

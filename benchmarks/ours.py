@@ -54,7 +54,7 @@ def main() -> None:
     rows, test = lines(options.rows), lines(options.test)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TUNEWRIGHT_CACHE"] = folder
-        work: Callable[..., Found] = predicted if options.job in ("predict", "encode") else trained
+        work: Callable[..., Found] = answered if options.job in ("predict", "encode") else trained
         if options.cache == "kept":
             trained(rows, [], options)
         found = work(rows, test, options)
@@ -106,11 +106,10 @@ def trained(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
     return watch.found(done.steps, **more, **work, precision=setup.precision, why=setup.arithmetic.why)
 
 
-def predicted(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
+def answered(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
     """Answers or features of all rows, from text."""
     import torch
 
-    from tunewright.engine.examples import encode
     from tunewright.engine.predict import predict_features, predict_logits
     from tunewright.steps import Given, prepare_rows, set_up
 
@@ -121,7 +120,7 @@ def predicted(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
     network, compute = setup.network, predict_features if options.job == "encode" else predict_logits
 
     def answers(part: Rows) -> Any:
-        examples = encode(network, [(row["text"],) for row in part], None, recipe.data.max_length)
+        examples = setup.head.encode(network, [(row["text"],) for row in part], None, None, recipe.data.max_length)
         return compute(network, examples, precision=setup.precision)
 
     answers(rows[:64])
@@ -134,22 +133,20 @@ def predicted(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
 
 
 def accuracy(setup: Any) -> float:
-    from tunewright.engine.predict import predict_logits
+    from tunewright.steps import predicted
 
     labels, test = setup.prepared.labels, setup.prepared.test
-    values = setup.head.decode(predict_logits(setup.network, setup.examples["test"], precision=setup.precision), labels).values
+    values = predicted(setup).values
     said = [labels.names[int(value)] for value in values]
     return share_equal(said, [{"label": labels.names[int(value)]} for value in test.targets])
 
 
 def operations(setup: Any, epochs: int, rows: Rows | None = None) -> float:
     """Multiplications and additions of the blocks' matrices on real tokens, were nothing kept: forward 1, backward 2."""
-    from tunewright.engine.examples import encode
-
     names = {name for group in setup.network.stack.blocks for name in group.parameters}
     weights = sum(parameter.numel() for name, parameter in setup.network.named_parameters() if name in names)
     if rows is not None:
-        examples = encode(setup.network, [(row["text"],) for row in rows], None, setup.recipe.data.max_length)
+        examples = setup.head.encode(setup.network, [(row["text"],) for row in rows], None, None, setup.recipe.data.max_length)
         return 2.0 * weights * len(examples.encoded.ids)
     passes = {"feature-extraction": 1, "lora": 2}.get(str(setup.recipe.strategy), 3)
     return 2.0 * weights * len(setup.examples["train"].encoded.ids) * passes * epochs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,23 +13,27 @@ import numpy as np
 import torch
 
 from tunewright.core.device import pick_device
+from tunewright.core.errors import UserError
 from tunewright.core.memory import keep_freed_memory
 from tunewright.core.parts import load_part
 from tunewright.core.seed import seed_everything
-from tunewright.core.types import Applied, Predictions
+from tunewright.core.types import Applied, Kind, Predictions
 from tunewright.data.encoders.on_disk import on_disk
+from tunewright.data.examples import Examples
 from tunewright.data.prepare import Prepared, prepare
+from tunewright.data.ragged import IGNORED, Ragged
 from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.streaming import prepare_streamed
 from tunewright.engine.arithmetic import Arithmetic, Precision, choose_arithmetic
-from tunewright.engine.examples import Examples, encode
+from tunewright.engine.evaluate import decode_all
 from tunewright.engine.feature_store import FeatureStore, default_folder
 from tunewright.engine.forward import Forward
 from tunewright.engine.frozen_features import FrozenFeatures
 from tunewright.engine.gradients import Gradients
 from tunewright.engine.job import Job, Watcher
 from tunewright.engine.passes import Passes
-from tunewright.engine.predict import predict_features
+from tunewright.engine.predict import passes, predict_features
+from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.recipe import Choice, Recipe
@@ -101,13 +105,22 @@ def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
     device = pick_device(training.device)
     choice = recipe.head or Choice(name=prepared.labels.task)
     head = load_part("heads", choice.name)
+    settings = head.Settings(**choice.settings)
     model = recipe.model
     network = load_network(
-        model.source, prepared.labels, pooling=model.pooling, revision=model.revision, dropout=model.dropout, seed=recipe.seed
+        model.source,
+        prepared.labels,
+        form=form_of(head, prepared.schema.kind),
+        pooling=model.pooling,
+        revision=model.revision,
+        dropout=model.dropout,
+        seed=recipe.seed,
     ).to(device)
     network.stack  # noqa: B018 - read before a method changes the module tree
     examples = {
-        part: _encode(network, rows, recipe.data.max_length) for part in PARTS if (rows := getattr(prepared, part)) is not None
+        part: _encode(network, head, settings, rows, recipe.data.max_length)
+        for part in PARTS
+        if (rows := getattr(prepared, part)) is not None
     }
     arithmetic = choose_arithmetic(network, examples["train"], training.precision, training.threads)
     torch.set_num_threads(arithmetic.threads)
@@ -116,13 +129,22 @@ def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
     keeps = training.cache and not recipe.data.streaming  # what is kept of each row is larger than its text
     store = FeatureStore(memory=memory, disk=disk) if keeps else None
     resolved = recipe.model_copy(update={"training": chosen})
-    return Setup(resolved, prepared, network, head, head.Settings(**choice.settings), examples, arithmetic, store)
+    return Setup(resolved, prepared, network, head, settings, examples, arithmetic, store)
 
 
-def _encode(network: Network, rows: Rows | StreamedRows, max_length: int) -> Examples:
+def form_of(head: ModuleType, kind: Kind) -> Form:
+    """How a network is loaded for a task on inputs of a kind."""
+    if kind not in head.READS:
+        task = head.__name__.rsplit(".", 1)[-1].replace("_", " ")
+        raise UserError(f"{task} does not read {kind}", expected=f"rows of {' or '.join(head.READS)}")
+    return Form(kind, head.READS[kind], head.OUTPUT)
+
+
+def _encode(network: Network, head: ModuleType, settings: Any, rows: Rows | StreamedRows, max_length: int) -> Examples:
     if isinstance(rows, Rows):
-        return encode(network, rows.texts, rows.targets, max_length)
-    parts = (encode(network, texts, None, max_length).encoded for texts in rows.pieces())
+        encoded: Examples = head.encode(network, rows.inputs, rows.targets, settings, max_length)
+        return encoded
+    parts = (head.encode(network, texts, None, settings, max_length).encoded for texts in rows.pieces())
     return Examples(on_disk(parts, default_folder()), rows.targets)
 
 
@@ -135,6 +157,11 @@ def probed(setup: Setup) -> Examples:
     return train.subset(np.sort(chosen))
 
 
+def baselines_of(setup: Setup) -> tuple[str, ...]:
+    """Those of the recipe that mean something for the task."""
+    return tuple(name for name in setup.recipe.evaluation.baselines if name in setup.head.BASELINES)
+
+
 def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> Predictions:
     """What a linear probe on the untouched network predicts for the test rows; the head is put back as it was."""
     linear = setup.network.last_linear
@@ -142,13 +169,29 @@ def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> Predict
     probe = load_part("initialisation", "linear_probe")
     targets = _targets(probed(setup))
     probe.initialise(setup.network, features, targets, setup.prepared.labels, probe.Settings(), setup.recipe.seed)
-    read = torch.from_numpy(_features(setup, setup.examples["test"]))
+    predictions = predicted(setup, _probe_logits(setup, linear))
     with torch.no_grad():
-        logits = linear(read.to(setup.network.device)).cpu().numpy()
         for parameter, value in zip(linear.parameters(), before, strict=True):
             parameter.copy_(value)
-    predictions: Predictions = setup.head.decode(logits, setup.prepared.labels)
     return predictions
+
+
+def _probe_logits(setup: Setup, linear: torch.nn.Linear) -> Iterator[tuple[np.ndarray, Any]]:
+    """Outputs for the test rows: from their features where each row has one vector, which are kept for the next run."""
+    test = setup.examples["test"]
+    if isinstance(test.targets, Ragged):
+        yield from passes(setup.network, test, precision=setup.precision)
+        return
+    read = torch.from_numpy(_features(setup, test))
+    with torch.no_grad():
+        yield np.arange(len(test)), linear(read.to(setup.network.device))
+
+
+def predicted(setup: Setup, outputs: Iterable[tuple[np.ndarray, Any]] | None = None) -> Predictions:
+    """Predictions for the test rows, by the network as it is or from the outputs given."""
+    test = setup.examples["test"]
+    found = passes(setup.network, test, precision=setup.precision) if outputs is None else outputs
+    return decode_all(setup.head, setup.prepared.labels, test, found)[0]
 
 
 def train_features(setup: Setup) -> Callable[[], np.ndarray]:
@@ -169,6 +212,8 @@ def apply_method(setup: Setup) -> Applied:
 def initialise(setup: Setup, applied: Applied, features: Callable[[], np.ndarray]) -> list[str]:
     """Step 6: from where; features are computed again when the method changed what the head reads."""
     current = features if applied.identity_at_start is True else train_features(setup)
+    if not setup.network.head_names:
+        return []  # nothing is new
     said = []
     for choice in setup.recipe.initialisation:
         part = load_part("initialisation", choice.name)
@@ -180,19 +225,21 @@ def initialise(setup: Setup, applied: Applied, features: Callable[[], np.ndarray
 
 def make_job(setup: Setup, applied: Applied, watchers: tuple[Watcher, ...] = (), checkpoints: Path | None = None) -> Job:
     """What the loop needs for steps 5, 7 and 8."""
-    weights = setup.head.class_weights(_targets(setup.examples["train"]), setup.prepared.labels, setup.head_settings)
+    train = setup.examples["train"]
+    weights = setup.head.class_weights(train.targets, setup.prepared.labels, setup.head_settings)
     return Job(
         network=setup.network,
         applied=applied,
         head=setup.head,
         head_settings=setup.head_settings,
         weights=None if weights is None else weights.to(setup.network.device),
-        train=setup.examples["train"],
+        train=train,
         validation=setup.examples["validation"],
+        wanted=setup.prepared.validation.targets,
         recipe=setup.recipe,
         forward=Forward(setup.network, setup.precision, setup.store),
         gradients=Gradients(setup.network),
-        passes=Passes(setup.examples["train"].encoded.lengths, setup.recipe.training.pass_tokens),
+        passes=Passes(train.encoded.lengths, setup.recipe.training.pass_tokens),
         checkpoints=checkpoints,
         watchers=watchers,
     )
@@ -200,12 +247,14 @@ def make_job(setup: Setup, applied: Applied, watchers: tuple[Watcher, ...] = (),
 
 def _features(setup: Setup, examples: Examples) -> np.ndarray:
     """What the last linear layer reads of each row, (n, width)."""
-    if setup.store is None:
+    if setup.store is None or isinstance(examples.targets, Ragged):
         return predict_features(setup.network, examples, precision=setup.precision)
     kept: np.ndarray = FrozenFeatures(setup.network, setup.precision, setup.store).pooled(examples).numpy()
     return kept
 
 
 def _targets(examples: Examples) -> np.ndarray:
-    assert examples.targets is not None
-    return examples.targets
+    """What a probe learns: one target for each row, or for each token that has one."""
+    targets = examples.targets
+    assert targets is not None
+    return targets.values[targets.values != IGNORED] if isinstance(targets, Ragged) else targets

@@ -46,9 +46,11 @@ from tunewright.steps import (
     Given,
     Setup,
     apply_method,
+    baselines_of,
     frozen_baseline,
     initialise,
     make_job,
+    predicted,
     prepare_rows,
     set_up,
     train_features,
@@ -179,9 +181,12 @@ def _run(setup: Setup, folder: Path, manifest: dict[str, Any], tell: _Teller, st
 def _steps(setup: Setup, folder: Path, manifest: dict[str, Any], tell: _Teller, started: float, *, resuming: bool) -> None:
     recipe, training = setup.recipe, setup.recipe.training
     features = train_features(setup)
-    frozen = None
-    if "frozen" in recipe.evaluation.baselines:
-        frozen = frozen_baseline(setup, features)
+    untrained = {}
+    if "before" in baselines_of(setup):
+        tell.phase("baselines", "the untouched network itself")
+        untrained["before"] = predicted(setup)
+    if "frozen" in baselines_of(setup):
+        untrained["frozen"] = frozen_baseline(setup, features)
         tell.phase("baselines", "a linear probe on the untouched network, and always the most frequent answer")
     applied = apply_method(setup)
     said = initialise(setup, applied, features)
@@ -193,7 +198,7 @@ def _steps(setup: Setup, folder: Path, manifest: dict[str, Any], tell: _Teller, 
     seed_everything(recipe.seed)
     trained = train(job, resume=resuming)
     tell.phase("evaluation", f"best at step {trained.best_step} of {trained.steps} ({trained.reason})")
-    write_results(folder, setup, job, trained, frozen, expected, said)
+    write_results(folder, setup, job, trained, untrained, expected, said)
     save_model(
         folder / "model",
         setup.network,
@@ -208,7 +213,7 @@ def _steps(setup: Setup, folder: Path, manifest: dict[str, Any], tell: _Teller, 
     proof = None
     if recipe.evaluation.certify:
         tell.phase("certifying", "a fresh process reloads the saved model and predicts the same rows")
-        write_probe(folder, setup.network, setup.prepared.test.texts[:32], recipe.data.max_length)
+        write_probe(folder, setup.network, setup.head, setup.head_settings, setup.prepared.test.inputs, recipe.data.max_length)
         proof = certify(folder)
     seconds = round(time.monotonic() - started, 2)
     manifest = manifest | {"status": "done", "finished": now(), "seconds": seconds, "certified": proof}

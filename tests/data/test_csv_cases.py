@@ -90,7 +90,7 @@ def train_target_sums(found: Prepared) -> list[int]:
 
 
 def all_texts(found: Prepared) -> set[str]:
-    return {text for part in (found.train, found.validation, found.test) for (text,) in part.texts}
+    return {text for part in (found.train, found.validation, found.test) for (text,) in part.inputs}
 
 
 def is_base(found: Prepared) -> None:

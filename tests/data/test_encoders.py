@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.encoders.text import Encoded, collate, encode_texts
+from tunewright.data.encoders.text import Encoded, encode_texts
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +143,7 @@ def test_rows_are_padded_on_the_side_the_model_wants(tokenizer: Any, side: str) 
     import torch
 
     encoded = encode_texts(tokenizer, [("a b", "c"), ("d", "e"), ("f g h", "i")], 16)
-    batch = collate(encoded, np.array([1, 0]), 7, side)
+    batch = replace(encoded, pad_id=7, side=side).collate(np.array([1, 0]))
     assert set(batch) == {"input_ids", "attention_mask", "token_type_ids"}
     assert all(tensor.dtype == torch.int64 and tensor.shape == (2, 6) for tensor in batch.values())
     assert batch["attention_mask"].tolist() == ([[1] * 5 + [0], [1] * 6] if side == "right" else [[0] + [1] * 5, [1] * 6])

@@ -27,8 +27,8 @@ def test_parts_hold_texts_targets_and_numbers_that_belong_together() -> None:
     found = prepare(train=data, seed=4)
     assert sorted(np.concatenate([found.train.numbers, found.validation.numbers, found.test.numbers])) == list(range(100))
     for part in (found.train, found.validation, found.test):
-        assert len(part) == len(part.texts) == len(part.targets) == len(part.numbers)
-        for text, target, number in zip(part.texts, part.targets, part.numbers, strict=True):
+        assert len(part) == len(part.inputs) == len(part.targets) == len(part.numbers)
+        for text, target, number in zip(part.inputs, part.targets, part.numbers, strict=True):
             assert text == (data[number]["text"],)
             assert found.labels.names[target] == data[number]["label"]
     assert "Rows: 70 train, 15 validation, 15 test." in found.said
@@ -150,11 +150,11 @@ def test_pairs_and_several_labels() -> None:
     pairs = [{"premise": sentence(n), "hypothesis": sentence(n + 200), "label": n % 3} for n in range(90)]
     found = prepare(train=pairs)
     assert found.labels.names == ("0", "1", "2")
-    assert all(len(texts) == 2 for texts in found.test.texts)
+    assert all(len(texts) == 2 for texts in found.test.inputs)
     flags = [{"text": sentence(n), "z": n % 2, "a": int(n % 3 == 0)} for n in range(90)]
     several = prepare(train=flags)
     assert several.labels.names == ("z", "a")
-    for texts, target in zip(several.train.texts, several.train.targets, strict=True):
+    for texts, target in zip(several.train.inputs, several.train.targets, strict=True):
         row = next(row for row in flags if row["text"] == texts[0])
         assert target.tolist() == [row["z"], row["a"]]
 
@@ -162,7 +162,7 @@ def test_pairs_and_several_labels() -> None:
 def test_labelled_rows_given_later_are_encoded_the_same_way() -> None:
     found = prepare(train=numbered(60))
     later = label_rows(read_table({"TEXT": ["a", "b"], "label": ["pos", "neg"]}), found.schema, found.labels)
-    assert later.texts == [("a",), ("b",)]
+    assert later.inputs == [("a",), ("b",)]
     assert later.targets.tolist() == [1, 0]
     with pytest.raises(UserError, match="'other' is not among the 2 labels"):
         label_rows(read_table({"text": ["a"], "label": ["other"]}), found.schema, found.labels)

@@ -84,15 +84,15 @@ def test_streamed_rows_are_those_of_the_plain_path(tmp_path: Path, tokenizer: An
     assert found.labels == plain.labels
     assert found.schema.as_dict() == plain.schema.as_dict()
     assert isinstance(plain.train, Rows)
-    assert train_texts(found) == plain.train.texts
+    assert train_texts(found) == plain.train.inputs
     assert np.array_equal(found.train.targets, plain.train.targets)
     for streamed_part, part in ((found.validation, plain.validation), (found.test, plain.test)):
-        assert (streamed_part.texts, streamed_part.source, streamed_part.unit) == (part.texts, part.source, part.unit)
+        assert (streamed_part.inputs, streamed_part.source, streamed_part.unit) == (part.inputs, part.source, part.unit)
         assert np.array_equal(streamed_part.targets, part.targets)
         assert np.array_equal(streamed_part.numbers, part.numbers)
     assert isinstance(found.train, StreamedRows)
     streamed = on_disk((encode_texts(tokenizer, piece, 6) for piece in found.train.pieces()), tmp_path / "ids")
-    in_memory = encode_texts(tokenizer, plain.train.texts, 6)
+    in_memory = encode_texts(tokenizer, plain.train.inputs, 6)
     for name in ("ids", "segments", "lengths"):
         assert np.array_equal(getattr(streamed, name), getattr(in_memory, name))
     assert streamed.truncated == in_memory.truncated > 0
@@ -121,7 +121,7 @@ def test_the_seed_decides_the_split_and_the_hash_follows_the_rows(tmp_path: Path
     path = written(tmp_path, numbered(90))
     first, again, other = (prepare_streamed(train=path, seed=seed) for seed in (0, 0, 1))
     assert train_texts(first) == train_texts(again) != train_texts(other)
-    assert first.test.texts == again.test.texts != other.test.texts
+    assert first.test.inputs == again.test.inputs != other.test.inputs
     assert first.data_hash == again.data_hash == other.data_hash
     assert len({prepare_streamed(train=path, test=numbered(n)).data_hash for n in (9, 9, 12)}) == 2
     changed = written(tmp_path, [*numbered(89), {"text": sentence(89), "label": "neg"}])

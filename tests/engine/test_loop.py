@@ -62,9 +62,9 @@ def test_dropout_is_off_below_the_cut_and_on_above(tiny_bert: Path) -> None:
     hook = modules[lowest.modules[0]].register_forward_hook(
         lambda _, __, output: seen.append(output[0] if isinstance(output, tuple) else output)
     )
-    from tunewright.engine.examples import batch
+    from tunewright.data.examples import batch
 
-    inputs = batch(job.network, job.train, np.arange(4))
+    inputs = batch(job.train, np.arange(4), job.network.reads, job.network.device)
     outputs = [job.network(inputs), job.network(inputs)]
     hook.remove()
     assert torch.equal(seen[0], seen[1])
@@ -270,13 +270,13 @@ def test_every_family_holds_still_below_the_cut(family: str, tmp_path: Path) -> 
 
 
 def test_predictions_do_not_depend_on_the_order_of_the_rows(tiny_bert: Path) -> None:
-    from tunewright.engine.examples import encode
+    from tunewright.heads.classification import encode
 
     job = toy_job(toy_recipe(tiny_bert))
     texts = [(row["text"],) for row in toy_rows(30)]
     order = np.random.default_rng(0).permutation(30)
-    straight = predict_logits(job.network, encode(job.network, texts, None, 64))
-    shuffled = predict_logits(job.network, encode(job.network, [texts[place] for place in order], None, 64))
+    straight = predict_logits(job.network, encode(job.network, texts, None, None, 64))
+    shuffled = predict_logits(job.network, encode(job.network, [texts[place] for place in order], None, None, 64))
     np.testing.assert_allclose(shuffled, straight[order], rtol=1e-4, atol=1e-5)
 
 

@@ -12,8 +12,8 @@ from tests.runs.conftest import LABELS, TEXTS
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json, read_tensors, write_json, write_tensors
 from tunewright.core.parts import list_parts
-from tunewright.engine.examples import encode
 from tunewright.engine.predict import predict_logits
+from tunewright.heads.classification import encode
 from tunewright.models.loading import load_network
 from tunewright.models.tiny import FAMILIES
 from tunewright.runs.artefact import METADATA, load_model
@@ -23,7 +23,7 @@ SHARED_WEIGHTS = {"method": "vera"}  # the bridge's hardest case: weights that a
 
 
 def predict(network):
-    return predict_logits(network, encode(network, TEXTS, None, 32))
+    return predict_logits(network, encode(network, TEXTS, None, None, 32))
 
 
 def change_metadata(model, **changes):

@@ -9,6 +9,7 @@ import torch
 
 from tests.runs.conftest import TEXTS
 from tunewright.core.files import hash_file, read_json, read_tensors, write_json, write_tensors
+from tunewright.heads import classification
 from tunewright.runs import certify as room
 from tunewright.runs.artefact import METADATA
 from tunewright.runs.certify import certify, compare, write_probe
@@ -34,7 +35,7 @@ def alter(model, file, by=1.0, place=""):
 def probed(save):
     def build(*arguments, texts=TEXTS, **settings):
         saved = save(*arguments, **settings)
-        write_probe(saved.folder, saved.network, texts, 32)
+        write_probe(saved.folder, saved.network, classification, None, texts, 32)
         return saved
 
     return build
@@ -126,13 +127,13 @@ def test_another_tokenizer_is_noticed(probed):
 
 def test_the_probe_is_small_and_whole(save):
     saved = save()
-    write_probe(saved.folder, saved.network, TEXTS * 30, 32)
+    write_probe(saved.folder, saved.network, classification, None, TEXTS * 30, 32)
     probe = read_json(saved.folder / "probe.json")
-    assert len(probe["texts"]) == len(probe["logits"]) == len(probe["input_ids"]) == 32
+    assert len(probe["texts"]) == len(probe["input_ids"]) == probe["rows"] == 32
     with torch.no_grad():
         saved.network.last_linear.bias.fill_(float("nan"))
-    write_probe(saved.folder, saved.network, TEXTS, 32)
-    assert read_json(saved.folder / "probe.json")["logits"][0] == [None, None, None]
+    write_probe(saved.folder, saved.network, classification, None, TEXTS, 32)
+    assert read_tensors(saved.folder / "probe.safetensors")["output"].isnan().all()
     proof = compare(saved.folder)
     assert proof["equal"] is False
     assert proof["largest_difference"] is None

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+Kind = Literal["text", "image", "audio", "table"]
 Task = Literal["classification", "multi_label", "regression", "similarity"]
 
 

@@ -45,12 +45,12 @@ class _Given:
     """One source as read: its table, its texts, and the targets as the table has them."""
 
     table: Table
-    texts: list[tuple[str, ...]]
+    inputs: list[tuple[Any, ...]]
     values: list[Any]
 
     def rows(self, labels: Labels) -> Rows:
         targets = encode(self.values, labels, self.table.where)
-        return Rows(self.texts, targets, np.array(self.table.rows, dtype=np.int64), self.table.source, self.table.unit)
+        return Rows(self.inputs, targets, np.array(self.table.rows, dtype=np.int64), self.table.source, self.table.unit)
 
 
 def no_training_rows() -> UserError:
@@ -156,7 +156,7 @@ def _hash(given: Mapping[str, _Given], schema: Schema) -> str:
             for name in (schema.group, schema.time)
             if name is not None and part == "train"
         ]
-        content[part] = {"texts": source.texts, "targets": values, "side": side}
+        content[part] = {"texts": source.inputs, "targets": values, "side": side}
     return hash_json({"task": schema.task, "parts": content})
 
 
@@ -177,7 +177,7 @@ def _parts(
 
 
 def _near(encoded: Mapping[str, Rows]) -> dict[str, np.ndarray]:
-    ids = near_groups([texts for rows in encoded.values() for texts in rows.texts])
+    ids = near_groups([texts for rows in encoded.values() for texts in rows.inputs])
     ends = np.cumsum([len(rows) for rows in encoded.values()])[:-1]
     return dict(zip(encoded, np.split(ids, ends), strict=True))
 

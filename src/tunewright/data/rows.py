@@ -16,20 +16,20 @@ from tunewright.data.table import Table, listed
 
 @dataclass(frozen=True)
 class Rows:
-    """Examples of one part: ``texts`` of one or two strings, encoded ``targets``, and the rows' ``numbers`` in ``source``."""
+    """Examples of one part: ``inputs`` as their kind has them, encoded ``targets``, and the rows' ``numbers`` in ``source``."""
 
-    texts: list[tuple[str, ...]]
+    inputs: list[tuple[Any, ...]]
     targets: np.ndarray
     numbers: np.ndarray
     source: str = ""
     unit: str = "row"
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self.inputs)
 
     def select(self, indices: np.ndarray) -> Rows:
-        texts = [self.texts[index] for index in indices]
-        return Rows(texts, self.targets[indices], self.numbers[indices], self.source, self.unit)
+        inputs = [self.inputs[index] for index in indices]
+        return Rows(inputs, self.targets[indices], self.numbers[indices], self.source, self.unit)
 
     def where(self, indices: Sequence[int]) -> str:
         """The source and the numbers of some rows, in words."""

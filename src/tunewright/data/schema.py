@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack, get_args
 
 from tunewright.core.errors import UserError, unknown
-from tunewright.core.types import Finding, Task
+from tunewright.core.types import Finding, Kind, Task
 from tunewright.data import columns as look
 from tunewright.data.numbers import as_number
 from tunewright.data.table import Table, listed
@@ -28,19 +28,20 @@ class Schema:
     task: Task
     group: str | None = None
     time: str | None = None
+    kind: Kind = "text"
     ignored: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """What prediction needs later, and what was said, as JSON holds it."""
-        plain = {name: getattr(self, name) for name in ("task", "group", "time")}
+        plain = {name: getattr(self, name) for name in ("task", "group", "time", "kind")}
         return plain | {name: list(getattr(self, name)) for name in _LISTS}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Schema:
         lists = {name: tuple(saved[name]) for name in _LISTS}
-        return cls(task=saved["task"], group=saved["group"], time=saved["time"], **lists)
+        return cls(task=saved["task"], group=saved["group"], time=saved["time"], kind=saved["kind"], **lists)
 
 
 class Named(TypedDict, total=False):
@@ -182,4 +183,4 @@ def guess_schema(table: Table, **named: Unpack[Named]) -> Schema:
     task = task or guess_task([table.columns[name] for name in target], len(text))
     ignored = tuple(name for name in table.columns if name not in (*text, *target, *side))
     group, time = ((columns[option] or (None,))[0] for option in ("group", "time"))
-    return Schema(text, target, task, group, time, ignored, _say(text, target, task, named, ignored), tuple(findings))
+    return Schema(text, target, task, group, time, "text", ignored, _say(text, target, task, named, ignored), tuple(findings))

@@ -75,7 +75,7 @@ def prepare_streamed(
         *_said_of_shares(wanted, held_out, len(scanned.targets)),
         f"Rows: {', '.join(f'{len(rows)} {part}' for part, rows in parts.items())}.",
     )
-    content = {part: {"texts": rows.texts, "targets": rows.targets.tolist()} for part, rows in given.items()}
+    content = {part: {"texts": rows.inputs, "targets": rows.targets.tolist()} for part, rows in given.items()}
     data_hash = hash_json({"train": scanned.data_hash, **content})
     return Prepared(train_rows, held_out["validation"], held_out["test"], labels, scanned.schema, findings, said, data_hash)
 
@@ -151,7 +151,7 @@ def _held_out(
 
 def _alike(parts: Mapping[str, Rows]) -> dict[str, np.ndarray]:
     """Group ids of texts that are equal but for case and punctuation; nearly equal ones take more memory to find."""
-    ids = same_groups([normalise(texts) for rows in parts.values() for texts in rows.texts])
+    ids = same_groups([normalise(texts) for rows in parts.values() for texts in rows.inputs])
     ends = np.cumsum([len(rows) for rows in parts.values()])[:-1]
     return dict(zip(parts, np.split(ids, ends), strict=True))
 

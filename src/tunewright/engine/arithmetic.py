@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from tunewright.engine.examples import Examples, batch
+from tunewright.data.examples import Examples, batch
+from tunewright.engine.forward import compared
 from tunewright.engine.predict import arithmetic, evaluation_mode
 from tunewright.models.network import Network
 
@@ -80,11 +81,11 @@ def _operations(network: Network, examples: Examples, rows: np.ndarray) -> float
 
 
 def _agree(network: Network, examples: Examples, rows: np.ndarray) -> bool:
-    inputs = batch(network, examples, rows)
+    inputs = batch(examples, rows, network.reads, network.device)
     with evaluation_mode(network):
-        exact = network.features(inputs).float()
+        exact = compared(network(inputs))
         with arithmetic(network, "bfloat16"):
-            rounded = network.features(inputs).float()
+            rounded = compared(network(inputs))
     return bool((exact - rounded).norm() <= _AGREEMENT * exact.norm())
 
 
@@ -92,7 +93,7 @@ def _measure(
     network: Network, examples: Examples, rows: np.ndarray, precisions: tuple[Precision, ...], counts: tuple[int, ...]
 ) -> dict[tuple[Precision, int], float]:
     """Best seconds of a forward pass in each way, tried in turns so that other work on the machine meets all alike."""
-    inputs, before = batch(network, examples, rows), torch.get_num_threads()
+    inputs, before = batch(examples, rows, network.reads, network.device), torch.get_num_threads()
     seconds: dict[tuple[Precision, int], float] = {}
     try:
         for round_ in range(_ROUNDS + 1):

@@ -1,36 +1,78 @@
-"""Scoring rows during and after training with the task's own metrics."""
+"""Scoring examples during and after training with the task's own metrics; no more is held than decoding needs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from tunewright.core.parts import load_part
 from tunewright.core.types import Labels, Predictions
-from tunewright.engine.examples import Examples
+from tunewright.data.examples import Examples, targets_of
 from tunewright.engine.job import Job
 
 
 def validation_scores(job: Job) -> dict[str, float]:
     """Loss and every metric of the head that is defined on the validation rows."""
-    logits = job.forward.all_rows(job.validation)
-    scores = {"loss": mean_loss(job, job.validation, logits)}
-    targets = job.validation.targets
-    assert targets is not None
-    predictions = job.head.decode(logits, job.network.labels)
+    labels = job.network.labels
+    predictions, loss = decode_all(
+        job.head, labels, job.validation, job.forward.evaluated(job.validation), (job.head_settings, job.weights)
+    )
+    scores = {} if loss is None else {"loss": loss}
     for name in dict.fromkeys((job.monitor, *job.head.METRICS)):
-        value = scores["loss"] if name == "loss" else measure(name, targets, predictions, job.network.labels)
+        value = loss if name == "loss" else measure(name, job.wanted, predictions, labels)
         if value is not None:
             scores[name] = float(value)
     return scores
 
 
-def mean_loss(job: Job, examples: Examples, logits: np.ndarray) -> float:
-    """Mean loss over all rows, weighed as in training."""
-    assert examples.targets is not None
-    targets, weights = torch.from_numpy(examples.targets), None if job.weights is None else job.weights.cpu()
-    losses = job.head.losses(torch.from_numpy(logits), targets, job.network.labels, job.head_settings, weights)
-    return float(losses.sum() / job.head.counts(targets, weights).sum())
+def decode_all(
+    head: ModuleType,
+    labels: Labels,
+    examples: Examples,
+    passes: Iterable[tuple[np.ndarray, Any]],
+    loss: tuple[Any, Tensor | None] | None = None,
+) -> tuple[Predictions, float | None]:
+    """Predictions for each row, and the mean loss, weighed as in training, where its settings and class weights are given.
+
+    ``passes`` are (numbers of examples, the network's output for them), each kept only until the next.
+    """
+    kept: Any = None
+    sums = torch.zeros(2, dtype=torch.float64)
+    for rows, output in passes:
+        values = head.keep(output, examples.encoded, rows)
+        if kept is None:
+            kept = (
+                np.empty((len(examples), *values.shape[1:]), values.dtype)
+                if isinstance(values, np.ndarray)
+                else [None] * len(examples)
+            )
+        if isinstance(values, np.ndarray):
+            kept[rows] = values
+        else:
+            for index, value in zip(rows, values, strict=True):
+                kept[index] = value
+        if loss is not None:
+            sums += _loss_of(head, labels, examples, rows, output, loss)
+    predictions: Predictions = head.decode(np.empty((0, labels.outputs)) if kept is None else kept, labels, examples.encoded)
+    return predictions, float(sums[0] / sums[1]) if loss is not None and sums[1] else None
+
+
+def _loss_of(
+    head: ModuleType, labels: Labels, examples: Examples, rows: np.ndarray, output: Any, loss: tuple[Any, Tensor | None]
+) -> Tensor:
+    """Sum of the losses and of what they weigh."""
+    settings, weights = loss
+    output = output.float() if hasattr(output, "float") else output
+    device = next(iter(output.values())).device if isinstance(output, dict) else getattr(output, "hidden", output).device
+    targets = targets_of(examples, rows, device)
+    with torch.no_grad():
+        losses = head.losses(output, targets, labels, settings, weights)
+        return torch.stack([losses.sum().double(), head.counts(targets, weights).sum().double()]).cpu()
 
 
 def measure(name: str, targets: np.ndarray, predictions: Predictions, labels: Labels) -> float | None:

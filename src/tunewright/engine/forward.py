@@ -7,20 +7,21 @@ hidden states below the cut are computed once and the pass starts there, if rows
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import final
+from collections.abc import Iterator, Mapping
+from typing import Any, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tunewright.data.batching import for_evaluation
-from tunewright.engine.examples import Examples, batch
+from tunewright.data.examples import Examples, batch
 from tunewright.engine.feature_store import FeatureStore
 from tunewright.engine.frozen_features import FrozenFeatures
-from tunewright.engine.predict import PASS_TOKENS, arithmetic, evaluation_mode, predict_logits
+from tunewright.engine.predict import PASS_TOKENS, arithmetic, evaluation_mode, passes
 from tunewright.models.network import Network
 from tunewright.models.prefix import Prefix, capture, find_prefix, replayed
+from tunewright.models.vocabulary import Vocabulary
 
 # A pass that keeps must be this much cheaper than the passes it saves; a guess that covers writing and reading.
 _WORTH = 1.5
@@ -46,7 +47,7 @@ class Forward:
 
     def plan(self, reads: Mapping[int, float], train: Examples, validation: Examples) -> None:
         """Choose the depths whose states are worth keeping; ``reads`` tells how often each row will be read at each depth."""
-        if self.features is None:
+        if self.features is None or not (_can_be_kept(train) and _can_be_kept(validation)):
             return
         found = self._replayable([depth for depth, times in reads.items() if times > 0 and not self._is_pooled(depth)], train)
         room, chosen = self.features.store.room, {}
@@ -66,28 +67,30 @@ class Forward:
         """Whether passes start above a cut at this depth."""
         return self._is_pooled(depth) or depth in self._prefixes
 
-    def __call__(self, examples: Examples, rows: np.ndarray) -> Tensor:
-        """Logits (batch, outputs) in float32, with gradients."""
-        if self._is_pooled(self._depth):
+    def __call__(self, examples: Examples, rows: np.ndarray, *, training: bool = True) -> Any:
+        """The network's output for some examples, in float32, with gradients."""
+        if self._is_pooled(self._depth, examples):
             read = self._features_of(examples)[torch.from_numpy(rows)].to(self.network.device)
-            logits: Tensor = self.network.last_linear(read)
-            return logits
+            return self.network.last_linear(read)
         with arithmetic(self.network, self.precision):
-            return self._through(examples, rows).float()
+            output = self._through(examples, rows, training)
+        return output.float() if hasattr(output, "float") else output
 
-    def all_rows(self, examples: Examples) -> np.ndarray:
-        """Logits of all rows (n, outputs), in evaluation mode and without gradients."""
+    def evaluated(self, examples: Examples) -> Iterator[tuple[np.ndarray, Any]]:
+        """Numbers of some examples and the output for them, until all were seen; in evaluation mode and without gradients."""
         if not self.starts_above(self._depth):
-            return predict_logits(self.network, examples, precision=self.precision)
-        values = np.empty((len(examples), self.network.labels.outputs), dtype=np.float32)
-        with evaluation_mode(self.network):
-            for rows in for_evaluation(examples.encoded.lengths, PASS_TOKENS):
-                values[rows] = self(examples, rows).cpu().numpy()
-        return values
+            yield from passes(self.network, examples, precision=self.precision)
+            return
+        for rows in for_evaluation(examples.encoded.lengths, PASS_TOKENS):
+            with evaluation_mode(self.network):
+                output = self(examples, rows, training=False)
+            yield rows, output
 
-    def _is_pooled(self, depth: int) -> bool:
+    def _is_pooled(self, depth: int, examples: Examples | None = None) -> bool:
         """Whether nothing but our own last layer moves: transformers' own heads have dropout before theirs."""
-        return self.features is not None and self.network.classifier is not None and depth == self.network.stack.head.depth
+        if self.features is None or self.network.classifier is None or depth != self.network.stack.head.depth:
+            return False
+        return examples is None or not examples.encoded.varies
 
     def _features_of(self, examples: Examples) -> Tensor:
         if id(examples) not in self._pooled:
@@ -105,30 +108,29 @@ class Forward:
         rows = order[np.linspace(0, len(order) - 1, 4).astype(int)]
         found = {}
         with evaluation_mode(self.network), arithmetic(self.network, self.precision):
-            inputs = batch(self.network, examples, rows)
-            whole = self.network(inputs).float()
+            inputs = batch(examples, rows, self.network.reads, self.network.device)
+            whole = compared(self.network(inputs))
             for depth in depths:
                 prefix = find_prefix(self.network, depth, inputs)
                 if prefix is None:
                     continue
                 kept = {name: values.float() for name, values in capture(self.network, [prefix], inputs).items()}
                 with replayed(self.network, prefix, kept):
-                    again = self.network(inputs).float()
+                    again = compared(self.network(inputs))
                 if float((again - whole).abs().max()) <= _TOLERANCE[self.precision] * max(1.0, float(whole.abs().max())):
                     found[depth] = prefix
         return found
 
-    def _through(self, examples: Examples, rows: np.ndarray) -> Tensor:
-        inputs, prefix = batch(self.network, examples, rows), self._prefixes.get(self._depth)
+    def _through(self, examples: Examples, rows: np.ndarray, training: bool) -> Any:
+        inputs = batch(examples, rows, self.network.reads, self.network.device, training=training)
+        prefix = self._prefixes.get(self._depth)
         if prefix is None or self.features is None:
             self.passes += len(rows)
-            whole: Tensor = self.network(inputs)
-            return whole
+            return self.network(inputs)
         self.replays += len(rows)
         kept = self.features.batch(self._states(examples), prefix, examples, rows)
         with replayed(self.network, prefix, kept):
-            logits: Tensor = self.network(inputs)
-        return logits
+            return self.network(inputs)
 
     def _states(self, examples: Examples) -> dict[str, Tensor]:
         """The kept states of all rows, at this depth and in the same pass at the depths still to come."""
@@ -137,3 +139,15 @@ class Forward:
             coming = [prefix for depth, prefix in self._prefixes.items() if depth <= self._depth]
             self._hidden[id(examples)] = self.features.hidden(coming, examples)
         return self._hidden[id(examples)]
+
+
+def compared(output: Any) -> Tensor:
+    """A tensor by which two outputs are compared, in float32."""
+    found: Tensor = output.hidden if isinstance(output, Vocabulary) else output
+    return found.float()
+
+
+def _can_be_kept(examples: Examples) -> bool:
+    """Whether states under the frozen layers are the same in every epoch, and lie by token or have one shape."""
+    encoded = examples.encoded
+    return not encoded.varies and (hasattr(encoded, "places") or len(set(encoded.lengths.tolist())) <= 1)

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from tunewright.core.files import bytes_of, hash_bytes
 from tunewright.data.batching import for_evaluation
-from tunewright.data.encoders.text import padded_places
-from tunewright.engine.examples import Examples, batch
+from tunewright.data.examples import Examples, batch
 from tunewright.engine.feature_store import Draft, FeatureStore
 from tunewright.engine.predict import PASS_TOKENS, arithmetic, evaluation_mode, predict_features
 from tunewright.models.network import Network
@@ -59,13 +58,11 @@ class FrozenFeatures:
 
     def size(self, prefix: Prefix, examples: Examples) -> int:
         """Bytes that ``hidden`` keeps of a prefix."""
-        width = int(self.network.inner.config.hidden_size)
-        return len(prefix.tops) * len(examples.encoded.ids) * width * self._dtype.itemsize
+        return prefix.values * _count(examples) * self._dtype.itemsize
 
     def batch(self, hidden: dict[str, Tensor], prefix: Prefix, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
-        """The kept states of some rows, (batch, tokens, width), padded as their token ids are."""
-        places, _ = padded_places(examples.encoded, rows, self.network.tokenizer.padding_side)
-        index = torch.from_numpy(places)
+        """The kept states of some rows, (batch, tokens, width), padded as their token ids are; or (batch, …) of one shape."""
+        index = torch.from_numpy(_places(examples, rows)[0])
         device, computed = self.network.device, torch.float32
         return {name: hidden[name][index].to(device, computed, non_blocking=True) for name in prefix.tops}
 
@@ -74,13 +71,13 @@ class FrozenFeatures:
         drafts: dict[str, Draft] = {}
         with _dropped_on_failure(drafts), evaluation_mode(network), arithmetic(network, self.precision):
             for rows in for_evaluation(encoded.lengths, PASS_TOKENS):
-                seen = capture(network, prefixes, batch(network, examples, rows))
-                places, real = padded_places(encoded, rows, network.tokenizer.padding_side)
+                seen = capture(network, prefixes, batch(examples, rows, network.reads, network.device))
+                places, real = _places(examples, rows)
                 index, mask = torch.from_numpy(places[real]), torch.from_numpy(real).to(network.device)
                 for name, about in abouts.items():
                     values = seen[name][mask].to("cpu", self._dtype)
                     if name not in drafts:
-                        drafts[name] = self.store.draft(about, (len(encoded.ids), values.shape[1]), self._dtype)
+                        drafts[name] = self.store.draft(about, (_count(examples), *values.shape[1:]), self._dtype)
                     drafts[name].values.index_copy_(0, index, values)
         return {name: self.store.keep(draft) for name, draft in drafts.items()}
 
@@ -120,10 +117,22 @@ class FrozenFeatures:
 
     def _hash(self, examples: Examples) -> str:
         if id(examples) not in self._rows:
-            encoded = examples.encoded
-            parts = [encoded.ids, encoded.lengths, *([] if encoded.segments is None else [encoded.segments])]
+            parts = examples.encoded.arrays()
             self._rows[id(examples)] = examples, hash_bytes(bytes_of(torch.from_numpy(part)) for part in parts)
         return self._rows[id(examples)][1]
+
+
+def _count(examples: Examples) -> int:
+    """Places that states are kept for: one for each token, or for each row where all are alike."""
+    return int(examples.encoded.lengths.sum()) if hasattr(examples.encoded, "places") else len(examples)
+
+
+def _places(examples: Examples, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the states of some rows lie among all that are kept, and which are real: by token, or by row where all are alike."""
+    if hasattr(examples.encoded, "places"):
+        found: tuple[np.ndarray, np.ndarray] = examples.encoded.places(rows)
+        return found
+    return rows, np.ones(len(rows), dtype=bool)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tunewright.core.types import Applied, Evaluated, Request
 from tunewright.data.batching import batches
-from tunewright.engine.examples import Examples
+from tunewright.data.examples import Examples
 from tunewright.engine.forward import Forward
 from tunewright.engine.gradients import Gradients
 from tunewright.engine.passes import Passes
@@ -26,7 +26,10 @@ Watcher = Callable[[Event], Request | None]
 
 @dataclass(frozen=True)
 class Job:
-    """A network with its method applied, the data to train and to choose by, and the settings."""
+    """A network with its method applied, the data to train and to choose by, and the settings.
+
+    ``wanted`` are the validation rows' targets as metrics read them.
+    """
 
     network: Network
     applied: Applied
@@ -35,6 +38,7 @@ class Job:
     weights: Tensor | None
     train: Examples
     validation: Examples
+    wanted: np.ndarray
     recipe: Recipe
     forward: Forward
     gradients: Gradients

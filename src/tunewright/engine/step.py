@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tunewright.core.seed import random_states, restore_random_states
-from tunewright.engine.examples import targets_of
+from tunewright.data.examples import targets_of
 from tunewright.engine.job import Job
 from tunewright.engine.passes import is_out_of_memory
 

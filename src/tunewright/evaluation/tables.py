@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from tunewright.core.types import Labels, Predictions
 
 def per_class(targets: np.ndarray, predictions: Predictions, labels: Labels) -> list[dict[str, Any]]:
     """Precision, recall, F1 and rows of each class; None where a class never occurs or is never predicted. Empty for numbers."""
-    if not labels.names:
+    if not labels.names or predictions.values.dtype == object:
         return []
     wanted, given = _decisions(targets, labels), _decisions(predictions.values, labels)
     return [_of_class(name, wanted[:, index], given[:, index]) for index, name in enumerate(labels.names)]
@@ -46,12 +46,13 @@ def confusion(targets: np.ndarray, predictions: Predictions, labels: Labels) -> 
 
 
 def worst_errors(
-    texts: Sequence[tuple[str, ...]],
     targets: np.ndarray,
     predictions: Predictions,
     labels: Labels,
     *,
     numbers: Sequence[int] | np.ndarray,
+    inputs: Sequence[str],
+    shown: Callable[[Any, Labels], str],
     most: int = 20,
 ) -> list[dict[str, Any]]:
     """The rows the model was most wrong about: most sure of something else, or furthest from the number."""
@@ -60,7 +61,7 @@ def worst_errors(
     return [
         {
             "row": int(numbers[row]),
-            "text": " ⟂ ".join(texts[row]),
+            "text": inputs[row],
             "target": shown(targets[row], labels),
             "predicted": shown(predictions.values[row], labels),
             "probability": None if predictions.probabilities is None else float(predictions.probabilities[row].max()),
@@ -73,16 +74,11 @@ def worst_errors(
 def _badness(targets: np.ndarray, predictions: Predictions) -> np.ndarray:
     """How wrong each row is, (n,); 0 where it is right."""
     values, shares = predictions.values, predictions.probabilities
+    if values.dtype == object:
+        return np.array([float(not np.array_equal(a, b)) for a, b in zip(targets, values, strict=True)])
     if shares is None:
         distance: np.ndarray = np.abs(targets - values)
         return distance
     if targets.ndim == 2:
         return np.where((targets != values).any(1), np.abs(targets - shares).max(1), 0.0)
     return np.where(targets != values, shares.max(1) - shares[np.arange(len(targets)), targets], 0.0)
-
-
-def shown(value: Any, labels: Labels) -> str:
-    """A target or prediction as people read it."""
-    if np.ndim(value):
-        return "|".join(name for name, on in zip(labels.names, value, strict=True) if on) or "(none)"
-    return labels.names[int(value)] if labels.names else f"{float(value):.6g}"

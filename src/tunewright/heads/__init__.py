@@ -1,6 +1,14 @@
-"""Step 2: one file per task: what its logits mean, its per-example loss, its decoding, its metrics.
+"""Step 2: one file per task: what it reads, its loss for each row, its decoding, its metrics.
 
-Contract of a head file: ``Settings``; ``METRICS`` and ``PRIMARY`` (names in ``metrics/``); ``class_weights(targets, labels,
-settings)`` once before training; ``losses(logits, targets, labels, settings, weights)`` -> (batch,); ``counts(targets,
-weights)`` -> (batch,), what each row weighs in the mean; ``decode(logits, labels)``; ``prior_bias(targets, labels)``.
+Contract of a head file:
+- ``READS``: input kind -> transformers' auto class; ``OUTPUT``: what of the network's output is the answer (``models/form.py``);
+- ``METRICS`` and ``PRIMARY`` (names in ``metrics/``); ``BASELINES`` that mean something for the task, of *majority*, *frozen*
+  (a linear probe on the untouched network) and *before* (the untouched network itself);
+- ``Settings``; ``encode(network, inputs, targets, settings, max_length) -> Examples``, with the targets as the loss reads them;
+- ``class_weights(targets, labels, settings)`` once before training; ``losses(output, targets, labels, settings, weights)`` and
+  ``counts(targets, weights)``, both (batch,): the mean loss is the sum of the one over the sum of the other;
+- ``keep(output, encoded, rows)``: the little that decoding needs of a batch, an array or a list with one array for each example;
+  ``decode(kept, labels, encoded) -> Predictions``, one for each row;
+- ``shown(value, labels) -> str`` and ``answer(predictions, index, labels) -> dict`` for people and for JSON;
+- ``majority(train, wanted, labels)`` and ``prior_bias(targets, labels)`` where they mean something.
 """

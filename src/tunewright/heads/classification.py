@@ -15,7 +15,36 @@ from torch import Tensor
 from torch.nn import functional
 
 from tunewright.core.types import Labels, Predictions
+from tunewright.data.examples import Encoded
+from tunewright.heads._rows import answer, encode, keep, shown
 
+__all__ = [
+    "BASELINES",
+    "METRICS",
+    "OUTPUT",
+    "PRIMARY",
+    "READS",
+    "Settings",
+    "answer",
+    "class_weights",
+    "counts",
+    "decode",
+    "encode",
+    "keep",
+    "losses",
+    "majority",
+    "prior_bias",
+    "shown",
+]
+
+READS = {
+    "text": "AutoModelForSequenceClassification",
+    "image": "AutoModelForImageClassification",
+    "audio": "AutoModelForAudioClassification",
+    "table": "TableTransformer",
+}
+OUTPUT = "logits"
+BASELINES = ("majority", "frozen")
 METRICS = ("accuracy", "macro_f1", "log_loss", "expected_calibration_error")
 PRIMARY = "accuracy"
 
@@ -64,7 +93,7 @@ def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
     return torch.ones(len(targets), device=targets.device) if weights is None else weights[targets]
 
 
-def decode(logits: np.ndarray, labels: Labels) -> Predictions:
+def decode(logits: np.ndarray, labels: Labels, encoded: Encoded | None = None) -> Predictions:
     """Class numbers (n,) and probabilities (n, classes)."""
     shifted = np.exp(logits - logits.max(1, keepdims=True))
     return Predictions(logits.argmax(1), shifted / shifted.sum(1, keepdims=True))
@@ -74,3 +103,9 @@ def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:
     """Log share of each class, add-one smoothed: the bias at which a zero head predicts the base rates."""
     counted = np.bincount(targets, minlength=labels.outputs) + 1
     return torch.tensor(np.log(counted / counted.sum()), dtype=torch.float32)
+
+
+def majority(train: np.ndarray, wanted: np.ndarray, labels: Labels) -> Predictions:
+    """The most frequent class of the training rows for each row of ``wanted``, their shares as probabilities."""
+    share = np.bincount(train, minlength=labels.outputs) / len(train)
+    return Predictions(np.full(len(wanted), share.argmax()), np.tile(share, (len(wanted), 1)))

@@ -14,7 +14,36 @@ from torch import Tensor
 from torch.nn import functional
 
 from tunewright.core.types import Labels, Predictions
+from tunewright.data.examples import Encoded
+from tunewright.heads._rows import answer, encode, keep, shown
 
+__all__ = [
+    "BASELINES",
+    "METRICS",
+    "OUTPUT",
+    "PRIMARY",
+    "READS",
+    "Settings",
+    "answer",
+    "class_weights",
+    "counts",
+    "decode",
+    "encode",
+    "keep",
+    "losses",
+    "majority",
+    "prior_bias",
+    "shown",
+]
+
+READS = {
+    "text": "AutoModelForSequenceClassification",
+    "image": "AutoModelForImageClassification",
+    "audio": "AutoModelForAudioClassification",
+    "table": "TableTransformer",
+}
+OUTPUT = "logits"
+BASELINES = ("majority", "frozen")
 METRICS = ("micro_f1", "macro_f1", "subset_accuracy", "hamming_loss", "log_loss")
 PRIMARY = "micro_f1"
 
@@ -48,7 +77,7 @@ def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
     return torch.ones(len(targets), device=targets.device)
 
 
-def decode(logits: np.ndarray, labels: Labels) -> Predictions:
+def decode(logits: np.ndarray, labels: Labels, encoded: Encoded | None = None) -> Predictions:
     """0/1 decisions at one half (n, classes), and probabilities (n, classes)."""
     return Predictions((logits > 0).astype(np.int64), 1 / (1 + np.exp(-logits)))
 
@@ -57,3 +86,9 @@ def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:
     """Log odds of each class's share, add-one smoothed."""
     share = (targets.sum(0) + 1) / (len(targets) + 2)
     return torch.tensor(np.log(share / (1 - share)), dtype=torch.float32)
+
+
+def majority(train: np.ndarray, wanted: np.ndarray, labels: Labels) -> Predictions:
+    """Each label by its own majority in the training rows, for each row of ``wanted``."""
+    share = train.mean(0)
+    return Predictions(np.tile((share > 0.5).astype(np.int64), (len(wanted), 1)), np.tile(share, (len(wanted), 1)))

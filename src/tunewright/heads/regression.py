@@ -15,7 +15,36 @@ from torch import Tensor
 from torch.nn import functional
 
 from tunewright.core.types import Labels, Predictions
+from tunewright.data.examples import Encoded
+from tunewright.heads._rows import answer, encode, keep, shown
 
+__all__ = [
+    "BASELINES",
+    "METRICS",
+    "OUTPUT",
+    "PRIMARY",
+    "READS",
+    "Settings",
+    "answer",
+    "class_weights",
+    "counts",
+    "decode",
+    "encode",
+    "keep",
+    "losses",
+    "majority",
+    "prior_bias",
+    "shown",
+]
+
+READS = {
+    "text": "AutoModelForSequenceClassification",
+    "image": "AutoModelForImageClassification",
+    "audio": "AutoModelForAudioClassification",
+    "table": "TableTransformer",
+}
+OUTPUT = "logits"
+BASELINES = ("majority", "frozen")
 METRICS = ("root_mean_squared_error", "mean_absolute_error", "r2", "pearson", "spearman")
 PRIMARY = "root_mean_squared_error"
 
@@ -45,7 +74,7 @@ def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
     return torch.ones(len(targets), device=targets.device)
 
 
-def decode(logits: np.ndarray, labels: Labels) -> Predictions:
+def decode(logits: np.ndarray, labels: Labels, encoded: Encoded | None = None) -> Predictions:
     """Numbers in the target's own units, (n,)."""
     return Predictions(logits[:, 0] * labels.spread + labels.mean, None)
 
@@ -53,3 +82,8 @@ def decode(logits: np.ndarray, labels: Labels) -> Predictions:
 def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:
     """Zero: in standard units the mean already is."""
     return torch.zeros(1)
+
+
+def majority(train: np.ndarray, wanted: np.ndarray, labels: Labels) -> Predictions:
+    """The mean of the training rows for each row of ``wanted``."""
+    return Predictions(np.full(len(wanted), train.mean()), None)

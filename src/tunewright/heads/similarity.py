@@ -6,9 +6,41 @@ When: pairs with a graded score. When not: searching many texts, where each must
 
 from __future__ import annotations
 
-from tunewright.heads.regression import Settings, class_weights, counts, decode, losses, prior_bias
+from tunewright.heads.regression import (
+    BASELINES,
+    OUTPUT,
+    Settings,
+    answer,
+    class_weights,
+    counts,
+    decode,
+    encode,
+    keep,
+    losses,
+    majority,
+    prior_bias,
+    shown,
+)
 
-__all__ = ["METRICS", "PRIMARY", "Settings", "class_weights", "counts", "decode", "losses", "prior_bias"]
+__all__ = [
+    "BASELINES",
+    "METRICS",
+    "OUTPUT",
+    "PRIMARY",
+    "READS",
+    "Settings",
+    "answer",
+    "class_weights",
+    "counts",
+    "decode",
+    "encode",
+    "keep",
+    "losses",
+    "majority",
+    "prior_bias",
+    "shown",
+]
 
+READS = {"text": "AutoModelForSequenceClassification"}
 METRICS = ("spearman", "pearson", "root_mean_squared_error")
 PRIMARY = "spearman"

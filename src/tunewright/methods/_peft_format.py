@@ -29,6 +29,15 @@ _LAYERS, _TOKENS = "base_model.model.", "base_model."
 _TOKEN_TYPES = ("PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING")
 _METHODS = {"IA3": "ia3", "PREFIX_TUNING": "prefix", "PROMPT_TUNING": "prompt", "P_TUNING": "prompt", "BOTTLENECK": "bottleneck"}
 
+# PEFT's word for the class that an adapter belongs to; it knows none for images and sounds.
+_TASKS = {
+    "AutoModelForSequenceClassification": "SEQ_CLS",
+    "AutoModelForTokenClassification": "TOKEN_CLS",
+    "AutoModelForQuestionAnswering": "QUESTION_ANS",
+    "AutoModelForCausalLM": "CAUSAL_LM",
+    "AutoModelForSeq2SeqLM": "SEQ_2_SEQ_LM",
+}
+
 # Values of a LoRA config under which PEFT's forward pass is the one that lora and dora compute.
 _OFF: tuple[Any, ...] = (None, False, {}, [])
 _LOW_RANK: dict[str, tuple[Any, ...]] = {
@@ -94,7 +103,7 @@ def base_config(network: Network, peft_type: str) -> dict[str, Any]:
     native = network.pooling == "native"
     return {
         "peft_type": peft_type,
-        "task_type": "SEQ_CLS" if native else "FEATURE_EXTRACTION",
+        "task_type": _TASKS.get(network.form.auto) if native else "FEATURE_EXTRACTION",
         "auto_mapping": None,
         "base_model_name_or_path": network.base,
         "revision": None,

@@ -12,61 +12,65 @@ from torch import nn
 
 from tunewright.core.errors import UserError, unknown
 from tunewright.core.types import Labels
+from tunewright.models.form import CLASSIFY_TEXT, Form
 from tunewright.models.network import Network
 from tunewright.models.pooling import Pooling, declared_pooling, has_pooling_block
+from tunewright.models.processors import ensure_padding, first_line, load_processor
 from tunewright.models.sources import find_model, hash_weights, read_object
 
 # Keys of a config that can lead a loader to somebody's code.
 _CODE_KEYS = ("auto_map", "_attn_implementation", "_attn_implementation_internal", "_experts_implementation", "custom_pipelines")
-# A tokenizer without any of these would be made up with an empty vocabulary.
-_VOCABULARIES = (
-    *("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model"),
-    *("spiece.model", "spm.model", "sentencepiece.bpe.model"),
-)
 
 
 def load_network(
     source: str,
     labels: Labels,
     *,
+    form: Form = CLASSIFY_TEXT,
     pooling: str = "auto",
     revision: str | None = None,
     dropout: float | None = None,
     seed: int = 0,
 ) -> Network:
-    """The pre-trained model named ``source`` with a new head for ``labels``, in float32 and evaluation mode.
+    """The pre-trained model named ``source`` in the form of a task, for ``labels``, in float32 and evaluation mode.
 
-    The head's initial values depend on ``seed`` alone. Raises UserError where a pre-trained tensor is missing,
+    A new head's initial values depend on ``seed`` alone. Raises UserError where a pre-trained tensor is missing,
     unexpected or not finite.
     """
     folder = find_model(source, revision)
-    chosen: Pooling = declared_pooling(folder) if pooling == "auto" else pooling  # type: ignore[assignment]
+    chosen = _pooling(folder, form, pooling)
     config = read_config(folder, dropout)
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
-        inner, absent = _load_inner(folder, config, labels, chosen)
-        new = _new_parameters(inner, absent)
+        inner, absent = _load_inner(folder, config, labels, chosen, form)
+        new = _new_parameters(inner, absent, form)
         _check_finite(inner, set(new), folder)
-        network = _network(inner, folder, labels, chosen, new, (source, hash_weights(folder), revision))
+        network = _network(inner, folder, labels, chosen, form, new, (source, hash_weights(folder), revision))
         torch.manual_seed(seed)
         _initialise_head(network, float(getattr(config, "initializer_range", 0.02) or 0.02))
     return network.eval()
 
 
 def reload_network(
-    folder: Path, labels: Labels, *, pooling: Pooling, head_names: tuple[str, ...], base: tuple[str, str, str | None]
+    folder: Path,
+    labels: Labels,
+    *,
+    form: Form = CLASSIFY_TEXT,
+    pooling: Pooling,
+    head_names: tuple[str, ...],
+    base: tuple[str, str, str | None],
 ) -> Network:
     """The trained network whose inner model was saved in ``folder``: nothing in it may be missing.
 
     ``base`` is what it was trained from: source, hash, revision. Our own last linear layer is the caller's to fill.
     """
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
-        inner, absent = _load_inner(folder, read_config(folder), labels, pooling)
+        inner, absent = _load_inner(folder, read_config(folder), labels, pooling, form)
         inside = tuple(name.removeprefix("inner.") for name in head_names if name.startswith("inner."))
         lost = sorted(absent) or sorted(set(inside) - {name for name, _ in inner.named_parameters()})
         if lost:
             raise UserError(f"the saved model in '{folder}' lacks '{lost[0]}'", expected="a whole model")
         _check_finite(inner, set(), folder)
-        return _network(inner, folder, labels, pooling, inside, base).eval()
+        return _network(inner, folder, labels, pooling, form, inside, base).eval()
 
 
 def read_config(folder: Path, dropout: float | None = None) -> Any:
@@ -95,21 +99,6 @@ def read_config(folder: Path, dropout: float | None = None) -> Any:
     return config
 
 
-def load_tokenizer(folder: Path, config: Any | None = None) -> Any:
-    """The tokenizer saved in a folder; one without its own files, or that needs code, is a UserError."""
-    from transformers import AutoTokenizer
-
-    if not any((folder / name).is_file() for name in _VOCABULARIES):
-        raise UserError(f"the model folder '{folder}' has no tokenizer", expected=f"one of {', '.join(_VOCABULARIES)}")
-    settings = folder / "tokenizer_config.json"
-    if settings.is_file() and "auto_map" in read_object(settings):
-        raise UserError(f"the tokenizer of '{folder}' is a program of its own (auto_map)", expected="a tokenizer that is data")
-    try:
-        return AutoTokenizer.from_pretrained(str(folder), config=config)
-    except Exception as error:  # the tokenizers library raises Exception itself
-        raise UserError(f"the tokenizer of '{folder}' cannot be loaded: {_first_line(error)}") from error
-
-
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """No load reports and progress bars of transformers: what matters in them is checked and said by us."""
@@ -126,13 +115,24 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _load_inner(folder: Path, config: Any, labels: Labels, pooling: Pooling) -> tuple[Any, set[str]]:
-    """The transformers model and the names of the parameters that the folder did not hold in the right shape."""
-    from safetensors import SafetensorError
-    from transformers import AutoModelForSequenceClassification
+def _pooling(folder: Path, form: Form, wanted: str) -> Pooling:
+    """As asked for, else as the folder declares; a text model that is to give vectors and declares nothing takes the mean."""
+    if not form.may_pool:
+        if wanted not in ("auto", "native"):
+            raise UserError(f"model.pooling is '{wanted}', but {form.auto} has no place for one", try_="model.pooling: auto")
+        return "native"
+    chosen: Pooling = declared_pooling(folder) if wanted == "auto" else wanted  # type: ignore[assignment]
+    return "mean" if form.output == "vectors" and chosen == "native" else chosen
 
-    _describe_labels(config, labels)
-    auto = AutoModelForSequenceClassification if pooling == "native" else _encoder_class(config)
+
+def _load_inner(folder: Path, config: Any, labels: Labels, pooling: Pooling, form: Form) -> tuple[Any, set[str]]:
+    """The transformers model and the names of the parameters that the folder did not hold in the right shape."""
+    import transformers
+    from safetensors import SafetensorError
+
+    if form.head_is_new or form.output == "boxes":
+        _describe_labels(config, labels)
+    auto = getattr(transformers, form.auto) if pooling == "native" else _encoder_class(config)
     try:
         inner, info = auto.from_pretrained(
             str(folder),
@@ -143,12 +143,18 @@ def _load_inner(folder: Path, config: Any, labels: Labels, pooling: Pooling) -> 
             ignore_mismatched_sizes=True,
         )
     except (ValueError, OSError, RuntimeError, KeyError, TypeError, AttributeError, ZeroDivisionError, SafetensorError) as error:
-        raise UserError(f"the model in '{folder}' cannot be loaded: {_first_line(error)}") from error
+        raise UserError(f"the model in '{folder}' cannot be loaded: {first_line(error)}") from error
     absent = set(info["missing_keys"]) | {key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"]}
     _check_complete(inner, absent, set() if has_pooling_block(folder) else set(info["unexpected_keys"]), folder)
     if pooling != "native" and isinstance(getattr(inner, "pooler", None), nn.Module):
         inner.pooler = None  # we pool ourselves: a pooler would be computed for nothing
-    return inner, absent & {name for name, _ in inner.named_parameters()}
+    absent &= {name for name, _ in inner.named_parameters()}
+    if absent and form.output == "vocabulary":
+        raise UserError(
+            f"the weights in '{folder}' are not those of a language model: '{sorted(absent)[0]}' is missing",
+            expected=f"a model that {form.auto} opens whole",
+        )
+    return inner, absent
 
 
 def _encoder_class(config: Any) -> Any:
@@ -162,20 +168,35 @@ def _encoder_class(config: Any) -> Any:
 
 
 def _network(
-    inner: Any, folder: Path, labels: Labels, pooling: Pooling, new: tuple[str, ...], base: tuple[str, str, str | None]
+    inner: Any,
+    folder: Path,
+    labels: Labels,
+    pooling: Pooling,
+    form: Form,
+    new: tuple[str, ...],
+    base: tuple[str, str, str | None],
 ) -> Network:
-    """Put the tokenizer beside the model and make sure that they fit."""
-    tokenizer = load_tokenizer(folder, inner.config)
-    _ensure_padding(tokenizer, inner.config)
-    known = inner.get_input_embeddings().num_embeddings
-    if len(tokenizer) > known:
-        raise UserError(
-            f"the tokenizer of '{folder}' knows {len(tokenizer)} tokens but the model embeds {known}",
-            expected="the tokenizer that the model was trained with",
-        )
+    """Put the processor beside the model and make sure that they fit."""
+    processor = load_processor(folder, form.kind, inner.config)
+    if form.kind == "text":
+        ensure_padding(processor, inner.config)
+        known = inner.get_input_embeddings().num_embeddings
+        if len(processor) > known:
+            raise UserError(
+                f"the tokenizer of '{folder}' knows {len(processor)} tokens but the model embeds {known}",
+                expected="the tokenizer that the model was trained with",
+            )
     source, digest, revision = base
     return Network(
-        inner, pooling=pooling, tokenizer=tokenizer, labels=labels, base=source, base_hash=digest, revision=revision, new=new
+        inner,
+        pooling=pooling,
+        processor=processor,
+        labels=labels,
+        form=form,
+        base=source,
+        base_hash=digest,
+        revision=revision,
+        new=new,
     )
 
 
@@ -190,9 +211,9 @@ def _is_pooler(name: str) -> bool:
     return ".pooler." in f".{name}"
 
 
-def _new_parameters(inner: nn.Module, absent: set[str]) -> tuple[str, ...]:
-    """Parameters outside the base model, and pooler parameters that the folder lacks."""
-    new = _outside(inner) | {name for name in absent if _is_pooler(name)}
+def _new_parameters(inner: nn.Module, absent: set[str], form: Form) -> tuple[str, ...]:
+    """Parameters outside the base model, and pooler parameters that the folder lacks; of a head that is kept, what is absent."""
+    new = _outside(inner) | {name for name in absent if _is_pooler(name)} if form.head_is_new else absent
     return tuple(name for name, _ in inner.named_parameters() if name in new)
 
 
@@ -214,10 +235,6 @@ def _check_finite(inner: nn.Module, new: set[str], folder: Path) -> None:
     for name, parameter in inner.named_parameters():
         if name not in new and not torch.isfinite(parameter).all():
             raise UserError(f"the weight '{name}' of '{folder}' holds NaN or infinity", expected="finite weights")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n", 1)[0]
 
 
 def _is_other_half(inner: nn.Module) -> bool:
@@ -254,15 +271,3 @@ def _set_dropout(config: Any, dropout: float) -> None:
     for key, value in config.to_dict().items():
         if "drop" in key and "layerdrop" not in key and isinstance(value, (int, float)) and not isinstance(value, bool):
             setattr(config, key, dropout)
-
-
-def _ensure_padding(tokenizer: Any, config: Any) -> None:
-    """Decoders come without a padding token; the end token serves, because attention never looks at padding."""
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    if tokenizer.pad_token_id is None:
-        raise UserError("the tokenizer has no padding, end or unknown token", expected="one that can pad a batch")
-    if getattr(config, "pad_token_id", None) is None:
-        config.pad_token_id = tokenizer.pad_token_id
-    if not getattr(config, "is_encoder_decoder", False):
-        tokenizer.padding_side = "right"

@@ -1,7 +1,9 @@
-"""Network: a pre-trained transformer with a head of n outputs, and the stack of its layers."""
+"""Network: a pre-trained network with the head of a task, and the stack of its layers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from inspect import signature
 from typing import Any, final
@@ -11,17 +13,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tunewright.core.types import Labels
+from tunewright.models.example_inputs import example_inputs
+from tunewright.models.form import CLASSIFY_TEXT, SEQUENCE_CLASSIFICATION, Form
 from tunewright.models.pooling import NORM_EPSILON, Pooling, last_token, pool
 from tunewright.models.stack import LayerStack, find_stack
+from tunewright.models.vocabulary import Vocabulary
 
 
 @final
 class Network(nn.Module):
-    """A pre-trained network with its head: token ids in, logits out.
+    """A pre-trained network with its head: a batch's tensors in, the answer out, in the form that the task needs.
 
-    With ``pooling='native'`` the inner model is transformers' own class for sequence classification and its head is
-    used as it is. Otherwise the inner model is the bare encoder; its token vectors are pooled, layer-normalised without
-    learned scale (so that features have one scale whatever the encoder), and read by one new linear layer.
+    With ``pooling='native'`` the inner model is transformers' own class for the task and its head is used as it is. Otherwise
+    the inner model is the bare encoder; its token vectors are pooled, layer-normalised without learned scale (so that
+    features have one scale whatever the encoder), and read by one new linear layer, or by nothing where vectors are asked for.
+    ``processor`` makes the inputs: a tokenizer, or an image's, sound's or table's preprocessing.
     """
 
     inner: Any  # a transformers model: nn.Module's own attribute types would hide its config
@@ -31,32 +37,45 @@ class Network(nn.Module):
         inner: nn.Module,
         *,
         pooling: Pooling,
-        tokenizer: Any,
+        processor: Any,
         labels: Labels,
         base: str,
         base_hash: str,
+        form: Form = CLASSIFY_TEXT,
         revision: str | None = None,
         new: tuple[str, ...],
     ) -> None:
         super().__init__()
         self.inner = inner
         self.pooling = pooling
-        self.tokenizer = tokenizer
+        self.processor = processor
         self.labels = labels
+        self.form = form
         self.base = base
         self.base_hash = base_hash
         self.revision = revision
-        self.classifier = None if pooling == "native" else nn.Linear(self.inner.config.hidden_size, labels.outputs)
+        own_head = pooling != "native" and form.output != "vectors"
+        self.classifier = nn.Linear(self.inner.config.hidden_size, labels.outputs) if own_head else None
         own = () if self.classifier is None else ("classifier.weight", "classifier.bias")
         self.head_names: tuple[str, ...] = (*(f"inner.{name}" for name in new), *own)
 
-    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Logits (batch, outputs) of ``input_ids`` and ``attention_mask``, each (batch, tokens)."""
-        if self.classifier is None:
-            logits: Tensor = self.inner(**inputs).logits
-        else:
-            logits = self.classifier(self._pooled(inputs))
-        return logits
+    def forward(self, inputs: dict[str, Tensor]) -> Any:
+        """The answer to a batch: a tensor whose last axis has the labels, or what the form says (``models/form.py``)."""
+        if self.classifier is not None:
+            return self.classifier(self._pooled(inputs))
+        if self.form.output == "vocabulary":
+            return self._vocabulary(inputs)
+        if self.form.output == "vectors":
+            return functional.normalize(pool_tokens(self, inputs), dim=-1)
+        out = self.inner(**inputs)
+        if self.form.output == "spans":
+            return torch.stack([out.start_logits, out.end_logits], -1)
+        return {"logits": out.logits, "boxes": out.pred_boxes} if self.form.output == "boxes" else out.logits
+
+    @property
+    def tokenizer(self) -> Any:
+        """The processor of a network that reads text."""
+        return self.processor
 
     def features(self, inputs: dict[str, Tensor]) -> Tensor:
         """What the last linear layer reads, (batch, width)."""
@@ -69,16 +88,23 @@ class Network(nn.Module):
         finally:
             hook.remove()
         read = seen[-1]
-        if read.ndim == 2:
+        if read.ndim == 2 or self.form.auto != SEQUENCE_CLASSIFICATION:
             return read
         # Decoders score every token and keep the last one's that is not the padding token, as transformers finds it.
         rows = torch.arange(len(read), device=read.device)
         return read[rows, last_token(inputs["input_ids"] != self.inner.config.pad_token_id)]
 
     def _pooled(self, inputs: dict[str, Tensor]) -> Tensor:
-        tokens = self.inner(**inputs).last_hidden_state
-        pooled = pool(tokens, inputs["attention_mask"], self.pooling)
+        pooled = pool_tokens(self, inputs)
         return functional.layer_norm(pooled, pooled.shape[-1:], eps=NORM_EPSILON)
+
+    def _vocabulary(self, inputs: dict[str, Tensor]) -> Vocabulary:
+        """The model's own pass, with what its output layer reads in place of what that makes."""
+        head, config = self.inner.get_output_embeddings(), self.inner.config
+        with _reading(head) as seen:
+            self.inner(**inputs)
+        scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
+        return Vocabulary(seen[-1], head.weight, head.bias, scale, getattr(config, "final_logit_softcapping", None))
 
     @cached_property
     def last_linear(self) -> nn.Linear:
@@ -101,16 +127,40 @@ class Network(nn.Module):
 
     @cached_property
     def reads(self) -> tuple[str, ...]:
-        """Inputs that the inner model takes, out of what a tokenizer makes."""
-        known = signature(self.inner.forward).parameters
-        return tuple(name for name in ("input_ids", "attention_mask", "token_type_ids") if name in known)
+        """Inputs that the inner model takes."""
+        return tuple(signature(self.inner.forward).parameters)
+
+    def longest(self, wanted: int) -> int:
+        """Tokens of an example: as many as wanted, at most as the model has positions."""
+        config = self.inner.config
+        reserved = 2 if config.model_type in {"roberta", "mpnet", "xlm-roberta", "camembert"} else 0
+        return min(wanted, (getattr(config, "max_position_embeddings", None) or wanted + reserved) - reserved)
 
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def _probe(self) -> Tensor:
-        end = self.tokenizer.eos_token_id if self.tokenizer is not None else None
-        ids = torch.tensor([[5, 6, 7 if end is None else end]], device=self.device)
-        logits: Tensor = self({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
-        return logits
+    def _probe(self) -> Any:
+        return self(example_inputs(self.inner, self.processor, self.device))
+
+
+def pool_tokens(network: Network, inputs: dict[str, Tensor]) -> Tensor:
+    """One vector for each text, (batch, width), by the network's pooling."""
+    assert network.pooling != "native"
+    return pool(network.inner(**inputs).last_hidden_state, inputs["attention_mask"], network.pooling)
+
+
+@contextmanager
+def _reading(head: nn.Module) -> Iterator[list[Tensor]]:
+    """While inside, the output layer keeps what it reads and makes one column instead of the whole vocabulary."""
+    seen: list[Tensor] = []
+
+    def stand_in(hidden: Tensor) -> Tensor:
+        seen.append(hidden)
+        return hidden[..., :1]
+
+    head.forward = stand_in  # type: ignore[method-assign, assignment]
+    try:
+        yield seen
+    finally:
+        del head.forward

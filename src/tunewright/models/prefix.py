@@ -25,7 +25,8 @@ class Prefix:
     """Blocks below ``depth``, by module name: ``tops``, the last one of each list of blocks, and ``passed``, those beneath.
 
     ``makers`` maps a list whose blocks return more tensors than hidden states to the block that makes them; ``rests`` are
-    the other things that a block's tuple ends in, no entry where it returns no tuple.
+    the other things that a block's tuple ends in, no entry where it returns no tuple; ``values`` is how many numbers the tops
+    make of each token, or of each example where nothing is padded.
     """
 
     depth: int
@@ -33,6 +34,7 @@ class Prefix:
     passed: tuple[str, ...]
     makers: dict[str, str]
     rests: dict[str, tuple[Any, ...]]
+    values: int
 
     @property
     def saved(self) -> int:
@@ -56,9 +58,13 @@ def find_prefix(network: Network, depth: int, inputs: dict[str, Tensor]) -> Pref
     makers = {place: next(name for name in blocks if _list_of(name) == place) for place in sorted(more)}
     replaced = [name for name in blocks if name not in makers.values()]
     tops = tuple({_list_of(name): name for name in replaced}.values())
-    if not tops or any(_hidden(outputs[name]).shape[:2] != inputs["input_ids"].shape for name in tops):
+    if not tops or not all(_follows(_hidden(outputs[name]), inputs) for name in tops):
         return None  # a method put tokens in front, or the states have another form
-    return Prefix(depth, tops, tuple(name for name in replaced if name not in tops), makers, rests)
+    read = inputs.get("input_ids")
+    values = sum(_hidden(outputs[name]).numel() for name in tops) // (
+        len(_hidden(outputs[tops[0]])) if read is None else read.numel()
+    )
+    return Prefix(depth, tops, tuple(name for name in replaced if name not in tops), makers, rests, values)
 
 
 def capture(network: Network, prefixes: Sequence[Prefix], inputs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -127,6 +133,13 @@ def _run(network: Network, inputs: dict[str, Tensor], tell: dict[str, Any]) -> N
 def _hidden(output: Any) -> Tensor:
     found: Tensor = output[0] if isinstance(output, tuple) else output
     return found
+
+
+def _follows(hidden: Tensor, inputs: dict[str, Tensor]) -> bool:
+    """Whether a state belongs to each token, or where nothing is padded, to each example."""
+    if "input_ids" in inputs:
+        return hidden.shape[:2] == inputs["input_ids"].shape
+    return len(hidden) == len(next(iter(inputs.values())))
 
 
 def _list_of(name: str) -> str:

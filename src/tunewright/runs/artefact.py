@@ -12,11 +12,12 @@ Every file's SHA-256 is kept, so that a damaged or exchanged file is refused by 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,10 +28,12 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json, read_tensors, sync_folder, write_json, write_tensors
 from tunewright.core.types import Applied, Labels
 from tunewright.methods._peft_format import load_adapter, write_adapter
-from tunewright.models.loading import load_network, load_tokenizer, quiet_transformers, reload_network
+from tunewright.models.form import Form
+from tunewright.models.loading import load_network, quiet_transformers, reload_network
 from tunewright.models.network import Network
 from tunewright.models.pooling import METADATA, Pooling
 from tunewright.models.pooling_layer import to_sequence_classifier
+from tunewright.models.processors import load_processor, save_processor
 from tunewright.models.sources import find_model, hash_weights
 from tunewright.runs.sentence_folder import write_sentence_modules
 
@@ -63,6 +66,7 @@ class Metadata(BaseModel):
     settings: dict[str, Any]
     pooling: Pooling
     appended_layer: bool
+    form: dict[str, Any]
     base: Base
     max_length: int = Field(ge=1)
     rows: dict[str, Any] = Field(alias="schema")
@@ -97,7 +101,7 @@ def save_model(
     """Write the trained network as ``folder``, whole or not at all; a folder that was there is replaced."""
     with _replaced(folder) as new:
         opens_with, appended = _write_network(new, network, applied)
-        network.tokenizer.save_pretrained(str(new))
+        save_processor(network.processor, new)
         metadata = Metadata(
             opens_with=opens_with,
             labels=network.labels.as_dict(),
@@ -108,6 +112,7 @@ def save_model(
             settings=settings,
             pooling=network.pooling,
             appended_layer=appended,
+            form=asdict(network.form),
             base=Base(source=_lasting(network.base), revision=network.revision, sha256=network.base_hash),
             max_length=max_length,
             rows=schema,
@@ -157,12 +162,25 @@ def read_labels(metadata: Metadata) -> Labels:
     return labels
 
 
+def form_of(metadata: Metadata) -> Form:
+    """How the saved network is loaded and read; a class that is not transformers' own is refused."""
+    try:
+        form = Form(**metadata.form)
+    except TypeError as error:
+        raise UserError(f"the form in {METADATA} cannot be used: {error}") from None
+    if not re.fullmatch(r"AutoModel(For\w+)?|TableTransformer", form.auto):
+        raise UserError(f"the form in {METADATA} names the class '{form.auto}'", expected="an auto class of transformers")
+    return form
+
+
 def _write_network(folder: Path, network: Network, applied: Applied) -> tuple[OpensWith, bool]:
     """Write the weights; returns what opens them, and whether the mean was written as a block."""
     if applied.adapter_config is not None:
         write_adapter(folder, network, applied)
         return "tunewright" if applied.adapter_config["peft_type"] == "BOTTLENECK" else "peft", False
-    classifier = network.inner if network.pooling == "native" else to_sequence_classifier(network)
+    classifier = network.inner if network.pooling == "native" else None
+    if network.pooling != "native" and network.classifier is not None:
+        classifier = to_sequence_classifier(network)
     with quiet_transformers():
         (network.inner if classifier is None else classifier).save_pretrained(str(folder))
     if network.classifier is not None:
@@ -177,6 +195,7 @@ def _load_whole(folder: Path, metadata: Metadata, labels: Labels) -> Network:
     network = reload_network(
         folder,
         labels,
+        form=form_of(metadata),
         pooling=metadata.pooling,
         head_names=metadata.head_parameters,
         base=(base.source, base.sha256, base.revision),
@@ -204,9 +223,9 @@ def _load_adapted(folder: Path, metadata: Metadata, labels: Labels) -> Network:
             expected=f"weights with the hash {base.sha256[:12]}…",
             try_="the same revision of the base model",
         )
-    network = load_network(base.source, labels, pooling=metadata.pooling, revision=base.revision)
+    network = load_network(base.source, labels, form=form_of(metadata), pooling=metadata.pooling, revision=base.revision)
     load_adapter(network, folder)
-    network.tokenizer = load_tokenizer(folder, network.inner.config)
+    network.processor = load_processor(folder, network.form.kind, network.inner.config)
     return network
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Container, Sequence
 from inspect import signature
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,34 +23,67 @@ from torch.nn import functional
 
 import tunewright
 from tunewright.core.errors import UserError
-from tunewright.core.files import read_json, read_tensors, write_json
-from tunewright.engine.examples import encode
-from tunewright.engine.predict import predict_logits
+from tunewright.core.files import read_json, read_tensors, write_json, write_tensors
+from tunewright.data.encoders.text import Encoded
+from tunewright.data.examples import Examples, batch
+from tunewright.engine.predict import evaluation_mode
+from tunewright.heads._rows import encode
+from tunewright.models.form import SEQUENCE_CLASSIFICATION, Form
 from tunewright.models.loading import quiet_transformers
 from tunewright.models.network import Network
-from tunewright.models.pooling import NORM_EPSILON, pool
+from tunewright.models.pooling import NORM_EPSILON, last_token, pool
 from tunewright.models.sources import find_model
-from tunewright.runs.artefact import HEAD_FILE, Metadata, load_model, read_metadata
+from tunewright.models.vocabulary import Vocabulary
+from tunewright.runs.artefact import HEAD_FILE, Metadata, form_of, load_model, read_labels, read_metadata
 
 TOLERANCE = 1e-5
 PROBE_FILE = "probe.json"
+PROBE_TENSORS = "probe.safetensors"
 _ROWS = 32
+_LARGE_ROWS = 4
 _CHARACTERS_PER_TOKEN = 64  # as many as the encoder looks at; a probe is no place for whole books
 _SECONDS = 1800
 
 
-def write_probe(folder: Path, network: Network, texts: Sequence[tuple[str, ...]], max_length: int) -> None:
-    """Keep up to 32 rows with their token ids and the logits that the trained network gives them on the processor."""
-    kept = [tuple(text[: max_length * _CHARACTERS_PER_TOKEN] for text in row) for row in texts[:_ROWS]]
-    examples = encode(network, kept, None, max_length)
+def write_probe(
+    folder: Path, network: Network, head: ModuleType, head_settings: Any, inputs: Sequence[tuple[Any, ...]], max_length: int
+) -> None:
+    """Keep some rows as the trained network read them, and its output for them on the processor.
+
+    Of texts with one answer each, up to 32 are kept as texts too, so that the saved tokenizer is tried as well; of tokens,
+    pixels and boxes, whose outputs are large, up to 4 rows.
+    """
+    whole = network.form.auto == SEQUENCE_CLASSIFICATION
+    kept = list(inputs[: _ROWS if whole else _LARGE_ROWS])
+    if whole:
+        kept = [tuple(text[: max_length * _CHARACTERS_PER_TOKEN] for text in row) for row in kept]
+    examples = head.encode(network, kept, None, head_settings, max_length)
+    rows = np.arange(len(examples))
+    inside = batch(examples, rows, network.reads, torch.device("cpu"))
     device = network.device
     try:
-        logits = predict_logits(network.cpu(), examples)
+        with evaluation_mode(network.cpu()):
+            output = whole_output(network(inside), inside)
     finally:
         network.to(device)
-    rows = [[value if np.isfinite(value) else None for value in row] for row in logits.tolist()]
-    ids = [examples.encoded.row(index) for index in range(len(kept))]
-    write_json(folder / PROBE_FILE, {"texts": kept, "max_length": max_length, "input_ids": ids, "logits": rows})
+    write_tensors(folder / PROBE_TENSORS, {"output": output, **{f"input.{name}": value for name, value in inside.items()}})
+    texts = {"texts": kept, "input_ids": _token_ids(examples)} if whole else {}
+    write_json(folder / PROBE_FILE, {"rows": len(rows), "max_length": max_length, **texts})
+
+
+def _token_ids(examples: Examples) -> list[list[int]]:
+    assert isinstance(examples.encoded, Encoded)
+    return [examples.encoded.row(index) for index in range(len(examples))]
+
+
+def whole_output(output: Any, inputs: dict[str, Tensor]) -> Tensor:
+    """All that is compared, as one tensor; of a vocabulary, the logits after each row's last token."""
+    if isinstance(output, Vocabulary):
+        output = output.logits(output.hidden[torch.arange(len(output.hidden)), last_token(inputs["attention_mask"])])
+    if isinstance(output, dict):
+        output = torch.cat([part.flatten(1) for part in output.values()], 1)
+    found: Tensor = output.float().contiguous().clone()
+    return found
 
 
 def certify(folder: Path) -> dict[str, Any]:
@@ -70,10 +104,10 @@ def certify(folder: Path) -> dict[str, Any]:
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return _verdict([], {}, f"the fresh process took more than {_SECONDS} s")
+        return _verdict(0, {}, f"the fresh process took more than {_SECONDS} s")
     if done.returncode != 0:
         last = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        return _verdict([], {}, f"the fresh process failed: {last[-1]}")
+        return _verdict(0, {}, f"the fresh process failed: {last[-1]}")
     verdict: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return verdict
 
@@ -81,17 +115,19 @@ def certify(folder: Path) -> dict[str, Any]:
 def compare(folder: Path) -> dict[str, Any]:
     """What the fresh process does: reload ``folder``'s model in every way that it promises, and compare."""
     probe, model = read_json(folder / PROBE_FILE), folder / "model"
-    expected = np.array(probe["logits"], dtype=np.float64)
+    tensors = read_tensors(folder / PROBE_TENSORS)
+    expected = tensors.pop("output").double().numpy()
+    probe["inputs"] = {name.removeprefix("input."): value for name, value in tensors.items()}
     metadata = read_metadata(model)
     found = {"tunewright": _with_tunewright(model, probe)}
     if metadata.opens_with == "transformers":
-        found["transformers AutoModelForSequenceClassification"] = _with_transformers(model, probe)
+        found[f"transformers {metadata.form['auto']}"] = _with_transformers(model, form_of(metadata), probe)
     elif metadata.opens_with == "peft" and _peft_sees_the_same(metadata, probe):
         found["peft PeftModel"] = _with_peft(model, metadata, probe)
-    return _verdict(probe["texts"], {name: _difference(expected, logits) for name, logits in found.items()})
+    return _verdict(probe["rows"], {name: _difference(expected, logits) for name, logits in found.items()})
 
 
-def _verdict(rows: list[Any], differences: dict[str, float], error: str = "") -> dict[str, Any]:
+def _verdict(rows: int, differences: dict[str, float], error: str = "") -> dict[str, Any]:
     """JSON has no NaN: a difference that is not a number is None, and never equal."""
     finite = [value for value in differences.values() if np.isfinite(value)]
     whole = bool(differences) and len(finite) == len(differences)
@@ -100,7 +136,7 @@ def _verdict(rows: list[Any], differences: dict[str, float], error: str = "") ->
         "largest_difference": max(finite) if whole else None,
         "tolerance": TOLERANCE,
         "relative_to": "the largest logit, or 1 where all are smaller",
-        "rows": len(rows),
+        "rows": rows,
         "with": list(differences),
         "differences": {name: value if np.isfinite(value) else None for name, value in differences.items()},
         **({"error": error} if error else {}),
@@ -115,20 +151,37 @@ def _difference(expected: np.ndarray, found: np.ndarray) -> float:
 
 def _with_tunewright(model: Path, probe: dict[str, Any]) -> np.ndarray:
     loaded = load_model(model)
-    examples = encode(loaded.network, [tuple(row) for row in probe["texts"]], None, probe["max_length"])
-    if [examples.encoded.row(index) for index in range(len(examples))] != probe["input_ids"]:
-        raise UserError(f"the tokenizer saved in '{model}' makes other tokens than the trained model read")
-    return predict_logits(loaded.network, examples)
+    network = loaded.network
+    if "texts" in probe:
+        examples = encode(network, [tuple(row) for row in probe["texts"]], None, None, probe["max_length"])
+        if _token_ids(examples) != probe["input_ids"]:
+            raise UserError(f"the tokenizer saved in '{model}' makes other tokens than the trained model read")
+    with evaluation_mode(network):
+        return _array(whole_output(network(probe["inputs"]), probe["inputs"]))
 
 
-def _with_transformers(model: Path, probe: dict[str, Any]) -> np.ndarray:
+def _with_transformers(model: Path, form: Form, probe: dict[str, Any]) -> np.ndarray:
     """As somebody does who has transformers and nothing of ours."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    import transformers
 
     with quiet_transformers(), torch.inference_mode():
-        tokenizer = AutoTokenizer.from_pretrained(str(model))
-        theirs = AutoModelForSequenceClassification.from_pretrained(str(model)).eval()
-        return _array(theirs(**_inputs(tokenizer, signature(theirs.forward).parameters, probe)).logits)
+        theirs = getattr(transformers, form.auto).from_pretrained(str(model)).eval()
+        inputs = probe["inputs"]
+        if "texts" in probe:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(str(model))
+            inputs = _inputs(tokenizer, signature(theirs.forward).parameters, probe)
+        return _array(whole_output(_read(theirs(**inputs), form, inputs), inputs))
+
+
+def _read(out: Any, form: Form, inputs: dict[str, Tensor]) -> Any:
+    """What the form calls the answer, of transformers' own output."""
+    if form.output == "spans":
+        return torch.stack([out.start_logits, out.end_logits], -1)
+    if form.output == "boxes":
+        return {"logits": out.logits, "boxes": out.pred_boxes}
+    if form.output == "vocabulary":
+        return out.logits[torch.arange(len(out.logits)), last_token(inputs["attention_mask"])]
+    return out.logits
 
 
 def _peft_sees_the_same(metadata: Metadata, probe: dict[str, Any]) -> bool:
@@ -137,19 +190,27 @@ def _peft_sees_the_same(metadata: Metadata, probe: dict[str, Any]) -> bool:
         import peft  # noqa: F401
     except ImportError:
         return False
-    return metadata.pooling == "native" or all(len(row) == 1 for row in probe["texts"])
+    return metadata.pooling == "native" or all(len(row) == 1 for row in probe.get("texts", ()))
 
 
 def _with_peft(model: Path, metadata: Metadata, probe: dict[str, Any]) -> np.ndarray:
     """The base model with the adapter as the library reads it; our own pooling and head follow where the adapter has none."""
+    import transformers
     from peft import PeftModel
-    from transformers import AutoModel, AutoModelForSequenceClassification, AutoModelForTextEncoding, AutoTokenizer
+    from transformers import AutoModel, AutoModelForTextEncoding, AutoTokenizer
 
     base, native = find_model(metadata.base.source, metadata.base.revision), metadata.pooling == "native"
+    form = form_of(metadata)
     with quiet_transformers(), torch.inference_mode():
+        if native and form.auto != SEQUENCE_CLASSIFICATION:
+            outputs = {"num_labels": read_labels(metadata).outputs} if form.head_is_new else {}
+            whole = getattr(transformers, form.auto).from_pretrained(str(base), **outputs)
+            theirs = PeftModel.from_pretrained(whole, str(model)).eval()
+            return _array(whole_output(_read(theirs(**probe["inputs"]), form, probe["inputs"]), probe["inputs"]))
         tokenizer = AutoTokenizer.from_pretrained(str(model))
         if native:
-            plain = AutoModelForSequenceClassification.from_pretrained(str(base), num_labels=len(probe["logits"][0]))
+            labels = read_labels(metadata).outputs
+            plain = getattr(transformers, form.auto).from_pretrained(str(base), num_labels=labels)
             plain.config.pad_token_id = tokenizer.pad_token_id
         else:
             plain = AutoModel.from_pretrained(str(base))

@@ -13,10 +13,9 @@ import numpy as np
 from tunewright.core.device import describe_hardware, peak_memory
 from tunewright.core.files import write_json, write_text
 from tunewright.core.types import Predictions, Score
+from tunewright.data.inputs import shown_input
 from tunewright.engine.job import Job, Trained
-from tunewright.engine.predict import predict_logits
 from tunewright.engine.stages import moving_names
-from tunewright.evaluation.baselines import majority
 from tunewright.evaluation.compare import compare
 from tunewright.evaluation.intervals import score
 from tunewright.evaluation.overfitting import findings as training_findings
@@ -25,7 +24,7 @@ from tunewright.monitoring.history import read_history
 from tunewright.rates.groups import param_groups
 from tunewright.runs.manifest import code_hash, now, versions
 from tunewright.selection.estimate import Estimate
-from tunewright.steps import PARTS, Setup
+from tunewright.steps import PARTS, Setup, baselines_of, predicted
 
 
 def open_manifest(folder: Path, setup: Setup, *, parent: str | None, command: str) -> dict[str, Any]:
@@ -67,20 +66,20 @@ def rows_per_split(setup: Setup) -> dict[str, int]:
 
 
 def write_results(
-    folder: Path, setup: Setup, job: Job, trained: Trained, frozen: Predictions | None, expected: Estimate, said: list[str]
+    folder: Path,
+    setup: Setup,
+    job: Job,
+    trained: Trained,
+    untrained: dict[str, Predictions],
+    expected: Estimate,
+    said: list[str],
 ) -> dict[str, Any]:
     """Score the test rows, compare with the baselines, and write everything measured; returns the scores file's content."""
-    test, labels = setup.examples["test"], setup.prepared.labels
-    assert test.targets is not None
-    logits = predict_logits(setup.network, test, precision=setup.precision)
-    tuned: Predictions = setup.head.decode(logits, labels)
-    everyone = {"fine-tuned": tuned}
-    if frozen is not None:
-        everyone["frozen"] = frozen
-    if "majority" in setup.recipe.evaluation.baselines:
-        train_targets = setup.examples["train"].targets
-        assert train_targets is not None
-        everyone["majority"] = majority(train_targets, len(test), labels)
+    labels = setup.prepared.labels
+    tuned = predicted(setup)
+    everyone = {"fine-tuned": tuned, **untrained}
+    if "majority" in baselines_of(setup):
+        everyone["majority"] = setup.head.majority(setup.prepared.train.targets, setup.prepared.test.targets, labels)
     scores = {
         "primary": setup.head.PRIMARY,
         "scores": [
@@ -147,7 +146,9 @@ def _details(
     return {
         "per_class": per_class(rows.targets, tuned, labels),
         "confusion": confusion(rows.targets, tuned, labels),
-        "errors": worst_errors(rows.texts, rows.targets, tuned, labels, numbers=rows.numbers),
+        "errors": worst_errors(
+            rows.targets, tuned, labels, numbers=rows.numbers, inputs=_shown_inputs(setup), shown=setup.head.shown
+        ),
         "layers": layer_table(job),
         "time": {"estimated_seconds": expected.seconds, "training_seconds": trained.seconds},
         "memory": {"estimated_bytes": expected.bytes, "peak_bytes": peak_memory(setup.network.device)},
@@ -194,18 +195,17 @@ def _predictions_csv(setup: Setup, tuned: Predictions) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["row", *setup.prepared.schema.text, "target", "predicted", "probability"])
-    for index, (number, texts) in enumerate(zip(rows.numbers, rows.texts, strict=True)):
+    shown, kind = setup.head.shown, setup.prepared.schema.kind
+    for index, (number, cells) in enumerate(zip(rows.numbers, rows.inputs, strict=True)):
         probability = "" if tuned.probabilities is None else f"{float(np.max(tuned.probabilities[index])):.6f}"
-        writer.writerow(
-            [number, *texts, _shown(rows.targets[index], labels.names), _shown(tuned.values[index], labels.names), probability]
-        )
+        read = cells if kind == "text" else [shown_input(cells, kind)]
+        writer.writerow([number, *read, shown(rows.targets[index], labels), shown(tuned.values[index], labels), probability])
     return out.getvalue()
 
 
-def _shown(value: Any, names: tuple[str, ...]) -> str:
-    if np.ndim(value):
-        return "|".join(name for name, on in zip(names, value, strict=True) if on)
-    return names[int(value)] if names else f"{float(value):.6g}"
+def _shown_inputs(setup: Setup) -> list[str]:
+    kind = setup.prepared.schema.kind
+    return [shown_input(row, kind) for row in setup.prepared.test.inputs]
 
 
 def _own_version() -> str:

@@ -6,19 +6,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
-
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
 from tunewright.core.parts import load_part
 from tunewright.core.types import Predictions, Score
+from tunewright.data.inputs import inputs_of
 from tunewright.data.prepare import label_rows
 from tunewright.data.read import read_table
-from tunewright.data.rows import texts_of
 from tunewright.data.schema import Schema
 from tunewright.data.table import Table
-from tunewright.engine.examples import encode
-from tunewright.engine.predict import predict_logits
+from tunewright.engine.evaluate import decode_all
+from tunewright.engine.predict import passes
 from tunewright.evaluation.intervals import score
 from tunewright.monitoring.history import read_history
 from tunewright.recipe import Recipe
@@ -88,8 +86,8 @@ class Run:
         """Predict each row of a file, table, or list of texts: its number, the answer, its probability where there is one."""
         table = _as_table(data, self._schema)
         predictions = self._predictions(table)
-        names = self.model.labels.names
-        return [_answer(table.rows[index], index, predictions, names) for index in range(len(table))]
+        head, labels = load_part("heads", self.model.head), self.model.labels
+        return [{"row": table.rows[index], **head.answer(predictions, index, labels)} for index in range(len(table))]
 
     def evaluate(self, data: Any) -> list[Score]:
         """Score labelled rows with the task's metrics and intervals."""
@@ -117,11 +115,12 @@ class Run:
 
     def _predictions(self, table: Table) -> Predictions:
         loaded = self.model
-        examples = encode(loaded.network, texts_of(table, self._schema), None, loaded.max_length)
+        head = load_part("heads", loaded.head)
+        settings = head.Settings(**loaded.head_settings)
+        examples = head.encode(loaded.network, inputs_of(table, self._schema), None, settings, loaded.max_length)
         precision = self.recipe.training.precision  # that of the run's own scores
-        logits = predict_logits(loaded.network, examples, precision="float32" if precision == "auto" else precision)
-        predictions: Predictions = load_part("heads", loaded.head).decode(logits, loaded.labels)
-        return predictions
+        outputs = passes(loaded.network, examples, precision="float32" if precision == "auto" else precision)
+        return decode_all(head, loaded.labels, examples, outputs)[0]
 
 
 def load(folder: str | Path) -> Run:
@@ -139,17 +138,6 @@ def _as_table(data: Any, schema: Schema) -> Table:
     if isinstance(data, (list, tuple)) and data and all(isinstance(item, str) for item in data):
         data = {schema.text[0]: list(data)}
     return read_table(data)
-
-
-def _answer(number: int, index: int, predictions: Predictions, names: tuple[str, ...]) -> dict[str, Any]:
-    value, probabilities = predictions.values[index], predictions.probabilities
-    if probabilities is None:
-        return {"row": number, "predicted": float(value), "probability": None}
-    shares = {name: float(share) for name, share in zip(names, probabilities[index], strict=True)}
-    if np.ndim(value):  # multi-label
-        chosen = [name for name, on in zip(names, value, strict=True) if on]
-        return {"row": number, "predicted": chosen, "probability": None, "probabilities": shares}
-    return {"row": number, "predicted": names[int(value)], "probability": shares[names[int(value)]], "probabilities": shares}
 
 
 def _score(entry: dict[str, Any]) -> Score:

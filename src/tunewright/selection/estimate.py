@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tunewright.core.device import peak_memory
 from tunewright.core.seed import random_states, restore_random_states
-from tunewright.engine.examples import Examples, targets_of
+from tunewright.data.examples import Examples, targets_of
 from tunewright.engine.feature_store import FeatureStore
 from tunewright.engine.forward import Forward
 from tunewright.engine.job import Job
@@ -47,7 +47,7 @@ def estimate(job: Job) -> Estimate:
     ends = {cut: trial.seconds_per_token(cut) for cut in {max(reads), min(reads)}}
     tokens = sum(_padded(job.train, rows) for rows in passes)
     checked = training.evaluations_per_epoch * int(job.validation.encoded.lengths.sum())
-    seconds = trial.keeping * (len(job.train.encoded.ids) + len(job.validation.encoded.ids))
+    seconds = trial.keeping * (int(job.train.encoded.lengths.sum()) + int(job.validation.encoded.lengths.sum()))
     for cut, times in reads.items():
         step, evaluation = _between(cut, ends)
         seconds += times * (tokens * step + checked * evaluation)
@@ -81,8 +81,8 @@ class _Trial:
         job, forward = self.job, self.job.forward
         forward.cut_at(open_layers(job.network, job.applied.trainable, cut))
         step = _best_seconds(self._step)
-        evaluation = _best_seconds(lambda: forward.all_rows(job.validation))
-        return step / self.tokens, evaluation / max(1, len(job.validation.encoded.ids))
+        evaluation = _best_seconds(lambda: list(forward.evaluated(job.validation)))
+        return step / self.tokens, evaluation / max(1, int(job.validation.encoded.lengths.sum()))
 
     def _step(self) -> None:
         job = self.job

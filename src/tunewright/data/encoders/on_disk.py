@@ -32,7 +32,7 @@ def on_disk(parts: Iterable[Encoded], folder: Path) -> Encoded:
             lengths.append(part.lengths)
             truncated += part.truncated
         kinds = _mapped(segments, np.uint8) if segments.tell() else None
-        return Encoded(_mapped(ids, np.int32), kinds, np.concatenate(lengths), truncated)
+        return Encoded(_mapped(ids, np.int32), kinds, np.concatenate(lengths), truncated, part.pad_id, part.side)
 
 
 def _nameless(folder: Path) -> IO[bytes]:

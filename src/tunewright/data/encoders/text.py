@@ -6,12 +6,12 @@ When: any text model with a fast tokenizer. When not: models that read character
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +33,9 @@ class Encoded:
     segments: np.ndarray | None  # (all tokens,) uint8: which text of a pair a token is from
     lengths: np.ndarray  # (n,) int64
     truncated: int
+    pad_id: int = 0
+    side: str = "right"  # where padding goes
+    varies: ClassVar[bool] = False  # a batch is the same whenever it is made
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -50,13 +53,31 @@ class Encoded:
         segments = (
             None if self.segments is None else np.concatenate([self.segments[part] for part in parts] or [self.segments[:0]])
         )
-        return Encoded(ids, segments, self.lengths[rows], 0)
+        return Encoded(ids, segments, self.lengths[rows], 0, self.pad_id, self.side)
 
     def row(self, index: int) -> list[int]:
         """Token ids of one row."""
         start = self.starts[index]
         found: list[int] = self.ids[start : start + self.lengths[index]].tolist()
         return found
+
+    def places(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For a padded batch of these rows: ``padded_places``."""
+        return padded_places(self, rows, self.side)
+
+    def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
+        """Padded input_ids, attention_mask and, where the model has them, token_type_ids of some rows; (batch, tokens) int64."""
+        import torch
+
+        places, real = self.places(rows)
+        arrays = {"input_ids": np.where(real, self.ids[places], self.pad_id), "attention_mask": real}
+        if self.segments is not None:
+            arrays["token_type_ids"] = np.where(real, self.segments[places], 0)
+        return {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}
+
+    def arrays(self) -> Iterable[np.ndarray]:
+        """All that tells these rows from others."""
+        return [self.ids, self.lengths, *([] if self.segments is None else [self.segments])]
 
 
 @contextmanager
@@ -123,28 +144,19 @@ def encode_texts(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: i
         np.concatenate(segments) if segments else None,
         np.array(lengths, dtype=np.int64),
         truncated,
+        tokenizer.pad_token_id or 0,
+        tokenizer.padding_side,
     )
 
 
-def padded_places(encoded: Encoded, indices: Sequence[int] | np.ndarray, padding_side: str) -> tuple[np.ndarray, np.ndarray]:
+def padded_places(encoded: Any, rows: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:
     """For a padded batch: where each of its tokens stands among all tokens, and which are real; both (batch, tokens).
 
     The place of padding is that of a token of the same row, so that it can be looked up.
     """
-    chosen = np.asarray(indices)
+    chosen = np.asarray(rows)
     lengths, starts = encoded.lengths[chosen, None], encoded.starts[chosen, None]
     width = int(lengths.max())
-    offsets = np.arange(width) - (width - lengths if padding_side == "left" else 0)
+    offsets = np.arange(width) - (width - lengths if side == "left" else 0)
     real = (offsets >= 0) & (offsets < lengths)
     return starts + np.clip(offsets, 0, lengths - 1), real
-
-
-def collate(encoded: Encoded, indices: Sequence[int] | np.ndarray, pad_id: int, padding_side: str) -> dict[str, Tensor]:
-    """Padded input_ids, attention_mask and, where the model has them, token_type_ids of some rows; (batch, tokens) int64."""
-    import torch
-
-    places, real = padded_places(encoded, indices, padding_side)
-    arrays = {"input_ids": np.where(real, encoded.ids[places], pad_id), "attention_mask": real}
-    if encoded.segments is not None:
-        arrays["token_type_ids"] = np.where(real, encoded.segments[places], 0)
-    return {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}

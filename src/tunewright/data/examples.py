@@ -1,0 +1,79 @@
+"""Examples: rows as a network reads them, whatever their kind, with what it is to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
+
+import numpy as np
+
+from tunewright.data.ragged import Ragged
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class Encoded(Protocol):
+    """What every input kind's ``encode`` returns; one file in ``data/encoders/`` each."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """What each example costs, in tokens, patches or frames, (n,) int64."""
+
+    @property
+    def truncated(self) -> int:
+        """Rows that lost their end."""
+
+    @property
+    def varies(self) -> bool:
+        """Whether batches for training are drawn at random, so that nothing of them can be kept."""
+
+    def __len__(self) -> int: ...
+
+    def subset(self, rows: np.ndarray) -> Self:
+        """Some rows, in the order given."""
+
+    def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
+        """The network's inputs for some rows, each (batch, …)."""
+
+    def arrays(self) -> Iterable[np.ndarray]:
+        """All that tells these rows from others."""
+
+
+Targets = np.ndarray | Ragged
+
+
+@dataclass(frozen=True)
+class Examples:
+    """n encoded examples; ``targets`` is None where they are only to be predicted."""
+
+    encoded: Encoded
+    targets: Targets | None
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def subset(self, rows: np.ndarray) -> Examples:
+        """Some examples, in the order given."""
+        return Examples(self.encoded.subset(rows), None if self.targets is None else self.targets[rows])
+
+
+def batch(
+    examples: Examples, rows: np.ndarray, reads: Iterable[str], device: torch.device, *, training: bool = False
+) -> dict[str, Tensor]:
+    """The inputs of some examples that a network reads, on its device; ``labels`` stay here, the loss is ours."""
+    made = examples.encoded.collate(rows, training=training)
+    known = set(reads) - {"labels"}
+    return {name: value.to(device, non_blocking=True) for name, value in made.items() if name in known}
+
+
+def targets_of(examples: Examples, rows: np.ndarray, device: torch.device) -> Tensor:
+    """Targets of some examples, in the shape their task gives them; ragged ones are filled up as the inputs are."""
+    import torch
+
+    targets = examples.targets
+    assert targets is not None
+    chosen = targets.padded(rows, getattr(examples.encoded, "side", "right")) if isinstance(targets, Ragged) else targets[rows]
+    return torch.from_numpy(chosen).to(device, non_blocking=True)

@@ -1,0 +1,39 @@
+"""Form: what a task needs of a network: the input it reads, transformers' class for it, and which output is the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tunewright.core.types import Kind
+
+Output = Literal["logits", "spans", "vocabulary", "vectors", "boxes"]
+
+SEQUENCE_CLASSIFICATION = "AutoModelForSequenceClassification"
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a network is loaded and read for a task.
+
+    ``auto``: name of transformers' auto class. ``output``: *logits*, a tensor whose last axis has the labels; *spans*, logits of
+    start and end for each token; *vocabulary*, a language model's logits, made in pieces; *vectors*, one embedding for each
+    text, without a head; *boxes*, a detector's logits and boxes.
+    """
+
+    kind: Kind = "text"
+    auto: str = SEQUENCE_CLASSIFICATION
+    output: Output = "logits"
+
+    @property
+    def head_is_new(self) -> bool:
+        """Whether what lies above the base model starts anew; a language model's or a detector's own is taken as it is."""
+        return self.output not in ("vocabulary", "boxes")
+
+    @property
+    def may_pool(self) -> bool:
+        """Whether our own pooling can stand in for the architecture's head: one answer for each text."""
+        return self.auto == SEQUENCE_CLASSIFICATION or self.output == "vectors"
+
+
+CLASSIFY_TEXT = Form()

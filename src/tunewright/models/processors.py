@@ -1,0 +1,74 @@
+"""Processors: what makes a network's inputs, loaded from its folder and saved beside it; data, never code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tunewright.core.errors import UserError
+from tunewright.core.files import write_json
+from tunewright.core.types import Kind
+from tunewright.models.sources import read_object
+
+# A tokenizer without any of these would be made up with an empty vocabulary.
+_VOCABULARIES = (
+    *("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model"),
+    *("spiece.model", "spm.model", "sentencepiece.bpe.model"),
+)
+PREPROCESSOR = "preprocessor_config.json"  # transformers' name for an image's or sound's preparation
+
+
+def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
+    """The tokenizer, or the preparation of images or sounds, that the folder declares."""
+    if kind == "text":
+        return load_tokenizer(folder, config)
+    path = folder / PREPROCESSOR
+    if not path.is_file():
+        raise UserError(f"the model folder '{folder}' does not say how to prepare an {kind}", expected=f"its {PREPROCESSOR}")
+    if kind == "image":
+        from tunewright.data.encoders.image import ImagePreprocessing
+
+        return ImagePreprocessing.from_processor_config(read_object(path))
+    from tunewright.data.encoders.audio import AudioPreprocessing
+
+    return AudioPreprocessing.from_processor_config(read_object(path))
+
+
+def save_processor(processor: Any, folder: Path) -> None:
+    """Write it where ``load_processor`` and transformers find it."""
+    if hasattr(processor, "save_pretrained"):
+        processor.save_pretrained(str(folder))
+    else:
+        write_json(folder / PREPROCESSOR, processor.to_dict())
+
+
+def load_tokenizer(folder: Path, config: Any | None = None) -> Any:
+    """The tokenizer saved in a folder; one without its own files, or that needs code, is a UserError."""
+    from transformers import AutoTokenizer
+
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        raise UserError(f"the model folder '{folder}' has no tokenizer", expected=f"one of {', '.join(_VOCABULARIES)}")
+    settings = folder / "tokenizer_config.json"
+    if settings.is_file() and "auto_map" in read_object(settings):
+        raise UserError(f"the tokenizer of '{folder}' is a program of its own (auto_map)", expected="a tokenizer that is data")
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), config=config)
+    except Exception as error:  # the tokenizers library raises Exception itself
+        raise UserError(f"the tokenizer of '{folder}' cannot be loaded: {first_line(error)}") from error
+
+
+def ensure_padding(tokenizer: Any, config: Any) -> None:
+    """Decoders come without a padding token; the end token serves, because attention never looks at padding."""
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token_id is None:
+        raise UserError("the tokenizer has no padding, end or unknown token", expected="one that can pad a batch")
+    if getattr(config, "pad_token_id", None) is None:
+        config.pad_token_id = tokenizer.pad_token_id
+    if not getattr(config, "is_encoder_decoder", False):
+        tokenizer.padding_side = "right"
+
+
+def first_line(error: Exception) -> str:
+    """An error of another library in one line."""
+    return (str(error).strip() or type(error).__name__).split("\n", 1)[0]

@@ -1,0 +1,111 @@
+"""Vocabulary: a language model's logits that are not made yet, so that no step ever holds all of them.
+
+A batch of 8 x 2,048 tokens over 128,000 words would be 8 GiB of logits in float32 and as much of gradients. Here the
+hidden states and the matrix that reads them stand for the logits; the loss is computed over pieces of the tokens that are
+learnt, and once more for the gradient.
+Source: the softmax's running maximum over pieces, Milakov and Gimelshein 2018; recomputing, Chen et al. 2016, section 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+IGNORED = -100  # the target of a token that is not learnt, as in torch's cross-entropy
+
+_CELLS = 1 << 24  # logits held at once (64 MiB in float32; a guess)
+
+
+@final
+@dataclass(frozen=True)
+class Vocabulary:
+    """Hidden states (batch, tokens, width) with the output matrix (words, width) and its bias (words,).
+
+    ``scale`` and ``cap`` are what some architectures do to their logits: cap x tanh(scale x logits / cap).
+    """
+
+    hidden: Tensor
+    weight: Tensor
+    bias: Tensor | None = None
+    scale: float = 1.0
+    cap: float | None = None
+
+    def float(self) -> Vocabulary:
+        """As a tensor's: pieces are float32 anyway."""
+        return self
+
+    def logits(self, hidden: Tensor | None = None) -> Tensor:
+        """Logits (..., words) in float32 of some hidden states (..., width); of all without an argument."""
+        return _logits(self.hidden if hidden is None else hidden, self.weight, self.bias, self.scale, self.cap)
+
+    def losses(self, targets: Tensor) -> Tensor:
+        """Loss in nats of each token given those before it, (batch, tokens): 0 where ``targets`` has IGNORED.
+
+        ``targets`` (batch, tokens) are aligned with the input; the shift by one is made here, so that the first is never learnt.
+        """
+        wanted = targets.new_full(targets.shape, IGNORED)
+        wanted[:, :-1] = targets[:, 1:]
+        learnt = wanted != IGNORED
+        given = (self.hidden[learnt], wanted[learnt], self.weight, self.bias, self.scale, self.cap)
+        losses = _ChunkedLoss.apply(*given)  # type: ignore[no-untyped-call]
+        placed = torch.zeros(wanted.shape, dtype=torch.float32, device=wanted.device).masked_scatter(learnt, losses)
+        return torch.cat([placed[:, :1] * 0, placed[:, :-1]], dim=1)
+
+
+def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: float, cap: float | None) -> Tensor:
+    made = torch.nn.functional.linear(hidden, weight, bias).float()
+    if scale != 1.0:
+        made = made * scale
+    return made if cap is None else cap * torch.tanh(made / cap)
+
+
+class _ChunkedLoss(torch.autograd.Function):
+    """Cross-entropy of hidden states (n, width) against targets (n,), piece by piece, both ways."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None, scale: float, cap: float | None
+    ) -> Tensor:
+        losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+        totals = torch.empty_like(losses)
+        for part in _pieces(len(targets), len(weight)):
+            logits = _logits(hidden[part], weight, bias, scale, cap)
+            totals[part] = logits.logsumexp(-1)
+            losses[part] = totals[part] - logits.gather(1, targets[part, None]).squeeze(1)
+        ctx.save_for_backward(hidden, targets, weight, bias, totals)
+        ctx.scale, ctx.cap = scale, cap
+        ctx.autocast = torch.is_autocast_enabled(hidden.device.type), torch.get_autocast_dtype(hidden.device.type)
+        return losses
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, targets, weight, bias, totals = ctx.saved_tensors
+        wants_hidden, wants_weight, wants_bias = ctx.needs_input_grad[0], ctx.needs_input_grad[2], ctx.needs_input_grad[3]
+        to_hidden = torch.empty_like(hidden) if wants_hidden else None
+        to_weight = torch.zeros_like(weight) if wants_weight else None
+        to_bias = torch.zeros_like(bias) if wants_bias else None
+        enabled, dtype = ctx.autocast
+        for part in _pieces(len(targets), len(weight)):
+            with torch.autocast(hidden.device.type, dtype=dtype, enabled=enabled):
+                logits = _logits(hidden[part], weight, bias, ctx.scale, ctx.cap)
+                slope = (logits - totals[part, None]).exp()
+                slope[torch.arange(len(slope), device=slope.device), targets[part]] -= 1
+                slope *= upstream[0][part, None] * ctx.scale
+                if ctx.cap is not None:
+                    slope *= 1 - (logits / ctx.cap).square()
+                if to_hidden is not None:
+                    to_hidden[part] = (slope.to(dtype) @ weight.to(dtype) if enabled else slope @ weight).to(hidden.dtype)
+                if to_weight is not None:
+                    read = slope.to(dtype).T @ hidden[part].to(dtype) if enabled else slope.T @ hidden[part].to(slope.dtype)
+                    to_weight += read
+                if to_bias is not None:
+                    to_bias += slope.sum(0)
+        return to_hidden, None, to_weight, to_bias, None, None
+
+
+def _pieces(rows: int, words: int) -> list[slice]:
+    size = max(1, _CELLS // max(1, words))
+    return [slice(start, start + size) for start in range(0, rows, size)]
