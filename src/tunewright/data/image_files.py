@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunewright.core.extras import require
-from tunewright.data.media import Content, UnreadableError, opened, other_kind
+from tunewright.data.media import Content, Level, UnreadableError, opened, other_kind
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,7 +28,7 @@ _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # none that run
 _PLAIN = frozenset(("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"))
 _NUMBERS = frozenset(("I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
 
-REMARKS = {
+REMARKS: dict[str, tuple[Level, str]] = {
     "several_frames": ("warning", "have several frames or pages, of which the first is used"),
     "extreme_aspect": ("warning", f"are more than {_EXTREME} times as long as wide, of which little is left after resizing"),
     "sixteen_bits": ("note", "have 16 bits per value and are read with 8"),
@@ -87,7 +87,7 @@ def decode(content: Content | np.ndarray, channels: int) -> Image:
 @contextmanager
 def _reading(content: Content) -> Iterator[Any]:
     """An image whose header was read and accepted; whatever Pillow raises inside is ``UnreadableError``."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     with opened(content) as file:
         try:
@@ -98,7 +98,7 @@ def _reading(content: Content) -> Iterator[Any]:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise UnreadableError(f"declares more than {MOST_PIXELS:,} pixels: make it smaller") from None
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             raise UnreadableError(other_kind(file, "an image")) from None
         except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
             reason = " ".join(str(error).split())[:120] or type(error).__name__

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 from tunewright.core.errors import UserError, nearest, raise_all
 from tunewright.core.files import hash_bytes
+from tunewright.core.types import Finding
 from tunewright.data.archives import Member
 from tunewright.data.table import Table, listed
 
 Content = Path | Member | bytes
+Level = Literal["note", "warning", "fault"]
 Where = Callable[[Sequence[int]], str]
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -166,6 +168,17 @@ def refuse(outcomes: Iterable[Any], name: Callable[[int], str], where: Where) ->
         remedy = "mend or remove " + ("this row" if len(rows) == 1 else f"these {len(rows)} rows")
         faults.append(UserError(f"{where(rows)}: {name(rows[0])} {reason}", try_=remedy))
     raise_all(faults)
+
+
+def remarked(outcomes: Sequence[Any], remarks: Mapping[str, tuple[Level, str]], kind: str, table: Table) -> list[Finding]:
+    """One finding for each remark that rows gave rise to, with the rows."""
+    found = []
+    for code, (level, said) in remarks.items():
+        rows = [row for row, codes in enumerate(outcomes) if code in codes]
+        if rows:
+            message = f"{table.where(rows)}: {len(rows)} {kind} {said}"
+            found.append(Finding(code, message, level, tuple(table.rows[row] for row in rows), len(rows)))
+    return found
 
 
 def name_of(content: Any) -> str:

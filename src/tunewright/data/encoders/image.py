@@ -281,22 +281,12 @@ def read(table: Table, columns: tuple[str, ...], findings: list[Finding] | None 
     outcomes = [by_cell[id(cell)] for cell in cells]
     media.refuse(outcomes, lambda row: shown((cells[row],)), table.where)
     if findings is not None:
-        findings += _remarks(outcomes, table)
+        findings += media.remarked(outcomes, REMARKS, "images", table)
     return [(cell,) for cell in cells]
 
 
 def _own(cell: Any) -> np.ndarray | None:
     return cell if isinstance(cell, np.ndarray) else None
-
-
-def _remarks(outcomes: Sequence[tuple[str, ...] | str], table: Table) -> list[Finding]:
-    found = []
-    for code, (level, said) in REMARKS.items():
-        rows = [row for row, remarks in enumerate(outcomes) if code in remarks]
-        if rows:
-            message = f"{table.where(rows)}: {len(rows)} images {said}"
-            found.append(Finding(code, message, level, tuple(table.rows[row] for row in rows), len(rows)))  # type: ignore[arg-type]
-    return found
 
 
 def encode(
