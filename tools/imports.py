@@ -15,7 +15,7 @@ PACKAGE = "tunewright"
 # Rooms from the ground up; a room may import what is below it and itself, and rooms of one floor do not import each other.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("core",),
-    ("recipe", "data", "metrics", "strategies", "monitoring"),
+    ("recipe", "data", "metrics", "preferences", "strategies", "monitoring"),
     ("recipe_reader", "models"),
     ("heads", "methods", "rates", "initialisation", "unfreezing", "penalties", "averaging"),
     ("engine", "evaluation"),

@@ -25,6 +25,7 @@ FAMILIES = {
     "metrics": "metrics",
     "readers": "data/readers",
     "objectives": "objectives",
+    "preferences": "preferences",
 }
 
 _PACKAGE = Path(__file__).resolve().parent.parent
