@@ -219,8 +219,10 @@ def test_what_needs_all_rows_at_once_is_refused_by_name(tmp_path: Path) -> None:
     for fragment in ("rows given from Python", "data.group", "data.time", "data.task=multi_label"):
         assert fragment in str(caught.value)
     several = written(tmp_path, [{"text": row["text"], "labels": ["a", "b"]} for row in numbered(30)], ".jsonl")
-    with pytest.raises(UserError, match="several labels each cannot be streamed"):
+    with pytest.raises(UserError, match="multi-label of rows of text cannot be streamed"):
         prepare_streamed(train=several)
+    with pytest.raises(UserError, match="=tagging"):
+        prepare_streamed(train=path, task="tagging")
     whole = tmp_path / "rows.json"
     whole.write_text(json.dumps(numbered(30)))
     for source, said in ((whole, "cannot be read in pieces"), (tmp_path, "cannot be read in pieces"), (None, "no training rows")):

@@ -20,6 +20,8 @@ from tunewright.data.schema import Named, Schema, guess_schema
 from tunewright.data.table import Table, listed
 from tunewright.data.targets import target_values
 
+TASKS: tuple[Task, ...] = ("classification", "regression", "similarity")  # those with one target for each row
+
 _SHOWN = 20  # row numbers kept of those that are odd
 
 
@@ -63,10 +65,10 @@ def scan(path: Path, size: int, **named: Unpack[Named]) -> Scanned:
 
 def _schema(first: Table, named: Named) -> Schema:
     schema = guess_schema(first, **named)
-    if schema.task == "multi_label":
+    if schema.kind != "text" or schema.task not in TASKS:
         raise UserError(
-            f"{first.source}: rows with several labels each cannot be streamed",
-            expected="one label or one number for each row",
+            f"{first.source}: {schema.task.replace('_', '-')} of rows of {schema.kind} cannot be streamed",
+            expected=f"texts for {', '.join(TASKS)}: one label or one number for each row",
             try_="--set data.streaming=false, or --task classification",
         )
     return schema

@@ -21,7 +21,7 @@ from tunewright.data.duplicates import normalise, same_groups
 from tunewright.data.prepare import Prepared, label_rows, no_training_rows
 from tunewright.data.read import read_pieces, read_table
 from tunewright.data.rows import Rows, StreamedRows, texts_of
-from tunewright.data.scan import Scanned, scan
+from tunewright.data.scan import TASKS, Scanned, scan
 from tunewright.data.schema import Named, Schema
 from tunewright.data.splits import split
 
@@ -86,8 +86,9 @@ def _the_file(train: Any, named: Named) -> Path:
         raise no_training_rows()
     python = [] if isinstance(train, (str, Path)) else ["rows given from Python"]
     keys = [f"data.{key}" for key in ("group", "time") if named.get(key)]
-    several = ["data.task=multi_label"] if named.get("task") == "multi_label" else []
-    if unfit := [*python, *keys, *several]:
+    task = named.get("task")
+    other = [] if task is None or task in TASKS else [f"data.task={task}"]
+    if unfit := [*python, *keys, *other]:
         raise UserError(
             f"data.streaming does not go with {', '.join(unfit)}",
             expected="a file of rows, split row by row, with one label or number each",
