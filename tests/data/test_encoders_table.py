@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tunewright.core.errors import UserError
-from tunewright.data.encoders.table import Encoded, encode, read
+from tunewright.data.encoders.table import Encoded, encode, key, read, shown
 from tunewright.data.table import Table
 from tunewright.data.table_columns import Columns, learn_columns
 
@@ -58,15 +58,21 @@ def test_a_batch_is_the_rows_asked_for(encoded: Encoded) -> None:
     assert encoded.numbers[3].any()  # a batch is a copy
 
 
-def test_subset_keys_and_what_people_read(encoded: Encoded, columns: Columns) -> None:
+def test_a_subset_keeps_the_order_asked_for(encoded: Encoded) -> None:
     part = encoded.subset(np.array([4, 1]))
     assert len(part) == 2
-    assert part.shown(0) == "age=28, since=2023-04-30"
-    assert part.key(1) == encoded.key(1)
-    assert len({encoded.key(row) for row in range(5)}) == 5
-    spelled = encode([("39.0", " clerk ", "2020-01-31")], columns)
-    assert spelled.key(0) == encoded.key(0)
-    assert all((part.arrays()[name] == array[[4, 1]]).all() for name, array in encoded.arrays().items())
+    assert all((some == array[[4, 1]]).all() for some, array in zip(part.arrays(), encoded.arrays(), strict=True))
+
+
+def test_keys_and_what_people_read(encoded: Encoded, columns: Columns) -> None:
+    assert shown(ROWS[4]) == "28, ·, 2023-04-30"
+    assert len({key(row) for row in ROWS}) == 5
+    again = (39.0, " clerk ", "2020-01-31")
+    assert key(again) == key(ROWS[0])
+    same = encode([again], columns)
+    assert all((one[0] == array[0]).all() for one, array in zip(same.arrays(), encoded.arrays(), strict=True))
+    assert key(("a, b", "c")) != key(("a", "b, c"))
+    assert key((None, 1)) == key(("", "1")) != key(("None", 1))
 
 
 def test_an_unseen_category_is_said_with_its_rows(columns: Columns) -> None:
@@ -86,7 +92,7 @@ def test_cells_of_another_kind_are_refused_together(columns: Columns) -> None:
 
 def test_no_rows_and_columns_of_one_sort_only() -> None:
     words = learn_columns(["w"], [("a",), ("a",)])
-    batch = encode([("a",)], words).collate([0])
+    batch = encode([("a",)], words).collate(np.array([0]))
     assert batch["numbers"].shape == (1, 0)
     assert batch["categories"].tolist() == [[2]]
     assert len(encode([], words)) == 0

@@ -151,10 +151,10 @@ def test_missing_numbers_are_zero_and_flagged() -> None:
 def test_what_new_rows_hold_changes_nothing_that_was_learned() -> None:
     train: list[Any] = [(number % 7, "ab"[number % 2]) for number in range(40)]
     columns = learn_columns(["n", "w"], train)
-    before = json.dumps(columns.as_dict())
+    before = json.dumps(columns.to_dict())
     numbers_of(columns.columns[0], [1e9, -1e9])
     places_of(columns.columns[1], ["zzz"])
-    assert json.dumps(columns.as_dict()) == before
+    assert json.dumps(columns.to_dict()) == before
     assert learn_columns(["n", "w"], train[::-1]) == columns  # nor does the order of the rows
 
 
@@ -162,11 +162,21 @@ def test_json_there_and_back() -> None:
     rows = [(number, "ab"[number % 2], f"2026-01-{number + 1:02}", number % 3 == 0, None) for number in range(12)]
     columns = learn_columns(["n", "w", "d", "y", "e"], rows)
     assert [one.kind for one in columns.columns] == ["number", "category", "date", "yes_no", "empty"]
-    assert Columns.from_dict(json.loads(json.dumps(columns.as_dict()))).columns == columns.columns
+    assert Columns.from_dict(json.loads(json.dumps(columns.to_dict()))).columns == columns.columns
+
+
+def test_the_example_of_a_row_fits_the_columns() -> None:
+    columns = learn_columns(["n", "w", "d"], [(1, "a", "2026-01-31"), (2, "a", "2026-02-01"), (3, "b", "")])
+    example = columns.example()
+    assert {name: (str(tensor.dtype), tuple(tensor.shape)) for name, tensor in example.items()} == {
+        "numbers": ("torch.float32", (1, 4)),
+        "missing": ("torch.bool", (1, 4)),
+        "categories": ("torch.int64", (1, 1)),
+    }
 
 
 def damaged() -> list[Any]:
-    plain = learn_columns(["n", "w"], [(1, "a"), (2, "a"), (3, "b")]).as_dict()
+    plain = learn_columns(["n", "w"], [(1, "a"), (2, "a"), (3, "b")]).to_dict()
     number, word = plain["columns"]
     broken = [
         {**number, "kind": "numbers"},

@@ -16,7 +16,6 @@ from tunewright.models.table_pretraining import (
     Cells,
     CellsHead,
     PretrainingSettings,
-    cells_of,
     exchange_cells,
     networks_sharing_blocks,
     pretrain,
@@ -33,9 +32,8 @@ def related(rows: int = 64, seed: int = 0) -> Cells:
     numbers = np.stack([place - 1.0, 1.0 - place], 1).astype(np.float32)
     numbers += generator.normal(0, 0.05, numbers.shape).astype(np.float32)
     missing = generator.random(numbers.shape) < 0.1
-    return cells_of(
-        {"numbers": np.where(missing, 0, numbers).astype(np.float32), "missing": missing, "categories": place[:, None]}
-    )
+    known = torch.from_numpy(np.where(missing, np.float32(0), numbers))
+    return Cells(known, torch.from_numpy(missing), torch.from_numpy(place)[:, None])
 
 
 def test_exchanged_cells_come_from_the_same_column_and_are_marked() -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from tunewright.data.labels import Where, is_empty, rows_of
 from tunewright.data.numbers import as_number
 from tunewright.data.quantile_normal import QuantileNormal, apply_quantiles, learn_quantiles
 from tunewright.data.table import listed
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Kind = Literal["number", "yes_no", "category", "date", "empty"]
 
@@ -88,13 +91,21 @@ class Columns:
         """Number of places of each category column."""
         return tuple(column.size for column in self.columns if column.size)
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What prediction needs, as JSON holds it; what was noticed while learning is not part of it."""
         return {"columns": [column.as_dict() for column in self.columns]}
 
+    def example(self) -> dict[str, Tensor]:
+        """One row without any value, as a network takes it: enough to trace how it runs."""
+        import torch
+
+        categories = torch.full((1, len(self.sizes)), MISSING)
+        numbers = torch.zeros(1, len(self.numbers))
+        return {"numbers": numbers, "missing": torch.ones_like(numbers, dtype=torch.bool), "categories": categories}
+
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Columns:
-        """What ``as_dict`` wrote; anything else is a UserError."""
+        """What ``to_dict`` wrote; anything else is a UserError."""
         found = saved.get("columns") if isinstance(saved, Mapping) else None
         if not isinstance(found, list) or not found:
             raise UserError("the saved description of the table's columns is damaged", expected="an object with a list 'columns'")

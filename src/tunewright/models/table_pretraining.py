@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -223,8 +222,3 @@ def _batches(rows: int, size: int, generator: torch.Generator) -> Iterator[Tenso
         for part in order.split(size):
             if len(part) > 1:
                 yield part
-
-
-def cells_of(arrays: Mapping[str, np.ndarray]) -> Cells:
-    """The arrays of an encoded table as tensors."""
-    return Cells(*(torch.from_numpy(np.ascontiguousarray(arrays[name])) for name in ("numbers", "missing", "categories")))

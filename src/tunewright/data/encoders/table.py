@@ -6,15 +6,17 @@ When: tables of numbers, categories and dates. When not: columns of free text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tunewright.core.errors import UserError, gathering, raise_all
 from tunewright.core.types import Finding
-from tunewright.data.labels import Where, rows_of
+from tunewright.data.labels import Where, is_empty, rows_of
+from tunewright.data.numbers import as_number
 from tunewright.data.table import Table, listed
 from tunewright.data.table_columns import Columns, numbers_of, places_of
 
@@ -24,16 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Encoded:
-    """n rows as three arrays, and the cells they came from; ``findings`` tells of values that train does not have."""
+    """n rows as three arrays; ``findings`` tells of values that train does not have."""
 
     numbers: np.ndarray  # (n, numbers) float32, 0 where missing
     missing: np.ndarray  # (n, numbers) bool
     categories: np.ndarray  # (n, categories) int64
-    names: tuple[str, ...]
-    cells: tuple[tuple[Any, ...], ...]
     findings: tuple[Finding, ...] = ()
-    truncated: int = 0
-    varies: bool = False
+    truncated: int = 0  # a row is never cut
+    varies: ClassVar[bool] = False  # a batch is the same whenever it is made
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -45,29 +45,33 @@ class Encoded:
 
     def subset(self, rows: np.ndarray) -> Encoded:
         """Some rows, in the order given; what was noticed is not told again."""
-        cells = tuple(self.cells[row] for row in rows)
-        return Encoded(self.numbers[rows], self.missing[rows], self.categories[rows], self.names, cells)
+        return Encoded(self.numbers[rows], self.missing[rows], self.categories[rows])
 
-    def collate(self, rows: Sequence[int] | np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
+    def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
         """Inputs of some rows: numbers (batch, numbers) float32, missing alike bool, categories (batch, categories) int64."""
         import torch
 
-        chosen = np.asarray(rows, dtype=np.int64)
-        return {name: torch.from_numpy(array[chosen]) for name, array in self.arrays().items()}
+        arrays = {"numbers": self.numbers, "missing": self.missing, "categories": self.categories}
+        return {name: torch.from_numpy(array[rows]) for name, array in arrays.items()}
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All that decides what the network makes of the rows, for hashing."""
-        return {"numbers": self.numbers, "missing": self.missing, "categories": self.categories}
+    def arrays(self) -> Iterable[np.ndarray]:
+        """All that tells these rows from others."""
+        return [self.numbers, self.missing, self.categories]
 
-    def shown(self, row: int) -> str:
-        """A row as people read it: 'age=39, job=clerk'; empty cells are left out."""
-        return ", ".join(
-            f"{name}={cell}" for name, cell in zip(self.names, self.cells[row], strict=True) if cell not in (None, "")
-        )
 
-    def key(self, row: int) -> bytes:
-        """Equal for rows that the network cannot tell apart."""
-        return b"".join(array[row].tobytes() for array in self.arrays().values())
+def shown(row: tuple[Any, ...]) -> str:
+    """A row's cells in one line; '·' stands for an empty one."""
+    return ", ".join("·" if is_empty(cell) else str(cell).strip() for cell in row)
+
+
+def key(row: tuple[Any, ...]) -> bytes:
+    """Equal for rows that say the same: 39 and '39.0' are one number, and outer space does not count."""
+    numbers = [as_number(cell) for cell in row]
+    cells = [
+        None if is_empty(cell) else str(cell).strip() if number is None else number
+        for cell, number in zip(row, numbers, strict=True)
+    ]
+    return json.dumps(cells, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def read(table: Table, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
@@ -111,8 +115,6 @@ def encode(inputs: Sequence[tuple[Any, ...]], columns: Columns, where: Where = r
         np.concatenate(numbers, axis=1),
         np.concatenate(missing, axis=1),
         np.concatenate(categories, axis=1),
-        columns.names,
-        tuple(tuple(row) for row in inputs),
         tuple(findings),
     )
 
