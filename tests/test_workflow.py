@@ -293,6 +293,8 @@ ELSEWHERE = {
     "data.test": "tests/data",
     "data.target": "every run here",
     "data.streaming": "test_a_streamed_run_is_the_run",
+    "data.input": "tests/heads/test_tagging.py",
+    "data.kind": "tests/heads/test_tagging.py",
     "model.source": "every run here",
     "model.revision": "hub only",
     "evaluation.monitor": "tests/engine: the best evaluation is what the network holds",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer
 
-from tunewright.core.types import Task
+from tunewright.core.types import Kind, Task
 
 
 class Section(BaseModel):
@@ -46,6 +46,10 @@ class Data(Section):
     validation: str | None = Field(None, description="Rows to choose by; otherwise a share of train is held out.")
     test: str | None = Field(None, description="Rows to report on; otherwise a share of train is held out.")
     text: tuple[str, ...] | None = Field(None, description="One text column, or two for pairs; guessed when unambiguous.")
+    input: tuple[str, ...] | None = Field(
+        None, description="The input columns of other kinds: image, audio, the columns of a table; guessed when unambiguous."
+    )
+    kind: Kind | None = Field(None, description="What the input columns hold; guessed from their names and values.")
     target: tuple[str, ...] | None = Field(None, description="The target column; several 0/1 columns for multi-label.")
     task: Task | None = Field(None, description="Guessed from the target when unambiguous.")
     group: str | None = Field(None, description="Rows of one group stay on one side of every split.")

@@ -85,7 +85,8 @@ def prepare_rows(recipe: Recipe, given: Given) -> Prepared:
     how = prepare_streamed if data.streaming else prepare
     return how(
         **sources,
-        text=data.text,
+        text=data.text or data.input,
+        kind=data.kind,
         target=data.target,
         task=data.task,
         group=data.group,

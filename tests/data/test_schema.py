@@ -10,7 +10,7 @@ from tests.data.examples import sentence
 from tunewright.core.errors import UserError
 from tunewright.data.prepare import prepare
 from tunewright.data.read import read_table
-from tunewright.data.rows import texts_of
+from tunewright.data.inputs import texts_of
 from tunewright.data.schema import Schema, guess_schema
 
 TEXTS = [sentence(number) for number in range(40)]

@@ -262,7 +262,7 @@ from transformers import AutoTokenizer
 from tunewright.data.encoders.on_disk import on_disk
 from tunewright.data.encoders.text import encode_texts
 from tunewright.data.read import read_table
-from tunewright.data.rows import texts_of
+from tunewright.data.inputs import texts_of
 from tunewright.data.schema import guess_schema
 from tunewright.data.streaming import prepare_streamed
 

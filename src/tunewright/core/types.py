@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-Kind = Literal["text", "image", "audio", "table"]
-Task = Literal["classification", "multi_label", "regression", "similarity"]
+Kind = Literal["text", "words", "conversation", "image", "audio", "table"]
+Task = Literal["classification", "multi_label", "regression", "similarity", "tagging"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,12 @@ class Labels:
     @property
     def outputs(self) -> int:
         """Width of the head's output."""
-        return len(self.names) if self.task in ("classification", "multi_label") else 1
+        return len(self.names) or 1
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether each row, or each word, has exactly one of the classes."""
+        return self.task in ("classification", "tagging")
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

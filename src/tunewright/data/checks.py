@@ -29,7 +29,7 @@ def _warning(code: str, message: str, part: str, rows: Rows, indices: Sequence[i
 def refuse(train: Rows, labels: Labels, *, holds_out: bool) -> list[UserError]:
     """Why nothing can be learnt from these rows; ``holds_out``: other parts are to be taken from them."""
     faults = []
-    empty = [index for index, texts in enumerate(train.inputs) if not any(text.strip() for text in texts)]
+    empty = [index for index, texts in enumerate(train.texts) if not any(text.strip() for text in texts)]
     if len(empty) == len(train):
         faults.append(
             UserError(
@@ -41,6 +41,8 @@ def refuse(train: Rows, labels: Labels, *, holds_out: bool) -> list[UserError]:
 
 def refuse_targets(targets: np.ndarray, labels: Labels, source: str, *, holds_out: bool) -> list[UserError]:
     """Why nothing can be learnt from these targets."""
+    if targets.dtype == object:
+        return []  # texts, spans and boxes are looked at by their own form
     if (targets == targets[:1]).all():
         same = f"the label '{labels.names[targets[0]]}'" if labels.task == "classification" else "the same target"
         return [
@@ -62,7 +64,7 @@ def refuse_targets(targets: np.ndarray, labels: Labels, source: str, *, holds_ou
 
 
 def _empty_texts(part: str, rows: Rows) -> list[Finding]:
-    empty = [index for index, texts in enumerate(rows.inputs) if not all(text.strip() for text in texts)]
+    empty = [index for index, texts in enumerate(rows.texts) if not all(text.strip() for text in texts)]
     return [_warning("empty_text", f"{len(empty)} of {len(rows)} rows have an empty text", part, rows, empty)] if empty else []
 
 
@@ -74,7 +76,7 @@ def _repeats(groups: np.ndarray) -> list[int]:
 
 def _duplicates(part: str, rows: Rows, near: np.ndarray) -> list[Finding]:
     """Rows that repeat an earlier one, and rows that nearly do."""
-    repeated = _repeats(same_groups(rows.inputs))
+    repeated = _repeats(same_groups(rows.texts))
     alike = sorted(set(_repeats(near)) - set(repeated))
     findings = []
     if repeated:
@@ -89,12 +91,12 @@ def _duplicates(part: str, rows: Rows, near: np.ndarray) -> list[Finding]:
 def _conflicts(part: str, rows: Rows) -> list[Finding]:
     """Equal texts whose targets differ."""
     places = defaultdict(list)
-    for index, texts in enumerate(rows.inputs):
+    for index, texts in enumerate(rows.texts):
         places[normalise(texts)].append(index)
     wrong = [
         index
         for group in places.values()
-        if len(group) > 1 and (rows.targets[group] != rows.targets[group[0]]).any()
+        if len(group) > 1 and any(not np.array_equal(rows.targets[index], rows.targets[group[0]]) for index in group)
         for index in group
     ]
     return (

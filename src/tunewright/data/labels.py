@@ -120,7 +120,7 @@ def make_labels(values: Sequence[Any], task: Task, *, names: Sequence[str] = ())
     return Labels(task, (), float(numbers.mean()), float(numbers.std()) or 1.0)
 
 
-def _positions(found: Sequence[tuple[int, Any]], labels: Labels, where: Where) -> list[int]:
+def label_positions(found: Sequence[tuple[int, Any]], labels: Labels, where: Where) -> list[int]:
     """The class number of each (row, label); labels that train has not are named with their rows."""
     position = {name: number for number, name in enumerate(labels.names)}
     unseen: dict[str, list[int]] = {}
@@ -142,10 +142,10 @@ def _positions(found: Sequence[tuple[int, Any]], labels: Labels, where: Where) -
 def encode(values: Sequence[Any], labels: Labels, where: Where = rows_of) -> np.ndarray:
     """Targets as numbers: int64 (n,) classes, float32 (n, classes) of 0 and 1, or float32 (n,) in the target's own unit."""
     if labels.task == "classification":
-        return np.array(_positions(list(enumerate(values)), labels, where), dtype=np.int64)
+        return np.array(label_positions(list(enumerate(values)), labels, where), dtype=np.int64)
     if labels.task == "multi_label":
         found = [(index, label) for index, row in enumerate(values) for label in row]
         encoded = np.zeros((len(values), len(labels.names)), dtype=np.float32)
-        encoded[[index for index, _ in found], _positions(found, labels, where)] = 1.0
+        encoded[[index for index, _ in found], label_positions(found, labels, where)] = 1.0
         return encoded
     return np.array([as_number(value) for value in values], dtype=np.float32)

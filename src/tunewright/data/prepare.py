@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Unpack
 
 import numpy as np
 
 from tunewright.core.errors import UserError, gathering, raise_all
 from tunewright.core.files import hash_json
-from tunewright.core.types import Finding, Labels
+from tunewright.core.types import Finding, Kind, Labels
 from tunewright.data.checks import check, group_leakage, refuse
 from tunewright.data.columns import find, folded
 from tunewright.data.duplicates import near_groups, same_groups
-from tunewright.data.labels import encode, is_empty, label_faults, label_name, make_labels
+from tunewright.data.inputs import compared_input, inputs_of
+from tunewright.data.labels import is_empty, label_name
 from tunewright.data.read import read_splits, read_table, the_train_split
-from tunewright.data.rows import Rows, StreamedRows, texts_of
+from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.schema import Named, Schema, guess_schema
 from tunewright.data.splits import Split, join_groups, split
 from tunewright.data.table import Table
-from tunewright.data.targets import target_values
+from tunewright.data.targets import form_of
 from tunewright.data.times import as_times
 
 _SPLIT_NAMES = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
@@ -47,10 +49,17 @@ class _Given:
     table: Table
     inputs: list[tuple[Any, ...]]
     values: list[Any]
+    kind: Kind
 
     def rows(self, labels: Labels) -> Rows:
-        targets = encode(self.values, labels, self.table.where)
-        return Rows(self.inputs, targets, np.array(self.table.rows, dtype=np.int64), self.table.source, self.table.unit)
+        targets = form_of(labels.task).encode(self.values, labels, self.table.where)
+        numbers = np.array(self.table.rows, dtype=np.int64)
+        return Rows(self.inputs, targets, numbers, self.table.source, self.table.unit, self.kind)
+
+    @cached_property
+    def texts(self) -> list[tuple[str, ...]]:
+        """What rows are known by."""
+        return self.inputs if self.kind == "text" else [compared_input(row, self.kind) for row in self.inputs]
 
 
 def no_training_rows() -> UserError:
@@ -85,14 +94,15 @@ def _examine(tables: dict[str, Table], schema: Schema) -> dict[str, _Given]:
     """Texts and targets of every part, with all their faults told together."""
     faults: list[UserError] = []
     given = {}
+    form = form_of(schema.task)
     for part, table in tables.items():
         with gathering(faults):
-            texts = texts_of(table, schema)
+            inputs = inputs_of(table, schema)
         with gathering(faults):
-            values = target_values(table, schema)
-            faults += label_faults(values, schema.task, table.where)
+            values = form.read(table, schema)
+            faults += form.faults(values, schema.task, table.where)
         if not faults:
-            given[part] = _Given(table, texts, values)
+            given[part] = _Given(table, inputs, values, schema.kind)
     raise_all(faults)
     return given
 
@@ -156,7 +166,7 @@ def _hash(given: Mapping[str, _Given], schema: Schema) -> str:
             for name in (schema.group, schema.time)
             if name is not None and part == "train"
         ]
-        content[part] = {"texts": source.inputs, "targets": values, "side": side}
+        content[part] = {"texts": source.texts, "targets": values, "side": side}
     return hash_json({"task": schema.task, "parts": content})
 
 
@@ -177,7 +187,7 @@ def _parts(
 
 
 def _near(encoded: Mapping[str, Rows]) -> dict[str, np.ndarray]:
-    ids = near_groups([texts for rows in encoded.values() for texts in rows.inputs])
+    ids = near_groups([texts for rows in encoded.values() for texts in rows.texts])
     ends = np.cumsum([len(rows) for rows in encoded.values()])[:-1]
     return dict(zip(encoded, np.split(ids, ends), strict=True))
 
@@ -215,7 +225,7 @@ def prepare(
     unused = _unlabelled(tables, schema, {name for name, source in sources.items() if source is not None})
     said += [f"The split '{part}' of {tables.pop(part).source} has no targets and is not used." for part in unused]
     given = _examine(tables, schema)
-    labels = make_labels(given["train"].values, schema.task, names=schema.target if len(schema.target) > 1 else ())
+    labels = form_of(schema.task).labels(given["train"].values, schema.task, schema.target)
     encoded = _encode(given, labels)
     near = _near(encoded)
     how = {"validation": validation_share, "test": test_share, "near_duplicates": near_duplicates, "seed": seed}
@@ -231,4 +241,8 @@ def prepare(
 
 def _measured(labels: Labels, train: Rows) -> Labels:
     """Mean and spread of numbers are those of the rows that are trained on, not of the rows held out."""
-    return labels if labels.names else make_labels(train.targets.tolist(), labels.task)
+    return (
+        labels
+        if train.targets.dtype == object or labels.names
+        else form_of(labels.task).labels(train.targets.tolist(), labels.task, ())
+    )

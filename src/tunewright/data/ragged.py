@@ -49,11 +49,3 @@ def ragged(rows: Sequence[np.ndarray], dtype: np.typing.DTypeLike = np.int64) ->
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     values = np.concatenate([np.asarray(row, dtype=dtype) for row in rows]) if len(rows) else np.empty(0, dtype=dtype)
     return Ragged(values, lengths)
-
-
-def object_array(items: Sequence[object]) -> np.ndarray:
-    """(n,) of any objects, also where they are sequences of one length."""
-    out = np.empty(len(items), dtype=object)
-    for index, item in enumerate(items):
-        out[index] = item
-    return out

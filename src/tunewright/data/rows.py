@@ -1,17 +1,17 @@
-"""The texts of a table's rows, as the network will read them."""
+"""Rows: the examples of one part, or a promise to read them again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from tunewright.core.errors import UserError, raise_all
-from tunewright.data.columns import find
-from tunewright.data.schema import Schema
-from tunewright.data.table import Table, listed
+from tunewright.core.types import Kind
+from tunewright.data.inputs import compared_input
+from tunewright.data.table import listed
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,19 @@ class Rows:
     numbers: np.ndarray
     source: str = ""
     unit: str = "row"
+    kind: Kind = "text"
 
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @cached_property
+    def texts(self) -> list[tuple[str, ...]]:
+        """What rows are compared by: their texts, or a digest of what they hold."""
+        return self.inputs if self.kind == "text" else [compared_input(row, self.kind) for row in self.inputs]
+
     def select(self, indices: np.ndarray) -> Rows:
         inputs = [self.inputs[index] for index in indices]
-        return Rows(inputs, self.targets[indices], self.numbers[indices], self.source, self.unit)
+        return Rows(inputs, self.targets[indices], self.numbers[indices], self.source, self.unit, self.kind)
 
     def where(self, indices: Sequence[int]) -> str:
         """The source and the numbers of some rows, in words."""
@@ -47,58 +53,3 @@ class StreamedRows:
 
     def __len__(self) -> int:
         return len(self.targets)
-
-
-def _as_text(value: Any) -> str | None:
-    """None for what is not text; a missing value is the empty text."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else None
-
-
-def _is_whole(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _column(table: Table, name: str) -> tuple[list[str], list[UserError]]:
-    cells = table.columns[name]
-    texts = [_as_text(value) for value in cells]
-    faults = []
-    wrong = [index for index, text in enumerate(texts) if text is None]
-    if wrong:
-        faults.append(
-            UserError(
-                f"{table.where(wrong)}: '{name}' holds a {type(cells[wrong[0]]).__name__}",
-                expected="text",
-                try_=f"write each value of '{name}' as one string",
-            )
-        )
-    halves = [index for index, text in enumerate(texts) if text is not None and not _is_whole(text)]
-    if halves:
-        faults.append(
-            UserError(
-                f"{table.where(halves)}: '{name}' holds half of a character (a lone surrogate)", expected="whole characters"
-            )
-        )
-    return [text or "" for text in texts], faults
-
-
-def texts_of(table: Table, schema: Schema) -> list[tuple[str, ...]]:
-    """The one or two texts of each row; a column that is missing or not text is a ``UserError``."""
-    faults: list[UserError] = []
-    columns = []
-    for name in schema.text:
-        try:
-            found, _ = find(table, name, "text")
-        except UserError as error:
-            faults.append(error)
-            continue
-        texts, wrong = _column(table, found)
-        columns.append(texts)
-        faults += wrong
-    raise_all(faults)
-    return list(zip(*columns, strict=True))

@@ -15,10 +15,10 @@ from tunewright.core.files import hash_json
 from tunewright.core.types import Finding, Labels, Task
 from tunewright.data.labels import encode, label_faults, label_name, make_labels, missing_faults
 from tunewright.data.read import read_pieces
-from tunewright.data.rows import texts_of
+from tunewright.data.inputs import texts_of
 from tunewright.data.schema import Named, Schema, guess_schema
 from tunewright.data.table import Table, listed
-from tunewright.data.targets import target_values
+from tunewright.data.targets import values as target_values
 
 TASKS: tuple[Task, ...] = ("classification", "regression", "similarity")  # those with one target for each row
 
@@ -82,7 +82,7 @@ def _examined(table: Table, schema: Schema) -> tuple[list[tuple[str, ...]], list
     with gathering(faults):
         texts = texts_of(table, schema)
     with gathering(faults):
-        values = target_values(table, schema)
+        values = target_values.read(table, schema)
         find = missing_faults if schema.task == "classification" else label_faults  # labels are compared at the end
         faults += find(values, schema.task, table.where)
     raise_all(faults)

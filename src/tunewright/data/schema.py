@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypedDict, Unpack, get_args
 
 from tunewright.core.errors import UserError, unknown
@@ -12,6 +13,9 @@ from tunewright.core.types import Finding, Kind, Task
 from tunewright.data import columns as look
 from tunewright.data.numbers import as_number
 from tunewright.data.table import Table, listed
+
+# Kinds of rows besides texts, each asked in turn whether it recognises the columns.
+_KINDS: tuple[Kind, ...] = ("words",)
 
 _FEW_CLASSES = 20  # more distinct whole numbers than this are a quantity unless they count up class by class (a guess)
 
@@ -50,6 +54,7 @@ class Named(TypedDict, total=False):
     text: Sequence[str] | str | None
     target: Sequence[str] | str | None
     task: Task | None
+    kind: Kind | None
     group: str | None
     time: str | None
 
@@ -140,13 +145,15 @@ def _refuse_overlap(table: Table, used: Sequence[str]) -> None:
         )
 
 
-def _say(text: tuple[str, ...], target: tuple[str, ...], task: Task, named: Named, ignored: Sequence[str]) -> tuple[str, ...]:
+def _say(
+    text: tuple[str, ...], target: tuple[str, ...], task: Task, named: Named, ignored: Sequence[str], kind: Kind = "text"
+) -> tuple[str, ...]:
     def origin(key: str) -> str:
         return "as named" if named.get(key) else "guessed"
 
     said = [
-        f"Text: {' and '.join(map(repr, text))} ({origin('text')}).",
-        f"Target: {', '.join(map(repr, target))} ({origin('target')}).",
+        f"{kind.capitalize()}: {' and '.join(map(repr, text))} ({origin('text')}).",
+        *([f"Target: {', '.join(map(repr, target))} ({origin('target')})."] if target else []),
         f"Task: {task.replace('_', '-')} ({origin('task')}).",
     ]
     if ignored:
@@ -165,6 +172,22 @@ def _resolve(table: Table, named: Named, findings: list[Finding]) -> dict[str, t
     return columns
 
 
+def _of_kind(
+    table: Table,
+    kind: Kind,
+    found: tuple[tuple[str, ...], tuple[str, ...], Task],
+    columns: Mapping[str, tuple[str, ...]],
+    named: Named,
+    findings: Sequence[Finding],
+) -> Schema:
+    """Rows of another kind than texts."""
+    text, target, task = found
+    group, time = ((columns[option] or (None,))[0] for option in ("group", "time"))
+    _refuse_overlap(table, [*text, *target])
+    ignored = tuple(name for name in table.columns if name not in (*text, *target, group, time))
+    return Schema(text, target, task, group, time, kind, ignored, _say(text, target, task, named, ignored, kind), tuple(findings))
+
+
 def guess_schema(table: Table, **named: Unpack[Named]) -> Schema:
     """Take what is named, guess what is not; two possible readings are a ``UserError`` that lists them."""
     findings: list[Finding] = []
@@ -173,6 +196,16 @@ def guess_schema(table: Table, **named: Unpack[Named]) -> Schema:
         raise unknown("task", task, get_args(Task))
     columns = _resolve(table, named, findings)
     text, target, side = columns["text"], columns["target"], columns["group"] + columns["time"]
+    wanted = named.get("kind")
+    for kind in _KINDS if wanted is None else (wanted,) if wanted != "text" else ():
+        found = import_module(f"tunewright.data.encoders.{kind}").recognise(table, {"text": text, "target": target, "task": task})
+        if found is not None:
+            return _of_kind(table, kind, found, columns, named, findings)
+        if wanted == kind:
+            raise UserError(
+                f"{table.source} has no columns that are {kind}: {listed(map(repr, table.columns), shown=12)}",
+                expected=f"columns of {kind}, named by data.input and data.target",
+            )
     if len(text) > 2:
         raise UserError(f"{len(text)} text columns were named", expected="one, or two for pairs")
     free = [name for name in table.columns if name not in (*text, *target, *side)]

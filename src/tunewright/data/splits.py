@@ -45,7 +45,9 @@ def join_groups(*groupings: np.ndarray | None) -> np.ndarray | None:
 
 
 def _strata(targets: np.ndarray) -> np.ndarray:
-    """A class for each row to balance by: its own, the rarest of its labels, or a range of its number. (n,)"""
+    """A class for each row to balance by: its own, the rarest of its labels, a range of its number, or none. (n,)"""
+    if targets.dtype == object:
+        return np.zeros(len(targets), dtype=np.int64)
     if targets.ndim == 2:
         frequency = np.where(targets > 0, targets.sum(axis=0), np.inf)
         return np.asarray(np.where(targets.any(axis=1), frequency.argmin(axis=1), targets.shape[1]))

@@ -62,12 +62,12 @@ def initialise(
 def _wanted(targets: np.ndarray, labels: Labels) -> Tensor:
     if labels.task in _NUMBERS:
         return (torch.from_numpy(targets).float() - labels.mean) / labels.spread
-    return torch.from_numpy(targets).long() if labels.task == "classification" else torch.from_numpy(targets).float()
+    return torch.from_numpy(targets).long() if labels.exclusive else torch.from_numpy(targets).float()
 
 
 def _losses(logits: Tensor, y: Tensor, labels: Labels) -> Tensor:
     """Loss of each row, (rows,)."""
-    if labels.task == "classification":
+    if labels.exclusive:
         return functional.cross_entropy(logits, y, reduction="none")
     if labels.task == "multi_label":
         return functional.binary_cross_entropy_with_logits(logits, y, reduction="none").sum(1)
@@ -101,7 +101,7 @@ def _spread_out(count: int, most: int) -> Tensor:
 def _held_out(y: Tensor, labels: Labels, seed: int) -> Tensor:
     """A mask of every fifth row, drawn at random, class by class where each row has one class."""
     order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
-    if labels.task == "classification":
+    if labels.exclusive:
         order = order[torch.argsort(y[order], stable=True)]
     held = torch.zeros(len(y), dtype=torch.bool)
     held[order[4::5]] = True

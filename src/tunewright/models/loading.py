@@ -15,7 +15,7 @@ from tunewright.core.types import Labels
 from tunewright.models.form import CLASSIFY_TEXT, Form
 from tunewright.models.network import Network
 from tunewright.models.pooling import Pooling, declared_pooling, has_pooling_block
-from tunewright.models.processors import ensure_padding, first_line, load_processor
+from tunewright.models.processors import TOKENISED, ensure_padding, first_line, load_processor
 from tunewright.models.sources import find_model, hash_weights, read_object
 
 # Keys of a config that can lead a loader to somebody's code.
@@ -178,7 +178,7 @@ def _network(
 ) -> Network:
     """Put the processor beside the model and make sure that they fit."""
     processor = load_processor(folder, form.kind, inner.config)
-    if form.kind == "text":
+    if form.kind in TOKENISED:
         ensure_padding(processor, inner.config)
         known = inner.get_input_embeddings().num_embeddings
         if len(processor) > known:

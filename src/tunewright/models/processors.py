@@ -10,6 +10,9 @@ from tunewright.core.files import write_json
 from tunewright.core.types import Kind
 from tunewright.models.sources import read_object
 
+# Kinds of rows that become token ids.
+TOKENISED: tuple[Kind, ...] = ("text", "words", "conversation")
+
 # A tokenizer without any of these would be made up with an empty vocabulary.
 _VOCABULARIES = (
     *("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model"),
@@ -20,7 +23,7 @@ PREPROCESSOR = "preprocessor_config.json"  # transformers' name for an image's o
 
 def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
     """The tokenizer, or the preparation of images or sounds, that the folder declares."""
-    if kind == "text":
+    if kind in TOKENISED:
         return load_tokenizer(folder, config)
     path = folder / PREPROCESSOR
     if not path.is_file():

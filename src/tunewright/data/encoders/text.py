@@ -81,7 +81,7 @@ class Encoded:
 
 
 @contextmanager
-def _settings_kept(tokenizer: Any) -> Iterator[None]:
+def settings_kept(tokenizer: Any) -> Iterator[None]:
     """A call leaves its truncation in the tokenizer, from where it would be saved with the model."""
     backend = tokenizer.backend_tokenizer
     truncation, padding = backend.truncation, backend.padding
@@ -96,7 +96,7 @@ def _tokenise(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int)
     longest = max_length * _CHARACTERS_PER_TOKEN
     columns = [[text[:longest] for text in column] for column in zip(*texts, strict=True)]
     try:
-        with _settings_kept(tokenizer):
+        with settings_kept(tokenizer):
             return tokenizer(*columns, truncation="longest_first", max_length=max_length, padding=False)
     except BaseException as error:  # the tokenizer's panics are no Exceptions
         if type(error).__name__ != "PanicException":

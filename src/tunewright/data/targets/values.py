@@ -1,14 +1,26 @@
-"""The target of each row as the table has it: a label, a number, or a tuple of labels."""
+"""A label, a number, or several labels of each row."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tunewright.core.errors import UserError
+from tunewright.core.types import Labels, Task
 from tunewright.data.columns import find
+from tunewright.data.labels import encode as encode
+from tunewright.data.labels import label_faults as faults
+from tunewright.data.labels import make_labels
 from tunewright.data.numbers import as_number
 from tunewright.data.schema import Schema
 from tunewright.data.table import Table
+
+__all__ = ["encode", "faults", "labels", "read"]
+
+
+def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:
+    """Classes in their stable order, or mean and spread; several target columns are the classes themselves."""
+    return make_labels(values, task, names=names if len(names) > 1 else ())
 
 
 def _flags(table: Table, names: tuple[str, ...], said: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -37,7 +49,7 @@ def _labels_of(cell: Any) -> tuple[Any, ...]:
     return () if cell is None else (cell,)
 
 
-def target_values(table: Table, schema: Schema) -> list[Any]:
+def read(table: Table, schema: Schema) -> list[Any]:
     """One value for each row; several labels of a row come as a tuple."""
     names = tuple(find(table, name, "target")[0] for name in schema.target)
     if len(names) > 1:

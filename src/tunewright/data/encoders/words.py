@@ -1,0 +1,182 @@
+"""Rows of words, each with its own answer: token ids that know which word they begin, long rows in overlapping windows.
+
+Source: Devlin et al. 2019, BERT, section 5.3: the first piece of a word speaks for it. Windows: each word is answered where it
+stands furthest from an edge, as Devlin et al.'s code does for questions.
+When: tagging words (names, parts of speech). When not: one answer for a whole text (encoders/text.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tunewright.core.errors import UserError
+from tunewright.core.types import Task
+from tunewright.data.columns import find, folded
+from tunewright.data.encoders import text
+from tunewright.data.table import Table
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_WORDS = frozenset(("tokens", "words"))
+_TAGS = frozenset(("tags", "ner_tags", "labels", "ner", "pos_tags", "pos"))
+_OVERLAP = 4  # a window shares one token in so many with its neighbour (a guess)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Windows over n rows of words. ``words``: for each token the word that it begins, -1 where it begins none.
+
+    ``rows``: the row that each window is of; ``counts``: the words of each row.
+    """
+
+    flat: text.Encoded
+    words: np.ndarray  # (all tokens,) int32
+    rows: np.ndarray  # (windows,) int64
+    counts: np.ndarray  # (n,) int64
+    varies: ClassVar[bool] = False
+
+    def __len__(self) -> int:
+        return len(self.flat)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return self.flat.lengths
+
+    @property
+    def truncated(self) -> int:
+        """None: what is too long goes on in another window."""
+        return 0
+
+    @property
+    def side(self) -> str:
+        return self.flat.side
+
+    def begins(self, window: int) -> np.ndarray:
+        """The word that each token of a window begins, (tokens,)."""
+        start = self.flat.starts[window]
+        return self.words[start : start + self.flat.lengths[window]]
+
+    def subset(self, rows: np.ndarray) -> Encoded:
+        """Some windows, in the order given."""
+        words = np.concatenate([self.begins(window) for window in rows] or [self.words[:0]])
+        return replace(self, flat=self.flat.subset(rows), words=words, rows=self.rows[rows])
+
+    def row(self, index: int) -> list[int]:
+        """Token ids of a window."""
+        return self.flat.row(index)
+
+    def places(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For a padded batch: where each token stands among all, and which are real; both (batch, tokens)."""
+        return self.flat.places(rows)
+
+    def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
+        """Padded input_ids and attention_mask of some windows; (batch, tokens) int64."""
+        return self.flat.collate(rows)
+
+    def arrays(self) -> Iterable[np.ndarray]:
+        """All that tells these windows from others."""
+        return self.flat.arrays()
+
+
+def split_words(cell: Any) -> tuple[str, ...]:
+    """The words of a cell: a list as it is, a string at its spaces."""
+    return tuple(cell.split()) if isinstance(cell, str) else tuple(map(str, cell)) if isinstance(cell, (list, tuple)) else ()
+
+
+def read(table: Table, columns: tuple[str, ...]) -> list[tuple[tuple[str, ...]]]:
+    """The words of each row; a cell that is neither list nor text, or has no word, is a ``UserError``."""
+    if len(columns) != 1:
+        raise UserError(f"{len(columns)} text columns were named for words", expected="one column")
+    cells = table.column(find(table, columns[0], "text")[0])
+    words = [split_words(cell) for cell in cells]
+    empty = [index for index, some in enumerate(words) if not some]
+    if empty:
+        raise UserError(f"{table.where(empty)}: {cells[empty[0]]!r} has no words", expected="a list of words, or a text")
+    return [(some,) for some in words]
+
+
+def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+    """A column of words beside one of tags, both lists, under the names that such files have."""
+    if named.get("task") not in (None, "tagging"):
+        return None
+    lists = [name for name, cells in table.columns.items() if cells and all(isinstance(cell, (list, tuple)) for cell in cells)]
+    words = named.get("text") or [name for name in lists if folded(name) in _WORDS]
+    tags = named.get("target") or [name for name in lists if folded(name) in _TAGS]
+    if len(words) != 1 or len(tags) != 1 or (named.get("task") is None and not {*words, *tags} <= set(lists)):
+        return None
+    return tuple(words), tuple(tags), "tagging"
+
+
+def shown(row: tuple[Any, ...]) -> str:
+    """The words as a text."""
+    return " ".join(row[0])
+
+
+def compared(row: tuple[Any, ...]) -> tuple[str, ...]:
+    """What duplicates are looked for in."""
+    return (shown(row),)
+
+
+def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -> Encoded:
+    """Windows of at most ``max_length`` tokens over each row's words."""
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(f"{type(tokenizer).__name__} is not a fast tokenizer", expected="a model with a tokenizer.json")
+    ids: list[list[int]] = []
+    words: list[list[int]] = []
+    rows: list[int] = []
+    room = max_length - tokenizer.num_special_tokens_to_add()
+    if room < 1:
+        raise UserError(f"max_length {max_length} leaves no room for words", expected="a larger data.max_length")
+    around = _special(tokenizer)
+    for start in range(0, len(inputs), 256):
+        part = [list(row[0]) for row in inputs[start : start + 256]]
+        with text.settings_kept(tokenizer):
+            made = tokenizer(part, is_split_into_words=True, add_special_tokens=False)
+        for index in range(len(part)):
+            _add_windows(made, index, start + index, around, room, (ids, words, rows))
+    lengths = np.array([len(one) for one in ids], dtype=np.int64)
+    flat = text.Encoded(
+        np.array([token for one in ids for token in one], dtype=np.int32),
+        None,
+        lengths,
+        0,
+        tokenizer.pad_token_id or 0,
+        tokenizer.padding_side,
+    )
+    counts = np.array([len(row[0]) for row in inputs], dtype=np.int64)
+    return Encoded(
+        flat, np.array([word for one in words for word in one], dtype=np.int32), np.array(rows, dtype=np.int64), counts
+    )
+
+
+def _add_windows(
+    made: Any,
+    index: int,
+    row: int,
+    around: tuple[list[int], list[int]],
+    room: int,
+    out: tuple[list[list[int]], list[list[int]], list[int]],
+) -> None:
+    tokens, of = made["input_ids"][index], made.word_ids(index)
+    first = [-1 if word is None or (place and of[place - 1] == word) else word for place, word in enumerate(of)]
+    step = max(1, room - room // _OVERLAP)
+    for start in range(0, max(1, len(tokens)), step):
+        part, begins = tokens[start : start + room], first[start : start + room]
+        before, after = around
+        out[0].append([*before, *part, *after])
+        out[1].append([-1] * len(before) + begins + [-1] * len(after))
+        out[2].append(row)
+        if start + room >= len(tokens):
+            break
+
+
+def _special(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """What the tokenizer puts before and after one text."""
+    bare, whole = (tokenizer("a", add_special_tokens=add)["input_ids"] for add in (False, True))
+    start = next(place for place in range(len(whole)) if whole[place : place + len(bare)] == bare)
+    return whole[:start], whole[start + len(bare) :]

@@ -1,0 +1,23 @@
+"""What a task's targets look like in a table: one file for each form.
+
+Contract: ``read(table, schema) -> list`` with one value for each row; ``faults(values, task, where)``, why they are unusable;
+``labels(values, task, names) -> Labels`` of the train values; ``encode(values, labels, where) -> ndarray`` (n, …), of objects
+where rows differ in length, as metrics and the head's ``encode`` read them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from tunewright.core.types import Task
+
+_FORMS: dict[Task, str] = {
+    **dict.fromkeys(("classification", "multi_label", "regression", "similarity"), "values"),
+    "tagging": "tags",
+}
+
+
+def form_of(task: Task) -> ModuleType:
+    """The file that reads a task's targets."""
+    return import_module(f"{__name__}.{_FORMS[task]}")

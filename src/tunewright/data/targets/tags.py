@@ -1,0 +1,62 @@
+"""One tag for each word: a list, or words of a string, as long as the row has words; BIO and relatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tunewright.core.arrays import object_array
+from tunewright.core.errors import UserError
+from tunewright.core.types import Labels, Task
+from tunewright.data.columns import find
+from tunewright.data.encoders.words import split_words
+from tunewright.data.labels import Where, is_empty, label_positions
+from tunewright.data.schema import Schema
+from tunewright.data.table import Table
+
+OUTSIDE = "O"  # the tag of a word in no entity
+
+
+def read(table: Table, schema: Schema) -> list[tuple[str, ...] | None]:
+    """The tags of each row; None where it has none. As many tags as words, or a ``UserError``."""
+    if len(schema.target) > 1:
+        raise UserError(
+            f"{len(schema.target)} target columns were named for tagging", expected="one column with the tags of a row"
+        )
+    cells = table.column(find(table, schema.target[0], "target")[0])
+    words = table.column(find(table, schema.text[0], "text")[0])
+    tags = [None if is_empty(cell) else split_words(cell) for cell in cells]
+    wrong = [
+        index
+        for index, (some, cell) in enumerate(zip(tags, words, strict=True))
+        if some is not None and len(some) != len(split_words(cell))
+    ]
+    if wrong:
+        first = wrong[0]
+        raise UserError(
+            f"{table.where(wrong)}: {len(tags[first] or ())} tags for {len(split_words(words[first]))} words",
+            expected="one tag for each word",
+            try_="write words and tags as lists, or as strings with one space between",
+        )
+    return tags
+
+
+def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
+    """Rows without tags."""
+    empty = [index for index, value in enumerate(values) if value is None]
+    return [UserError(f"{where(empty)}: {len(empty)} rows have no tags", expected="a tag for each word")] if empty else []
+
+
+def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:
+    """All tags by name, the outside tag first."""
+    found = {tag for value in values for tag in value}
+    return Labels(task, tuple(sorted(found, key=lambda tag: (tag != OUTSIDE, tag))))
+
+
+def encode(values: Sequence[Any], labels: Labels, where: Where) -> np.ndarray:
+    """An array of tag numbers for each row, (n,) objects."""
+    flat = label_positions([(index, tag) for index, value in enumerate(values) for tag in value], labels, where)
+    ends = np.cumsum([len(value) for value in values])[:-1]
+    return object_array(np.split(np.array(flat, dtype=np.int64), ends))

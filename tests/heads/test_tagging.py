@@ -1,0 +1,141 @@
+"""Tagging: the first token of a word has its tag, long rows go on in windows, and nothing is lost on the way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tunewright.core.arrays import object_array
+from tunewright.core.errors import UserError
+from tunewright.core.types import Labels
+from tunewright.data.ragged import IGNORED, Ragged
+from tunewright.heads import tagging
+from tunewright.models.form import Form
+from tunewright.models.loading import load_network
+from tunewright.models.network import Network
+from tunewright.workflow import fit
+
+LABELS = Labels("tagging", ("O", "B-x", "I-x"))
+FORM = Form("words", "AutoModelForTokenClassification", "logits")
+
+
+@pytest.fixture
+def network(tiny_bert: Path) -> Network:
+    return load_network(str(tiny_bert), LABELS, form=FORM)
+
+
+def rows_of(lengths: list[int]) -> tuple[list[tuple[tuple[str, ...]]], np.ndarray]:
+    words = ("card", "xyz", "money", "the", "qq")
+    inputs = [(tuple(words[(row + place) % 5] for place in range(length)),) for row, length in enumerate(lengths)]
+    return inputs, object_array(np.arange(length) % 3 for length in lengths)
+
+
+def test_the_first_token_of_a_word_has_its_tag(network: Network) -> None:
+    inputs, targets = rows_of([5, 2])
+    examples = tagging.encode(network, inputs, targets, tagging.Settings(), 32)
+    assert isinstance(examples.targets, Ragged)
+    for row in range(2):
+        wanted = examples.targets.row(row)
+        assert wanted[wanted != IGNORED].tolist() == targets[row].tolist()
+        assert wanted[0] == wanted[-1] == IGNORED  # the tokens around the text
+
+
+@pytest.mark.parametrize("longest", [4, 7, 12, 64])
+def test_windows_give_every_word_its_answer_back(network: Network, longest: int) -> None:
+    """Answers made from the targets come back as the targets, whatever the windows."""
+    inputs, targets = rows_of([1, 40, 3, 17])
+    examples = tagging.encode(network, inputs, targets, tagging.Settings(), longest)
+    encoded: Any = examples.encoded
+    assert encoded.lengths.max() <= longest
+    assert (len(encoded) > 4) == (longest < 64)
+    assert isinstance(examples.targets, Ragged)
+    kept = [examples.targets.row(window)[encoded.begins(window) >= 0] for window in range(len(encoded))]
+    decoded = tagging.decode(kept, LABELS, encoded).values
+    assert [row.tolist() for row in decoded] == [row.tolist() for row in targets]
+
+
+def test_a_word_is_answered_where_it_stands_furthest_from_an_edge(network: Network) -> None:
+    inputs, _ = rows_of([10])
+    encoded: Any = tagging.encode(network, inputs, None, tagging.Settings(), 8).encoded
+    kept = [np.full((encoded.begins(window) >= 0).sum(), window) for window in range(len(encoded))]
+    chosen = tagging.decode(kept, LABELS, encoded).values[0]
+    assert chosen.tolist() == sorted(chosen.tolist())
+    assert set(chosen) == set(range(len(encoded)))
+
+
+def test_the_loss_is_torchs_mean_over_words(network: Network) -> None:
+    logits = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([[0, 1, IGNORED, IGNORED], [2, 1, 0, 0]])
+    ours = tagging.losses(logits, targets, LABELS, tagging.Settings(), None).sum() / tagging.counts(targets, None).sum()
+    torch.testing.assert_close(ours, torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten()))
+
+
+def test_padding_side_and_batch_change_no_answer(network: Network) -> None:
+    inputs, targets = rows_of([3, 9, 1])
+    examples = tagging.encode(network, inputs, targets, tagging.Settings(), 32)
+    from tunewright.engine.evaluate import decode_all
+    from tunewright.engine.predict import passes
+
+    found = [
+        decode_all(tagging, LABELS, examples, passes(network, examples, tokens=tokens), (tagging.Settings(), None))
+        for tokens in (1, 4096)
+    ]
+    assert [row.tolist() for row in found[0][0].values] == [row.tolist() for row in found[1][0].values]
+    assert found[0][1] == pytest.approx(found[1][1], rel=1e-5)
+
+
+def toy(count: int) -> list[dict[str, Any]]:
+    """Words after 'lost' are names of one kind, after 'love' of another."""
+    rows = []
+    for number in range(count):
+        names = ["card", "money", "bank"][number % 3], ["film", "story", "book"][number % 3]
+        tokens = ["my", "lost", names[0], "and", "i", "love", names[1], *["the", "now"][: number % 2]]
+        tags = ["O", "O", "B-thing", "O", "O", "O", "B-art", *["O"] * (number % 2)]
+        rows.append({"tokens": tokens, "tags": tags})
+    return rows
+
+
+def test_a_whole_run_learns_saves_and_answers(tiny_bert: Path, tmp_path: Path) -> None:
+    run = fit(
+        toy(40),
+        model=str(tiny_bert),
+        strategy="full",
+        out=tmp_path / "run",
+        data={"near_duplicates": "ignore"},
+        rates={"backbone": 3e-3, "head": 1e-2},
+        training={"epochs": 8, "batch_size": 8},
+    )
+    scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}
+    assert scores["fine-tuned", "entity_f1"] == 1.0
+    assert scores["majority", "entity_f1"] == 0.0
+    assert run.manifest["certified"]["with"] == ["tunewright", "transformers AutoModelForTokenClassification"]
+    answer = run.predict({"tokens": [["my", "lost", "card"]]})[0]["predicted"]
+    assert len(answer) == 3
+    assert answer[2] == "B-thing"
+
+
+def test_tags_that_do_not_fit_the_words_are_refused_with_their_row(tiny_bert: Path) -> None:
+    wrong = [*toy(10), {"tokens": ["a", "b"], "tags": ["O"]}]
+    with pytest.raises(UserError, match="1 tags for 2 words"):
+        fit(wrong, model=str(tiny_bert))
+
+
+def test_columns_of_other_names_are_named(tiny_bert: Path, tmp_path: Path) -> None:
+    rows = [{"w": " ".join(row["tokens"]), "t": " ".join(row["tags"]), "more": "x"} for row in toy(30)]
+    run = fit(
+        rows,
+        model=str(tiny_bert),
+        target="t",
+        out=tmp_path / "run",
+        data={"input": ["w"], "kind": "words", "task": "tagging", "near_duplicates": "ignore"},
+        training={"max_steps": 1},
+        evaluation={"baselines": (), "certify": False},
+    )
+    assert run.scores[0].name == "entity_f1"
+    assert "Words: 'w' (as named)." in run.details["said"]
+    with pytest.raises(UserError, match="has no columns that are words"):
+        fit([{"text": "a", "label": "b"}], model=str(tiny_bert), data={"kind": "words"})
