@@ -11,7 +11,8 @@ from tests.data import chats
 from tests.data.chats import byte_tokenizer, chat
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
-from tunewright.data.audit import audit, equal_answers, shown
+from tunewright.data.audit import audit, equal_answers, shown, tokens_in_text
+from tunewright.data.chat_template import choose
 from tunewright.data.conversations import Preference
 from tunewright.data.encoders.language import Encoded, encode_completions, encode_conversations, encode_raw
 from tunewright.data.messages import Message
@@ -91,6 +92,13 @@ def test_examples_show_what_is_learned(tokenizer: Any) -> None:
 def test_an_example_that_learns_nothing_is_not_shown(tokenizer: Any) -> None:
     encoded = encode_conversations(tokenizer, [chat("fox " * 40, "there"), chat("Hello", "there")], 30)
     assert [line.split(":")[0] for line in audit(encoded, tokenizer).lines if "[[" in line] == ["row 2"]
+
+
+def test_messages_that_hold_a_tokens_text_are_noticed(tokenizer: Any) -> None:
+    rows = [chat("Hello", "there"), chat("strike <s>this</s>", "fine"), chat("Hello", "<b>")]
+    found = tokens_in_text(choose(tokenizer), rows, [4, 5, 6])
+    assert [(finding.code, finding.rows) for finding in found] == [("tokens_in_text", (5,))]
+    assert tokens_in_text(choose(tokenizer), rows[:1]) == []
 
 
 def test_preferences_between_equal_answers_are_noticed() -> None:

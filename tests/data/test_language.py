@@ -121,6 +121,14 @@ def test_raw_text_is_cut_into_blocks_without_loss(bos: bool) -> None:
     assert count_starts(wanted, tokenizer.bos_token_id) == (3 if bos else 0)
 
 
+def test_raw_text_without_ends_needs_a_beginning() -> None:
+    tokenizer = byte_tokenizer(bos=True)
+    encoded = encode_raw(tokenizer, ["Hello there", "four"], 512, ends=False)
+    assert encoded.row(0) == [*tokenizer("Hello there")["input_ids"], *tokenizer("four")["input_ids"]]
+    with pytest.raises(UserError, match="nothing would stand between two documents"):
+        encode_raw(byte_tokenizer(), ["Hello there", "four"], 512, ends=False)
+
+
 def test_blocks_that_come_out_even_have_no_empty_one_behind() -> None:
     tokenizer = byte_tokenizer()
     tokens = len(encode_raw(tokenizer, ["Hello there"], 1000).ids)

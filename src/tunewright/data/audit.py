@@ -16,8 +16,10 @@ import numpy as np
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
 from tunewright.core.words import printable
+from tunewright.data.chat_template import Template, writes_marks
 from tunewright.data.conversations import Preference
 from tunewright.data.encoders.language import Encoded
+from tunewright.data.messages import Conversation
 from tunewright.data.table import listed
 
 _SHOWN = 3
@@ -70,6 +72,17 @@ def equal_answers(preferences: Sequence[Preference], numbers: Sequence[int] | No
     same = [place for place, one in enumerate(preferences) if one.chosen.content.strip() == one.rejected.content.strip()]
     names = np.arange(1, len(preferences) + 1) if numbers is None else np.asarray(numbers)
     found = _finding("equal_answers", np.array(same, dtype=int), names, "row", "the chosen and the rejected answer are the same")
+    return [found] if found else []
+
+
+def tokens_in_text(
+    template: Template, conversations: Sequence[Conversation], numbers: Sequence[int] | None = None
+) -> list[Finding]:
+    """Conversations whose messages hold the text of a special token, which is then read as that token."""
+    held = [place for place, one in enumerate(conversations) if writes_marks(template, one)]
+    names = np.arange(1, len(conversations) + 1) if numbers is None else np.asarray(numbers)
+    what = "a message holds the text of a special token, such as '</s>', and is read with that token"
+    found = _finding("tokens_in_text", np.array(held, dtype=int), names, "row", what)
     return [found] if found else []
 
 

@@ -11,7 +11,8 @@ What makes that right in transformers. Each row's positions start at 0 again, an
 Models that mix tokens otherwise than by attention (state spaces, convolutions) cannot be packed.
 
 Source: Krell et al. 2021, Efficient sequence packing without cross-contamination; Johnson 1973 (first fit decreasing needs at
-most 11/9 of the fewest packs, and 4 more). When: rows much shorter than the longest. When not: rows of one length.
+most 11/9 of the fewest packs, and 4 more). When: rows much shorter than the longest, on a device that short batches
+leave idle. When not: rows of one length; small networks on a processor, where batches of rows of one length are faster.
 """
 
 from __future__ import annotations

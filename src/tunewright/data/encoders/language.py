@@ -140,14 +140,21 @@ def encode_completions(tokenizer: Any, pairs: Sequence[tuple[str, str]], max_len
     return _encode(tokenizer, rendered, max_length)
 
 
-def encode_raw(tokenizer: Any, texts: Iterable[str], max_length: int) -> Encoded:
+def encode_raw(tokenizer: Any, texts: Iterable[str], max_length: int, *, ends: bool = True) -> Encoded:
     """Documents behind one another, each closed by an end-of-text token, cut into blocks of ``max_length`` tokens.
 
     Every token is kept, the last short block too, and every one is learned. A tokenizer that begins texts with a token
-    begins each document with it.
+    begins each document with it. ``ends`` False leaves the closing token out, for a model that never saw one: to such a model
+    each costs many times what a word does.
     """
     _refuse(tokenizer, max_length)
-    begins, eos = chat_template.bos_of(tokenizer), _eos(tokenizer)
+    begins, eos = chat_template.bos_of(tokenizer), _eos(tokenizer) if ends else ""
+    if not begins and not eos:
+        raise UserError(
+            "nothing would stand between two documents: the tokenizer begins texts with no token",
+            expected="an end-of-text token between them",
+            try_="ends=True",
+        )
     parts = []
     for batch in _batches(texts):
         encodings = _tokenised(tokenizer, [f"{begins}{document}{eos}" for document in batch if document])
@@ -194,7 +201,7 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
 def _tokenised(tokenizer: Any, texts: Sequence[str]) -> Sequence[Any]:
     """Ids and character offsets of whole texts; special tokens in them are read, none is added, none is cut."""
     try:
-        with text._settings_kept(tokenizer):
+        with text.settings_kept(tokenizer):
             tokenizer.backend_tokenizer.no_truncation()
             tokenizer.backend_tokenizer.no_padding()
             found: Sequence[Any] = tokenizer.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False)
