@@ -54,7 +54,7 @@ def _opened(path: Path) -> ZipFile:
         state = path.stat()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    return _open(path.resolve(), state.st_mtime_ns, state.st_size)
+    return _open(path.absolute(), state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=8)  # the list of a large archive takes long to read

@@ -110,8 +110,8 @@ def horizontal_flip(images: Tensor, probability: float = 0.5) -> Tensor:
     """Mirror each image with a probability."""
     import torch
 
-    mirrored = torch.rand(len(images)) < probability
-    return torch.where(_per_image(mirrored, images).bool(), images.flip(-1), images)
+    mirrored = (torch.rand(len(images)) < probability).nonzero().flatten().to(images.device)
+    return images.index_copy(0, mirrored, images[mirrored].flip(-1))
 
 
 def random_resized_crop(images: Tensor, scale: float = 0.08, ratio: float = 4 / 3) -> Tensor:

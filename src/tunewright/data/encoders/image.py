@@ -253,9 +253,9 @@ class Encoded:
         import torch
 
         pixels = torch.from_numpy(self.pixels[self.rows[rows]]).to(torch.float32)
-        if training and self.varies:
-            pixels = augment(pixels.div_(255), self.augmentation).mul_(255)
         factor, offset = (torch.from_numpy(part).view(1, -1, 1, 1) for part in self.preprocessing.affine)
+        if training and self.varies:
+            pixels, factor = augment(pixels.div_(255), self.augmentation), factor * 255
         return {"pixel_values": pixels.mul_(factor).add_(offset)}
 
     def arrays(self) -> Iterable[np.ndarray]:
