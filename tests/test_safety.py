@@ -31,8 +31,13 @@ def unsafe(source: str) -> list[str]:
                 found.append(name.id)
             if isinstance(name, ast.Attribute) and isinstance(name.value, ast.Name) and (name.value.id, name.attr) in ATTRIBUTES:
                 found.append(f"{name.value.id}.{name.attr}")
-            found += [str(keyword.arg) for keyword in node.keywords if keyword.arg in KEYWORDS]
+            found += [str(keyword.arg) for keyword in node.keywords if keyword.arg in KEYWORDS and not _is_off(keyword.value)]
     return found
+
+
+def _is_off(value: ast.expr) -> bool:
+    """The word False, written out."""
+    return isinstance(value, ast.Constant) and value.value is False
 
 
 def test_no_file_of_the_package_can_run_somebodys_code() -> None:

@@ -297,6 +297,8 @@ ELSEWHERE = {
     "data.kind": "tests/heads/test_tagging.py",
     "model.source": "every run here",
     "model.revision": "hub only",
+    "model.blocks": "tests/engine/test_distillation.py",
+    "distillation": "tests/engine/test_distillation.py",
     "evaluation.monitor": "tests/engine: the best evaluation is what the network holds",
     "training.patience": "test_patience_stops_a_run",
     "training.device": "test_an_absent_device_is_refused",

@@ -75,6 +75,9 @@ class Model(Section):
     pooling: Literal["auto", "native", "mean", "cls", "last"] = Field(
         "auto", description="What the head reads: as the folder declares, else the architecture's own classification head."
     )
+    blocks: tuple[int, ...] | None = Field(
+        None, description="The blocks that are kept, counted from 0: a smaller network, for distillation; None keeps all."
+    )
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Overrides every dropout of the network; None keeps the model's own."
     )
@@ -92,6 +95,21 @@ class Rates(Section):
     weight_decay: float = Field(0.01, ge=0, lt=1, description="Decoupled decay; never on biases or norms.")
     optimiser: Part = Field(Choice(name="adamw"), description="One of `tunewright parts optimisers`.")
     schedule: Part = Field(Choice(name="linear", settings={"warmup": 0.1}), description="One of `tunewright parts schedules`.")
+
+
+class Distillation(Section):
+    """A trained run as teacher: its outputs are learnt beside the true targets."""
+
+    teacher: str = Field(description="Folder of a finished run on the same task and labels.")
+    weight: float = Field(
+        0.9, ge=0, le=1, description="Share of the teacher's part in the loss (a guess; Hinton et al. 2015: most)."
+    )
+    temperature: float = Field(
+        2.0,
+        gt=0,
+        le=100,
+        description="Softens both outputs (Hinton et al. 2015, section 2; they use 1 to 20, the value is a guess).",
+    )
 
 
 class Training(Section):
@@ -151,6 +169,7 @@ class Recipe(Section):
         (), description="Step 6, from where: `tunewright parts initialisation`, in this order."
     )
     unfreezing: Part = Field(Choice(name="at_once"), description="Step 7, when: one of `tunewright parts unfreezing`.")
+    distillation: Distillation | None = Field(None, description="A trained run whose outputs are learnt too; None for none.")
     penalties: tuple[Part, ...] = Field((), description="Added to the loss once per step: `tunewright parts penalties`.")
     averaging: tuple[Part, ...] = Field((), description="Kept where validation is no worse: `tunewright parts averaging`.")
     training: Training = Training()  # type: ignore[call-arg]

@@ -25,6 +25,7 @@ from tunewright.data.ragged import IGNORED, Ragged
 from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.streaming import prepare_streamed
 from tunewright.engine.arithmetic import Arithmetic, Precision, choose_arithmetic
+from tunewright.engine.distillation import Teacher
 from tunewright.engine.evaluate import decode_all
 from tunewright.engine.feature_store import FeatureStore, default_folder
 from tunewright.engine.forward import Forward
@@ -39,6 +40,9 @@ from tunewright.models.network import Network
 from tunewright.recipe import Choice, Recipe
 
 PARTS = ("train", "validation", "test")
+
+# What starts a head from the targets, one for each row or token.
+_FROM_TARGETS = ("linear_probe", "prior_bias")
 
 # Streamed rows that a probe reads, because it has the features of all its rows in memory (a guess).
 PROBED = 10_000
@@ -115,6 +119,7 @@ def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
         pooling=model.pooling,
         revision=model.revision,
         dropout=model.dropout,
+        blocks=model.blocks,
         seed=recipe.seed,
     ).to(device)
     network.stack  # noqa: B018 - read before a method changes the module tree
@@ -159,8 +164,9 @@ def probed(setup: Setup) -> Examples:
 
 
 def baselines_of(setup: Setup) -> tuple[str, ...]:
-    """Those of the recipe that mean something for the task."""
-    return tuple(name for name in setup.recipe.evaluation.baselines if name in setup.head.BASELINES)
+    """Those of the recipe that mean something for the task; a new head has nothing to say before training."""
+    meant = set(setup.head.BASELINES) - ({"before"} if setup.network.head_names else set())
+    return tuple(name for name in setup.recipe.evaluation.baselines if name in meant)
 
 
 def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> Predictions:
@@ -217,6 +223,9 @@ def initialise(setup: Setup, applied: Applied, features: Callable[[], np.ndarray
         return []  # nothing is new
     said = []
     for choice in setup.recipe.initialisation:
+        if choice.name in _FROM_TARGETS and not hasattr(setup.head, "prior_bias"):
+            said.append(f"{choice.name} cannot start a head for {setup.head_name.replace('_', ' ')}; it stays as it was")
+            continue
         part = load_part("initialisation", choice.name)
         labels, seed, targets = setup.prepared.labels, setup.recipe.seed, _targets(probed(setup))
         said.append(part.initialise(setup.network, current, targets, labels, part.Settings(**choice.settings), seed))
@@ -224,7 +233,13 @@ def initialise(setup: Setup, applied: Applied, features: Callable[[], np.ndarray
     return said
 
 
-def make_job(setup: Setup, applied: Applied, watchers: tuple[Watcher, ...] = (), checkpoints: Path | None = None) -> Job:
+def make_job(
+    setup: Setup,
+    applied: Applied,
+    watchers: tuple[Watcher, ...] = (),
+    checkpoints: Path | None = None,
+    teacher: Teacher | None = None,
+) -> Job:
     """What the loop needs for steps 5, 7 and 8."""
     train = setup.examples["train"]
     weights = setup.head.class_weights(train.targets, setup.prepared.labels, setup.head_settings)
@@ -241,6 +256,7 @@ def make_job(setup: Setup, applied: Applied, watchers: tuple[Watcher, ...] = (),
         forward=Forward(setup.network, setup.precision, setup.store),
         gradients=Gradients(setup.network),
         passes=Passes(train.encoded.lengths, setup.recipe.training.pass_tokens),
+        teacher=teacher,
         checkpoints=checkpoints,
         watchers=watchers,
     )

@@ -14,9 +14,12 @@ from typing import Any
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import write_text
+from tunewright.core.parts import load_part
 from tunewright.core.seed import seed_everything
 from tunewright.core.types import Finding
 from tunewright.data.prepare import Prepared
+from tunewright.data.rows import StreamedRows
+from tunewright.engine.distillation import Teacher, make_teacher
 from tunewright.engine.job import Watcher
 from tunewright.engine.loop import train
 from tunewright.engine.optimiser import build_optimiser
@@ -190,9 +193,8 @@ def _steps(setup: Setup, folder: Path, manifest: dict[str, Any], tell: _Teller, 
         tell.phase("baselines", "a linear probe on the untouched network, and always the most frequent answer")
     applied = apply_method(setup)
     said = initialise(setup, applied, features)
-    job = make_job(
-        setup, applied, _watchers(setup, folder, tell, resuming), folder / "checkpoints" if training.checkpoints else None
-    )
+    watchers, checkpoints = _watchers(setup, folder, tell, resuming), folder / "checkpoints" if training.checkpoints else None
+    job = make_job(setup, applied, watchers, checkpoints, _teacher(setup, tell))
     expected = estimate(job)
     tell.phase("training", *said, f"about {expected.seconds:.0f} s and {expected.bytes / 2**30:.1f} GiB expected")
     seed_everything(recipe.seed)
@@ -307,6 +309,23 @@ def find_rate(recipe: Recipe, given: Given | None = None, *, low: float = 1e-6, 
     with restored(setup.network, optimiser):
         found: Found = sweep(step, low=low, high=high, steps=min(steps, len(windows)))
     return found
+
+
+def _teacher(setup: Setup, tell: _Teller) -> Teacher | None:
+    """What the recipe's teacher says of the training rows."""
+    settings = setup.recipe.distillation
+    if settings is None:
+        return None
+    run = load(settings.teacher)
+    if not run.finished:
+        raise UserError(f"the teacher '{settings.teacher}' is not a finished run", try_=f"tunewright resume {settings.teacher}")
+    rows, loaded = setup.prepared.train, run.model
+    if isinstance(rows, StreamedRows):
+        raise UserError("distillation does not go with data.streaming", try_="--set data.streaming=false")
+    head = load_part("heads", loaded.head)
+    read = head.encode(loaded.network, rows.inputs, rows.targets, head.Settings(**loaded.head_settings), loaded.max_length)
+    tell.phase("teacher", f"{settings.teacher} answers {len(rows)} training rows, once")
+    return make_teacher(loaded.network, head, read, setup.network, setup.examples["train"], settings, setup.precision)
 
 
 class CertificationError(RuntimeError):

@@ -111,7 +111,9 @@ def test_overfits_eight_rows(tiny_bert: Path) -> None:
         evaluation={"monitor": "loss"},
     )
     job = toy_job(recipe, rows)
-    job = replace(job, validation=job.train, wanted=job.train.targets)  # what is measured here is whether training can fit, not whether it generalises
+    job = replace(
+        job, validation=job.train, wanted=job.train.targets
+    )  # what is measured here is whether training can fit, not whether it generalises
     train(job)
     assert len(job.train) == 8
     assert (predict_logits(job.network, job.train).argmax(1) == job.train.targets).all()

@@ -14,6 +14,7 @@ from torch import Tensor
 from tunewright.core.types import Applied, Evaluated, Request
 from tunewright.data.batching import batches
 from tunewright.data.examples import Examples
+from tunewright.engine.distillation import Teacher
 from tunewright.engine.forward import Forward
 from tunewright.engine.gradients import Gradients
 from tunewright.engine.passes import Passes
@@ -43,6 +44,7 @@ class Job:
     forward: Forward
     gradients: Gradients
     passes: Passes
+    teacher: Teacher | None = None
     checkpoints: Path | None = None
     watchers: tuple[Watcher, ...] = ()
 

@@ -71,7 +71,8 @@ def _backward(job: Job, passes: list[np.ndarray]) -> tuple[float, float]:
     loss_sum = torch.zeros((), device=device)
     for rows, wanted in zip(passes, targets, strict=True):
         logits = job.forward(job.train, rows)
-        loss = job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights).sum()
+        losses = job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights)
+        loss = (losses if job.teacher is None else job.teacher.mixed(losses, logits, wanted, rows)).sum()
         (loss / count).backward()
         loss_sum += loss.detach()
     return float(loss_sum), count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,16 @@ from torch import nn
 
 from tunewright.core.errors import UserError, unknown
 from tunewright.core.types import Labels
+from tunewright.models.fewer_blocks import keep_blocks
 from tunewright.models.form import CLASSIFY_TEXT, Form
 from tunewright.models.network import Network
 from tunewright.models.pooling import Pooling, declared_pooling, has_pooling_block
 from tunewright.models.processors import TOKENISED, ensure_padding, first_line, load_processor
 from tunewright.models.sources import find_model, hash_weights, read_object
+from tunewright.models.stack import block_lists
+
+# transformers names classes with a head by what they are for; RoFormer is no such name.
+_WITH_HEAD = re.compile(r"For[A-Z]")
 
 # Keys of a config that can lead a loader to somebody's code.
 _CODE_KEYS = ("auto_map", "_attn_implementation", "_attn_implementation_internal", "_experts_implementation", "custom_pipelines")
@@ -30,18 +36,21 @@ def load_network(
     pooling: str = "auto",
     revision: str | None = None,
     dropout: float | None = None,
+    blocks: tuple[int, ...] | None = None,
     seed: int = 0,
 ) -> Network:
     """The pre-trained model named ``source`` in the form of a task, for ``labels``, in float32 and evaluation mode.
 
     A new head's initial values depend on ``seed`` alone. Raises UserError where a pre-trained tensor is missing,
-    unexpected or not finite.
+    unexpected or not finite. ``blocks``: those that are kept, None for all.
     """
     folder = find_model(source, revision)
     chosen = _pooling(folder, form, pooling)
     config = read_config(folder, dropout)
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         inner, absent = _load_inner(folder, config, labels, chosen, form)
+        if blocks is not None:
+            keep_blocks(inner, blocks)
         new = _new_parameters(inner, absent, form)
         _check_finite(inner, set(new), folder)
         network = _network(inner, folder, labels, chosen, form, new, (source, hash_weights(folder), revision))
@@ -130,7 +139,7 @@ def _load_inner(folder: Path, config: Any, labels: Labels, pooling: Pooling, for
     import transformers
     from safetensors import SafetensorError
 
-    if form.head_is_new or form.output == "boxes":
+    if form.output not in ("vocabulary", "vectors"):
         _describe_labels(config, labels)
     auto = getattr(transformers, form.auto) if pooling == "native" else _encoder_class(config)
     try:
@@ -203,7 +212,11 @@ def _network(
 def _outside(inner: nn.Module) -> set[str]:
     """Names of the parameters that the architecture puts on top of its base model."""
     base = getattr(inner, "base_model", inner)
-    inside = {id(parameter) for parameter in base.parameters()}
+    bases = [base]
+    if base is inner and _WITH_HEAD.search(type(inner).__name__):  # Whisper's classifier holds an encoder beside its head
+        lists = block_lists(inner)
+        bases = [child for name, child in inner.named_children() if any(f"{one}.".startswith(f"{name}.") for one in lists)]
+    inside = {id(parameter) for part in bases for parameter in part.parameters()}
     return {name for name, parameter in inner.named_parameters() if id(parameter) not in inside}
 
 
@@ -239,7 +252,8 @@ def _check_finite(inner: nn.Module, new: set[str], folder: Path) -> None:
 
 def _is_other_half(inner: nn.Module) -> bool:
     """An encoder taken out of an encoder-decoder leaves the decoder's blocks unused."""
-    return type(inner).__name__.endswith("EncoderModel")
+    no_decoder = not any("decoder" in name for name, _ in inner.named_modules())
+    return no_decoder and (type(inner).__name__.endswith("EncoderModel") or inner.config.is_encoder_decoder)
 
 
 def _initialise_head(network: Network, spread: float) -> None:

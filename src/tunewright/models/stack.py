@@ -67,7 +67,7 @@ def find_stack(network: nn.Module, run: Callable[[], object], head: tuple[str, .
 
     Raises UserError when the module tree has no list of blocks.
     """
-    lists = _block_lists(network)
+    lists = block_lists(network)
     if not lists:
         raise UserError(
             f"no stack of layers was found in {type(network).__name__}",
@@ -82,7 +82,7 @@ def find_stack(network: nn.Module, run: Callable[[], object], head: tuple[str, .
     return LayerStack(_groups(network, blocks, order, set(head)), shared)
 
 
-def _block_lists(network: nn.Module) -> dict[str, nn.ModuleList | nn.Sequential]:
+def block_lists(network: nn.Module) -> dict[str, nn.ModuleList | nn.Sequential]:
     """Outermost lists whose members share one class and hold a matrix each."""
     found: dict[str, nn.ModuleList | nn.Sequential] = {}
     for name, module in network.named_modules():
@@ -93,7 +93,13 @@ def _block_lists(network: nn.Module) -> dict[str, nn.ModuleList | nn.Sequential]
         heavy = all(any(parameter.ndim > 1 for parameter in member.parameters()) for member in members)
         if members and alike and heavy and not isinstance(members[0], (nn.Linear, nn.Embedding)):
             found[name] = module
-    return found
+    # Convolutions that make the input of a transformer (wav2vec 2.0) are its embeddings, not blocks beside its own.
+    with_matrices = {name: module for name, module in found.items() if all(map(_has_matrix, module))}
+    return with_matrices or found
+
+
+def _has_matrix(module: nn.Module) -> bool:
+    return any(parameter.ndim == 2 for parameter in module.parameters())
 
 
 def _trace(network: nn.Module, run: Callable[[], object]) -> dict[str, tuple[int, int]]:
