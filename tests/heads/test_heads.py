@@ -19,6 +19,7 @@ LABELS = {
     "regression": Labels("regression", (), mean=3.0, spread=2.0),
     "similarity": Labels("similarity", (), mean=2.5, spread=1.5),
     "tagging": Labels("tagging", ("O", "B-a", "I-a")),
+    "question_answering": Labels("question_answering", ("start", "end")),
 }
 TARGETS = {
     "classification": torch.tensor([0, 1, 2, 2, 0]),
@@ -26,6 +27,7 @@ TARGETS = {
     "regression": torch.tensor([1.0, 3.0, 5.0, 2.0, 4.0]),
     "similarity": torch.tensor([1.0, 3.0, 5.0, 2.0, 4.0]),
     "tagging": torch.tensor([[0, 1, -100], [0, 0, 0], [1, 2, 0], [2, -100, -100], [0, 1, 1]]),
+    "question_answering": torch.tensor([[3, -100, 0], [0, 1, 2], [0, 3, 0], [0, 3, -100], [0, 0, 3]]),
 }
 ROWS = tuple(name for name in NAMES if "text" in load_part("heads", name).READS and load_part("heads", name).OUTPUT == "logits")
 LOGITS = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
@@ -35,7 +37,7 @@ def output_of(name: str, labels: Labels) -> torch.Tensor:
     """Random logits of five rows, (5, outputs), or of their three tokens, (5, 3, outputs)."""
     width = labels.outputs
     tokens = torch.randn(5, 3, width, generator=torch.Generator().manual_seed(1))
-    return tokens if TARGETS[name].shape[1:] == (3,) and name == "tagging" else LOGITS[:, :width].clone()
+    return tokens if TARGETS[name].shape[1:] == (3,) and name in ("tagging", "question_answering") else LOGITS[:, :width].clone()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-Kind = Literal["text", "words", "conversation", "image", "audio", "table"]
-Task = Literal["classification", "multi_label", "regression", "similarity", "tagging"]
+Kind = Literal["text", "words", "question", "conversation", "image", "audio", "table"]
+Task = Literal["classification", "multi_label", "regression", "similarity", "tagging", "question_answering", "language", "masked_language", "preference"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Labels:
-    """What the targets mean: class names in their stable order, or the mean and spread of a regression's train targets."""
+    """What the targets mean: class names in their stable order, or the mean and spread of a regression's train targets.
+
+    Of question answering, ``mean`` is the share of train rows without an answer.
+    """
 
     task: Task
     names: tuple[str, ...] = ()

@@ -1,9 +1,11 @@
-"""From a file's bytes to text: UTF-8 or UTF-16 with its mark, and nothing guessed."""
+"""From a file's bytes to text: UTF-8 or UTF-16 with its mark, and nothing guessed; a name that ends in .gz is unpacked."""
 
 from __future__ import annotations
 
 import codecs
+import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -20,6 +22,7 @@ _OTHER_KINDS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the data", "git lfs pull"),
 )
 _CHUNK = 1 << 20  # bytes read at once
+PACKED = ".gz"
 LONGEST_LINE = 32 * 2**20  # characters: far above any example, far below what a machine holds
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -35,7 +38,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
     if path.is_dir():
         raise UserError(f"{path} is a folder", expected="a file")
     try:
-        with path.open("rb") as file:
+        with gzip.open(path) if path.suffix.lower() == PACKED else path.open("rb") as file:
             chunk = file.read(_CHUNK)
             if not chunk:
                 raise UserError(f"{path} is empty (0 bytes)", expected="a file with rows", try_="write the file again")
@@ -45,6 +48,8 @@ def _chunks(path: Path) -> Iterator[bytes]:
     except FileNotFoundError:
         siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UserError(f"{path} does not exist", nearest=nearest(path.name, siblings)) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path} is no whole gzip file: {error}", try_="fetch or pack the file again") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from tunewright.core.errors import UserError, gathering, raise_all
 from tunewright.core.files import hash_json
-from tunewright.core.types import Finding, Kind, Labels
+from tunewright.core.types import Finding, Kind, Labels, Task
 from tunewright.data.checks import check, group_leakage, refuse
 from tunewright.data.columns import find, folded
 from tunewright.data.duplicates import near_groups, same_groups
-from tunewright.data.inputs import compared_input, inputs_of
+from tunewright.data.inputs import compared_input, inputs_of, is_compared_by_digest
 from tunewright.data.labels import is_empty, label_name
 from tunewright.data.read import read_splits, read_table, the_train_split
 from tunewright.data.rows import Rows, StreamedRows
@@ -50,11 +50,18 @@ class _Given:
     inputs: list[tuple[Any, ...]]
     values: list[Any]
     kind: Kind
+    findings: tuple[Finding, ...] = ()
 
     def rows(self, labels: Labels) -> Rows:
         targets = form_of(labels.task).encode(self.values, labels, self.table.where)
         numbers = np.array(self.table.rows, dtype=np.int64)
-        return Rows(self.inputs, targets, numbers, self.table.source, self.table.unit, self.kind)
+        return Rows(self.inputs, targets, numbers, self.table.source, self.table.unit, self.kind, self.texts)
+
+    def notes(self, task: Task) -> list[Finding]:
+        """What reading the targets mended."""
+        form = form_of(task)
+        found: list[Finding] = form.notes(self.values, self.table.where) if hasattr(form, "notes") else []
+        return found
 
     @cached_property
     def texts(self) -> list[tuple[str, ...]]:
@@ -96,13 +103,14 @@ def _examine(tables: dict[str, Table], schema: Schema) -> dict[str, _Given]:
     given = {}
     form = form_of(schema.task)
     for part, table in tables.items():
+        noticed: list[Finding] = []
         with gathering(faults):
-            inputs = inputs_of(table, schema)
+            inputs = inputs_of(table, schema, noticed)
         with gathering(faults):
             values = form.read(table, schema)
             faults += form.faults(values, schema.task, table.where)
         if not faults:
-            given[part] = _Given(table, inputs, values, schema.kind)
+            given[part] = _Given(table, inputs, values, schema.kind, tuple(noticed))
     raise_all(faults)
     return given
 
@@ -187,7 +195,8 @@ def _parts(
 
 
 def _near(encoded: Mapping[str, Rows]) -> dict[str, np.ndarray]:
-    ids = near_groups([texts for rows in encoded.values() for texts in rows.texts])
+    texts = [texts for rows in encoded.values() for texts in rows.texts]
+    ids = same_groups(texts) if is_compared_by_digest(encoded["train"].kind) else near_groups(texts)
     ends = np.cumsum([len(rows) for rows in encoded.values()])[:-1]
     return dict(zip(encoded, np.split(ids, ends), strict=True))
 
@@ -195,7 +204,7 @@ def _near(encoded: Mapping[str, Rows]) -> dict[str, np.ndarray]:
 def _unlabelled(tables: dict[str, Table], schema: Schema, named: set[str]) -> list[str]:
     """Parts of a data set that come without their targets (a competition's test split)."""
     empty = []
-    for part in set(tables) - named - {"train"}:
+    for part in set(tables) - named - {"train"} if schema.target else ():
         columns = [tables[part].columns.get(name, []) for name in schema.target]
         if all(is_empty(value) for values in columns for value in values):
             empty.append(part)
@@ -233,6 +242,8 @@ def prepare(
     labels = _measured(labels, parts["train"])
     said.append(f"Rows: {', '.join(f'{len(rows)} {part}' for part, rows in parts.items())}.")
     findings = [finding for table in tables.values() for finding in table.findings]
+    findings += [finding for source in given.values() for finding in source.findings]
+    findings += [note for source in given.values() for note in source.notes(schema.task)]
     findings += [*schema.findings, *_given_group_leakage(given, encoded, schema), *check(parts, labels, ids)]
     return Prepared(
         parts["train"], parts["validation"], parts["test"], labels, schema, tuple(findings), tuple(said), _hash(given, schema)

@@ -9,10 +9,12 @@ from typing import Any
 
 from tunewright.core.errors import UserError, nearest
 from tunewright.core.parts import list_parts, load_part
+from tunewright.data.decoding import PACKED
 from tunewright.data.python_data import from_python
 from tunewright.data.readers import datasets_folder
 from tunewright.data.table import Table
 
+_TEXTS = (".csv", ".tsv", ".json", ".jsonl")  # formats that may come packed
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -21,14 +23,15 @@ def _reader_of(path: Path) -> Any:
     for part in list_parts("readers"):
         reader = load_part("readers", part.name)
         suffixes.update(dict.fromkeys(reader.SUFFIXES, reader))
-    found = suffixes.get(path.suffix.lower())
-    if found is None:
-        gzipped = path.suffix.lower() == ".gz"
+    packed = path.suffix.lower() == PACKED
+    suffix = Path(path.stem).suffix if packed else path.suffix
+    found = suffixes.get(suffix.lower())
+    if found is None or (packed and suffix.lower() not in _TEXTS):
         raise UserError(
             f"{path}: files that end in '{path.suffix}' cannot be read",
-            expected=f"one of {', '.join(sorted(suffixes))}",
+            expected=f"one of {', '.join(sorted(suffixes))}, texts also packed: {', '.join(_TEXTS)} with {PACKED}",
             nearest=nearest(path.suffix, suffixes),
-            try_=f"gunzip -k {path.name}" if gzipped else "",
+            try_=f"gunzip -k {path.name}" if packed else "",
         )
     return found
 
@@ -48,6 +51,12 @@ def _read_hub(name: str) -> dict[str, Table]:
     return datasets_folder.from_splits(loaded, name)
 
 
+def _recognising(path: Path) -> Any | None:
+    """The reader that knows a path by what is in it rather than by its suffix."""
+    readers = (load_part("readers", part.name) for part in list_parts("readers"))
+    return next((reader for reader in readers if hasattr(reader, "recognises") and reader.recognises(path)), None)
+
+
 def _missing(path: Path) -> UserError:
     siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
     return UserError(
@@ -60,17 +69,20 @@ def read_splits(source: Any) -> dict[str, Table]:
     if not isinstance(source, (str, Path)):
         return from_python(source)
     path = Path(source)
-    if path.is_dir():
-        if not any((path / mark).is_file() for mark in datasets_folder.MARKS):
-            inside = nearest("train.csv", [item.name for item in path.iterdir()])
-            raise UserError(
-                f"{path} is a folder that the datasets library did not save",
-                expected="a file, or a folder from save_to_disk",
-                try_=f"{path / inside}" if inside else "",
-            )
+    if path.is_dir() and any((path / mark).is_file() for mark in datasets_folder.MARKS):
         return datasets_folder.read_splits(path)
     if path.exists():
-        return {"train": _reader_of(path).read(path)}
+        reader = _recognising(path)
+        if reader is None and path.is_dir():
+            inside = nearest("train.csv", [item.name for item in path.iterdir()])
+            raise UserError(
+                f"{path} is a folder that the datasets library did not save, without folders of images or sounds",
+                expected="a file, a folder from save_to_disk, or a folder for each class",
+                try_=f"{path / inside}" if inside else "",
+            )
+        reader = reader or _reader_of(path)
+        found: dict[str, Table] = reader.read_splits(path) if hasattr(reader, "read_splits") else {"train": reader.read(path)}
+        return found
     if _HUB_ID.fullmatch(str(source)) and not path.suffix and not path.parent.is_dir():
         return _read_hub(str(source))
     raise _missing(path)

@@ -15,7 +15,10 @@ from tunewright.data.numbers import as_number
 from tunewright.data.table import Table, listed
 
 # Kinds of rows besides texts, each asked in turn whether it recognises the columns.
-_KINDS: tuple[Kind, ...] = ("words",)
+_KINDS: tuple[Kind, ...] = ("question", "words", "conversation", "image")
+
+# Tasks whose texts are themselves what is learned.
+UNTARGETED: tuple[Task, ...] = ("language", "masked_language")
 
 _FEW_CLASSES = 20  # more distinct whole numbers than this are a quantity unless they count up class by class (a guess)
 
@@ -91,7 +94,7 @@ def _text_by_values(table: Table, free: list[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _guess_target(table: Table, free: list[str]) -> tuple[str, ...]:
+def guess_target(table: Table, free: list[str]) -> tuple[str, ...]:
     known = look.named(free, look.TARGET_NAMES)
     if len(known) == 1:
         return (known[0],)
@@ -185,7 +188,12 @@ def _of_kind(
     group, time = ((columns[option] or (None,))[0] for option in ("group", "time"))
     _refuse_overlap(table, [*text, *target])
     ignored = tuple(name for name in table.columns if name not in (*text, *target, group, time))
-    return Schema(text, target, task, group, time, kind, ignored, _say(text, target, task, named, ignored, kind), tuple(findings))
+    said = _say(text, target, task, named, ignored, kind)
+    encoder = import_module(f"tunewright.data.encoders.{kind}")
+    if group is None and hasattr(encoder, "keeps_together"):
+        group = encoder.keeps_together(text)
+        said = (*said, f"Rows with the same '{group}' stay on one side of every split.")
+    return Schema(text, target, task, group, time, kind, ignored, said, tuple(findings))
 
 
 def guess_schema(table: Table, **named: Unpack[Named]) -> Schema:
@@ -198,7 +206,7 @@ def guess_schema(table: Table, **named: Unpack[Named]) -> Schema:
     text, target, side = columns["text"], columns["target"], columns["group"] + columns["time"]
     wanted = named.get("kind")
     for kind in _KINDS if wanted is None else (wanted,) if wanted != "text" else ():
-        found = import_module(f"tunewright.data.encoders.{kind}").recognise(table, {"text": text, "target": target, "task": task})
+        found = import_module(f"tunewright.data.encoders.{kind}").recognise(table, {"text": text, "target": target, "task": task, "kind": wanted, "side": side})
         if found is not None:
             return _of_kind(table, kind, found, columns, named, findings)
         if wanted == kind:
@@ -208,9 +216,11 @@ def guess_schema(table: Table, **named: Unpack[Named]) -> Schema:
             )
     if len(text) > 2:
         raise UserError(f"{len(text)} text columns were named", expected="one, or two for pairs")
+    if task in UNTARGETED and target:
+        raise UserError(f"texts are learned themselves, but the target '{target[0]}' was named", expected=f"no target for {task}")
     free = [name for name in table.columns if name not in (*text, *target, *side)]
     text = text or _text_by_name(table, free)
-    target = target or _guess_target(table, [name for name in free if name not in text])
+    target = target if target or task in UNTARGETED else guess_target(table, [name for name in free if name not in text])
     text = text or _text_by_values(table, [name for name in free if name not in target])
     _refuse_overlap(table, [*text, *target])
     task = task or guess_task([table.columns[name] for name in target], len(text))

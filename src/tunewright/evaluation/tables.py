@@ -71,11 +71,16 @@ def worst_errors(
     ]
 
 
+def _is_right(wanted: Any, given: Any) -> bool:
+    """Whether an object is the wanted one; of a text, whether it is one of the right texts, or empty where there is none."""
+    return given in (wanted or ("",)) if isinstance(given, str) else np.array_equal(wanted, given)
+
+
 def _badness(targets: np.ndarray, predictions: Predictions) -> np.ndarray:
     """How wrong each row is, (n,); 0 where it is right."""
     values, shares = predictions.values, predictions.probabilities
     if values.dtype == object:
-        return np.array([float(not np.array_equal(a, b)) for a, b in zip(targets, values, strict=True)])
+        return np.array([float(not _is_right(a, b)) for a, b in zip(targets, values, strict=True)])
     if shares is None:
         distance: np.ndarray = np.abs(targets - values)
         return distance

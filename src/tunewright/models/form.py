@@ -27,8 +27,8 @@ class Form:
 
     @property
     def head_is_new(self) -> bool:
-        """Whether what lies above the base model starts anew; a language model's or a detector's own is taken as it is."""
-        return self.output not in ("vocabulary", "boxes")
+        """Whether what lies above the base model starts anew; what means the same in every task is taken as it is."""
+        return self.output not in ("vocabulary", "boxes", "spans")
 
     @property
     def may_pool(self) -> bool:

@@ -1,6 +1,6 @@
-"""A JSON array of objects, or one object of equally long arrays; numbers and lists keep their type.
+"""A JSON array of objects, one object of equally long arrays, or SQuAD's articles; numbers and lists keep their type.
 
-Source: RFC 8259.
+Source: RFC 8259; SQuAD: Rajpurkar et al. 2016.
 When: the examples come from a program that writes them in one go.
 When not: large data, which jsonl and parquet hold better.
 Relatives: jsonl.
@@ -13,6 +13,7 @@ from pathlib import Path
 from tunewright.core.errors import UserError
 from tunewright.data.decoding import read_text
 from tunewright.data.records import from_records
+from tunewright.data.squad import from_squad, is_squad
 from tunewright.data.strict_json import parse
 from tunewright.data.table import Table
 
@@ -22,7 +23,9 @@ SUFFIXES = (".json",)
 def read(path: Path) -> Table:
     """Rows are counted from 1."""
     content = parse(read_text(path), str(path))
-    if isinstance(content, dict) and content and all(isinstance(values, list) for values in content.values()):
+    if is_squad(content):
+        table = from_squad(content, str(path))
+    elif isinstance(content, dict) and content and all(isinstance(values, list) for values in content.values()):
         longest = max(len(values) for values in content.values())
         table = Table(content, tuple(range(1, longest + 1)), str(path), "row")
     elif isinstance(content, list):

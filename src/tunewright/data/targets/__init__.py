@@ -1,6 +1,7 @@
 """What a task's targets look like in a table: one file for each form.
 
 Contract: ``read(table, schema) -> list`` with one value for each row; ``faults(values, task, where)``, why they are unusable;
+``notes(values, where)``, findings about what was mended, where a form mends anything;
 ``labels(values, task, names) -> Labels`` of the train values; ``encode(values, labels, where) -> ndarray`` (n, …), of objects
 where rows differ in length, as metrics and the head's ``encode`` read them.
 """
@@ -15,6 +16,8 @@ from tunewright.core.types import Task
 _FORMS: dict[Task, str] = {
     **dict.fromkeys(("classification", "multi_label", "regression", "similarity"), "values"),
     "tagging": "tags",
+    **dict.fromkeys(("language", "masked_language", "preference"), "nothing"),
+    "question_answering": "spans",
 }
 
 

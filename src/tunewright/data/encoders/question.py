@@ -1,0 +1,182 @@
+"""Questions, each with the context that holds its answer: windows over long contexts, whose tokens know their characters.
+
+Source: Devlin et al. 2019, BERT, section 4.2 (question first, then the context); windows that overlap as in their code.
+When: the answer is a piece of a given text. When not: the answer is written freely (generation), or is a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tunewright.core.errors import UserError, raise_all
+from tunewright.core.files import hash_bytes
+from tunewright.core.types import Task
+from tunewright.data.columns import find, folded
+from tunewright.data.encoders import text
+from tunewright.data.table import Table
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_ANSWERS = frozenset(("answers", "answer"))
+_LONGEST_QUESTION = 64  # tokens (Devlin et al.'s code)
+_OVERLAP = 3  # a window shares one part in so many of max_length with its neighbour (Devlin et al.'s code: 128 of 384)
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Windows over n questions. ``characters``: start and end in the context of each token, (-1, -1) outside of it.
+
+    ``rows``: the question that each window is of; ``contexts``: the text that each question's answer is cut from.
+    """
+
+    flat: text.Encoded
+    characters: np.ndarray  # (all tokens, 2) int32
+    rows: np.ndarray  # (windows,) int64
+    contexts: tuple[str, ...]
+    truncated: int = 0  # questions that lost their end
+    longest_answer: int = 30
+    may_be_empty: bool = False
+    margin: float = 0.0
+    varies: ClassVar[bool] = False
+
+    def __len__(self) -> int:
+        return len(self.flat)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return self.flat.lengths
+
+    @property
+    def side(self) -> str:
+        return self.flat.side
+
+    def spans(self, window: int) -> np.ndarray:
+        """Start and end in the context of each token of a window, (tokens, 2)."""
+        start = self.flat.starts[window]
+        return self.characters[start : start + self.flat.lengths[window]]
+
+    def subset(self, rows: np.ndarray) -> Encoded:
+        """Some windows, in the order given."""
+        characters = np.concatenate([self.spans(window) for window in rows] or [self.characters[:0]])
+        return replace(self, flat=self.flat.subset(rows), characters=characters, rows=self.rows[rows])
+
+    def row(self, index: int) -> list[int]:
+        """Token ids of a window."""
+        return self.flat.row(index)
+
+    def places(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For a padded batch: where each token stands among all, and which are real; both (batch, tokens)."""
+        return self.flat.places(rows)
+
+    def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
+        """Padded input_ids, attention_mask and, where the model has them, token_type_ids; (batch, tokens) int64."""
+        return self.flat.collate(rows)
+
+    def arrays(self) -> Iterable[np.ndarray]:
+        """All that tells these windows from others."""
+        return self.flat.arrays()
+
+
+def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+    """Columns called question and context, or two that are named for the task; answers beside them."""
+    if named.get("task") not in (None, "question_answering"):
+        return None
+    by_name = {folded(name): name for name in table.columns}
+    inputs = named.get("text") or tuple(by_name[name] for name in ("question", "context") if name in by_name)
+    answers = named.get("target") or tuple(by_name[name] for name in by_name if name in _ANSWERS)
+    if len(inputs) != 2 or len(answers) != 1:
+        return None
+    if named.get("task") is None and [folded(name) for name in inputs] != ["question", "context"]:
+        return None
+    return tuple(inputs), tuple(answers), "question_answering"
+
+
+def keeps_together(columns: tuple[str, ...]) -> str:
+    """The column whose rows stay on one side of a split: questions on one context tell each other's answers."""
+    return columns[1]
+
+
+def read(table: Table, columns: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Question and context of each row; a cell that is no text, or is empty, is a ``UserError``."""
+    if len(columns) != 2:
+        raise UserError(f"{len(columns)} columns were named for questions", expected="the question's and the context's")
+    faults, cells = [], []
+    for name in columns:
+        found = table.column(find(table, name, "text")[0])
+        wrong = [index for index, cell in enumerate(found) if not isinstance(cell, str) or not cell.strip()]
+        if wrong:
+            faults.append(UserError(f"{table.where(wrong)}: '{name}' is {found[wrong[0]]!r}", expected="text"))
+        cells.append(found)
+    raise_all(faults)
+    return list(zip(*cells, strict=True))
+
+
+def shown(row: tuple[Any, ...]) -> str:
+    """The question."""
+    return str(row[0])
+
+
+def compared(row: tuple[Any, ...]) -> tuple[str, ...]:
+    """What duplicates are looked for in: the question, of one context each."""
+    return (str(row[0]), hash_bytes([row[1].encode()])[:8])
+
+
+def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -> Encoded:
+    """Windows of at most ``max_length`` tokens: the question, cut at 64, and a piece of the context."""
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(f"{type(tokenizer).__name__} is not a fast tokenizer", expected="a model with a tokenizer.json")
+    room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
+    overlap = room // _OVERLAP
+    longest = min(_LONGEST_QUESTION, room - overlap - 1)
+    if longest < 1 or overlap < 1:
+        raise UserError(
+            f"max_length {max_length} leaves no room for question and context", expected="a larger data.max_length"
+        )
+    ids: list[list[int]] = []
+    segments: list[list[int]] = []
+    characters: list[np.ndarray] = []
+    rows: list[int] = []
+    cut = 0
+    for start in range(0, len(inputs), _AT_ONCE):
+        part = inputs[start : start + _AT_ONCE]
+        questions = [_shortened(str(row[0]), tokenizer, longest) for row in part]
+        cut += sum(short != row[0] for short, row in zip(questions, part, strict=True))
+        with text.settings_kept(tokenizer):
+            made = tokenizer(
+                questions,
+                [row[1] for row in part],
+                truncation="only_second",
+                max_length=max_length,
+                stride=overlap,
+                return_overflowing_tokens=True,
+                return_offsets_mapping=True,
+            )
+        ids += made["input_ids"]
+        segments += made.get("token_type_ids", [])
+        rows += [start + index for index in made["overflow_to_sample_mapping"]]
+        for window, offsets in enumerate(made["offset_mapping"]):
+            inside = np.array([which == 1 for which in made.sequence_ids(window)])
+            characters.append(np.where(inside[:, None], np.array(offsets, dtype=np.int32), -1))
+    flat = text.Encoded(
+        np.array([token for one in ids for token in one], dtype=np.int32),
+        np.array([kind for one in segments for kind in one], dtype=np.uint8) if segments else None,
+        np.array([len(one) for one in ids], dtype=np.int64),
+        0,
+        tokenizer.pad_token_id or 0,
+        tokenizer.padding_side,
+    )
+    spans = np.concatenate(characters) if characters else np.empty((0, 2), dtype=np.int32)
+    return Encoded(flat, spans, np.array(rows, dtype=np.int64), tuple(row[1] for row in inputs), cut)
+
+
+def _shortened(question: str, tokenizer: Any, longest: int) -> str:
+    """The question up to its last token that has room."""
+    with text.settings_kept(tokenizer):
+        offsets = tokenizer(question, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    return question if len(offsets) <= longest else question[: offsets[longest - 1][1]]
