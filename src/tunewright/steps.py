@@ -44,9 +44,6 @@ PARTS = ("train", "validation", "test")
 # What starts a head from the targets, one for each row or token.
 _FROM_TARGETS = ("linear_probe", "prior_bias")
 
-# What starts a head from the targets, one for each row or token.
-_FROM_TARGETS = ("linear_probe", "prior_bias")
-
 # Streamed rows that a probe reads, because it has the features of all its rows in memory (a guess).
 PROBED = 10_000
 
