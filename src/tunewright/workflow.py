@@ -359,8 +359,13 @@ def _said_of_model(setup: Setup) -> tuple[str, ...]:
     network, stack = setup.network, setup.network.stack
     total = sum(parameter.numel() for parameter in network.parameters())
     said = [f"{network.base}: {len(stack.blocks)} blocks, {total:,} parameters, pooling {network.pooling}"]
+    if setup.sized is not None:
+        said.append(setup.sized)
     if stack.shared > 1:
         said.append(f"each block runs {stack.shared} times with the same weights: layers cannot be frozen apart")
+    arithmetic = setup.arithmetic
+    threads = "1 thread" if arithmetic.threads == 1 else f"{arithmetic.threads} threads"
+    said.append(f"computing in {arithmetic.precision} with {threads}: {arithmetic.why}")
     if setup.recipe.data.streaming:
         said.append(f"token ids of train are on disk; features are not kept, and probes read at most {PROBED:,} train rows")
     for part, examples in setup.examples.items():

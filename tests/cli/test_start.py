@@ -26,9 +26,10 @@ def test_import_and_help_load_nothing_large():
     assert not (HEAVY - {"pydantic"}) & of_fit  # the library of the command line reads options with pydantic
 
 
-def test_parts_load_no_torch():
-    heavy = loaded_by("import tunewright.cli.main as m; sys.argv = ['tunewright', 'parts']; m.main()")
-    assert not {"torch", "transformers", "pandas", "sklearn", "datasets"} & heavy
+def test_what_only_reads_loads_no_torch():
+    for command in ("['parts']", "['runs', 'list', '.']"):
+        heavy = loaded_by(f"import tunewright.cli.main as m; sys.argv = ['tunewright', *{command}]; m.main()")
+        assert not {"torch", "transformers", "pandas", "sklearn", "datasets"} & heavy
     assert "torch" in loaded_by("import tunewright.engine.predict")  # the check sees torch where it is
 
 
