@@ -11,6 +11,7 @@ import pytest
 from tests.data import chats
 from tests.data.chats import as_dictionaries, byte_tokenizer, chat
 from tunewright.core.errors import UserError
+from tunewright.data.audit import audit
 from tunewright.data.encoders.language import Encoded, encode_completions, encode_conversations, encode_raw
 
 TURNS = chat("Hello there", "Hello", "What is two?", "It is\nfour, 二 and é.")
@@ -105,28 +106,25 @@ def test_a_row_whose_answer_is_cut_away_learns_nothing_and_all_of_them_are_refus
     long = chat("fox " * 50, "Hello")
     encoded = encode_conversations(tokenizer, [long, TURNS[:2]], 40)
     assert encoded.learned.tolist() == [0, encoded.learned[1]] and encoded.learned[1] > 0
-    with pytest.raises(UserError, match="leave no answer in any of the 2 rows"):
-        encode_conversations(tokenizer, [long, long], 40)
+    with pytest.raises(UserError, match="a data.max_length greater than 40"):
+        audit(encode_conversations(tokenizer, [long, long], 40), tokenizer)
 
 
 @pytest.mark.parametrize("bos", [False, True])
-def test_raw_text_is_cut_into_blocks_without_loss(bos: bool) -> None:
+@pytest.mark.parametrize("ends", [False, True])
+def test_every_token_of_raw_text_but_the_first_is_learned_once(bos: bool, ends: bool) -> None:
     tokenizer = byte_tokenizer(bos=bos)
-    documents = ["Hello there", "", "the quick brown fox " * 9, "four"]
-    encoded = encode_raw(tokenizer, iter(documents), 16)
-    wanted = [token for text in documents if text for token in [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]]
-    assert encoded.ids.tolist() == wanted
-    assert encoded.lengths[:-1].tolist() == [16] * (len(wanted) // 16) and encoded.lengths.sum() == len(wanted)
-    assert 0 < encoded.lengths[-1] <= 16 and encoded.learn.all() and encoded.truncated == 0
-    assert count_starts(wanted, tokenizer.bos_token_id) == (3 if bos else 0)
-
-
-def test_raw_text_without_ends_needs_a_beginning() -> None:
-    tokenizer = byte_tokenizer(bos=True)
-    encoded = encode_raw(tokenizer, ["Hello there", "four"], 512, ends=False)
-    assert encoded.row(0) == [*tokenizer("Hello there")["input_ids"], *tokenizer("four")["input_ids"]]
-    with pytest.raises(UserError, match="nothing would stand between two documents"):
-        encode_raw(byte_tokenizer(), ["Hello there", "four"], 512, ends=False)
+    documents = ["Hello there", "", "the quick brown fox é " * 9, "four"]
+    encoded = encode_raw(tokenizer, iter(documents), 16, ends=ends)
+    assert set(encoded.rows.tolist()) == {0, 1, 2, 3}
+    assert encoded.lengths.max() == 16
+    assert encoded.truncated == 0
+    for row, document in enumerate(documents):
+        whole = tokenizer(document)["input_ids"] + ([tokenizer.eos_token_id] if ends and document else [])
+        blocks = np.flatnonzero(encoded.rows == row)
+        assert [token for block in blocks for token in learned_of(encoded, block)] == whole[1:]
+        first = "" if bos or not document else tokenizer.decode(whole[:1])
+        assert encoded.sizes[blocks].sum() == len(document.encode()) - len(first.encode())
 
 
 def test_blocks_that_come_out_even_have_no_empty_one_behind() -> None:
@@ -135,6 +133,14 @@ def test_blocks_that_come_out_even_have_no_empty_one_behind() -> None:
     assert encode_raw(tokenizer, ["Hello there"] * 4, tokens).lengths.tolist() == [tokens] * 4
     with pytest.raises(UserError, match="every document is empty"):
         encode_raw(tokenizer, ["", ""], 16)
+
+
+def test_the_bytes_of_answers_are_counted_without_their_ends() -> None:
+    encoded = encode_conversations(byte_tokenizer(chats.CHATML), [TURNS, TURNS[:2]], 256)
+    answers = [message.content for message in TURNS if message.role == "assistant"]
+    assert encoded.sizes.tolist() == [len("".join(answers).encode()), len(answers[0].encode())]
+    cut = encode_conversations(byte_tokenizer(chats.CHATML), [chat("Hi", "fox " * 99)], 60)
+    assert 0 < cut.sizes[0] < 60 * 4
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
@@ -189,7 +195,7 @@ def test_what_cannot_be_encoded_is_refused() -> None:
     tokenizer = byte_tokenizer()
     tokenizer.eos_token = None
     with pytest.raises(UserError, match="no end-of-text token"):
-        encode_raw(tokenizer, ["a"], 8)
+        encode_raw(tokenizer, ["a"], 8, ends=True)
 
 
 @pytest.mark.real_data
@@ -205,4 +211,5 @@ def test_a_sentencepiece_tokenizer_of_a_real_model(shared_data: Path) -> None:
     assert "".join(pieces) == "Once upon a time</s>The end</s>"
     assert encoded.row(0)[0] == tokenizer.bos_token_id and encoded.row(0).count(tokenizer.bos_token_id) == 1
     raw = encode_raw(tokenizer, ["Once upon a time", "The end"], 512)
-    assert raw.row(0) == [*tokenizer("Once upon a time")["input_ids"], 2, *tokenizer("The end")["input_ids"], 2]
+    assert [raw.row(0), raw.row(1)] == [tokenizer(text)["input_ids"] for text in ("Once upon a time", "The end")]
+    assert raw.sizes.tolist() == [16, 7]

@@ -24,7 +24,8 @@ def encoded() -> Encoded:
     lengths = np.array(LENGTHS, dtype=np.int64)
     ids = generator.integers(6, 90, lengths.sum()).astype(np.int32)
     learn = (generator.random(lengths.sum()) < 0.6).astype(np.uint8)
-    return Encoded(ids, learn, lengths, np.zeros(len(lengths), dtype=bool), (4,), 0, "right")
+    nothing = np.zeros(len(lengths), dtype=bool)
+    return Encoded(ids, learn, lengths, nothing, np.arange(len(lengths)), np.zeros(len(lengths)), (4,), 0, "right")
 
 
 @pytest.fixture(scope="module")

@@ -41,11 +41,7 @@ def audit(encoded: Encoded, tokenizer: Any, *, numbers: Sequence[int] | None = N
     ``numbers`` are the rows' numbers in their source, from 1 where they are not given.
     """
     if not encoded.learn.any():
-        raise UserError(
-            f"none of the {len(encoded.ids)} tokens of {len(encoded)} {unit}s would be learned",
-            expected="answers to learn from",
-            try_="a greater max_length, or other columns",
-        )
+        raise nothing_learned(encoded, f"the {unit}s")
     names = np.arange(1, len(encoded) + 1) if numbers is None else np.asarray(numbers)
     share = float(encoded.learn.mean())
     said = (
@@ -65,6 +61,16 @@ def audit(encoded: Encoded, tokenizer: Any, *, numbers: Sequence[int] | None = N
         for row in _spread(np.flatnonzero(encoded.learned))
     ]
     return Audit(tuple(findings), (*(finding.message for finding in findings), *examples), share)
+
+
+def nothing_learned(encoded: Encoded, where: str) -> UserError:
+    """Why rows are refused of which no token is learned."""
+    longest = int(encoded.lengths.max(initial=0))
+    return UserError(
+        f"none of the {len(encoded.ids)} tokens of {len(encoded)} rows would be learned ({where})",
+        expected="answers that fit into the tokens that are kept",
+        try_=f"a data.max_length greater than {longest}, or other columns",
+    )
 
 
 def equal_answers(preferences: Sequence[Preference], numbers: Sequence[int] | None = None) -> list[Finding]:

@@ -121,6 +121,11 @@ def read_judgements(table: Table, form: Form) -> list[Judgement]:
     return _each(table, form, lambda cells: _judgement(cells, form))
 
 
+def read_prompts(table: Table, form: Form) -> list[Conversation]:
+    """What each row asks: its messages up to the user's last one; answers are not read, and may be missing from the table."""
+    return _each(table, form, lambda cells: _prompt(cells, form))
+
+
 _T = TypeVar("_T")
 
 
@@ -152,6 +157,19 @@ def _asked(cells: Mapping[str, Any], form: Form) -> Conversation:
     system = text_of(cells.get("system"), f"'{columns.get('system')}'")
     user = Message("user", "\n\n".join(part for part in parts if part.strip()))
     return (*([Message("system", system)] if system.strip() else []), *_history(cells.get("history")), user)
+
+
+def _prompt(cells: Mapping[str, Any], form: Form) -> Conversation:
+    if "chat" in cells:
+        before = messages_of(cells["chat"], form.columns["chat"])
+    elif "instruction" in cells:
+        before = _asked(cells, form)
+    else:
+        raise Unreadable("there is no prompt", f"one of the columns {', '.join(map(repr, form.columns.values()))}")
+    last = max((place for place, message in enumerate(before) if message.role == "user"), default=-1)
+    asked = before[: last + 1]
+    checked((*asked, Message("assistant", "-")))
+    return asked
 
 
 def _history(value: Any) -> Conversation:

@@ -19,7 +19,7 @@ from tunewright.data import chat_template
 from tunewright.data.chat_template import Rendered, Template
 from tunewright.data.encoders import text
 from tunewright.data.messages import Conversation
-from tunewright.data.ragged import IGNORED
+from tunewright.data.ragged import IGNORED, Ragged
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,19 +31,24 @@ _ROWS_AT_ONCE = 256  # the tokenizer's own objects take many kilobytes for each 
 
 @dataclass(frozen=True)
 class Encoded:
-    """n rows of token ids behind one another, each ``lengths[row]`` long.
+    """n examples of token ids behind one another, each ``lengths[example]`` long.
 
-    ``learn`` is 1 for each token that the model is to predict. ``cut`` says which rows lost their end. ``ends`` are the ids
-    that close an answer, empty where rows hold no answers. ``pad_id`` and ``side`` are for batches.
+    ``learn`` is 1 for each token that the model is to predict. ``cut`` says which examples lost their end. ``rows`` are the rows
+    that they are of, several of a long document, and ``sizes`` the UTF-8 bytes of what is learned, end tokens not counted.
+    ``ends`` are the ids that close an answer, empty where there are none. ``pad_id`` and ``side`` are for batches. ``said``: in
+    which words conversations were written.
     """
 
     ids: np.ndarray  # (all tokens,) int32
     learn: np.ndarray  # (all tokens,) uint8
     lengths: np.ndarray  # (n,) int64
     cut: np.ndarray  # (n,) bool
+    rows: np.ndarray  # (n,) int64
+    sizes: np.ndarray  # (n,) int64
     ends: tuple[int, ...]
     pad_id: int
     side: str  # where padding goes
+    said: str = ""
     varies: ClassVar[bool] = False  # a batch is the same whenever it is made
 
     def __len__(self) -> int:
@@ -64,6 +69,13 @@ class Encoded:
         return int(self.cut.sum())
 
     @cached_property
+    def targets(self) -> Ragged:
+        """What each token is to be told by those before it: itself where it is learned; an example's first is told by nothing."""
+        values = np.where(self.learn == 1, self.ids, IGNORED).astype(np.int64)
+        values[self.starts[self.lengths > 0]] = IGNORED
+        return Ragged(values, self.lengths)
+
+    @cached_property
     def learned(self) -> np.ndarray:
         """How many tokens of each row are learned, (n,) int64."""
         before = np.concatenate([[0], np.cumsum(self.learn, dtype=np.int64)])
@@ -75,7 +87,8 @@ class Encoded:
         parts = [slice(start, start + length) for start, length in zip(self.starts[rows], self.lengths[rows], strict=True)]
         ids = np.concatenate([self.ids[part] for part in parts] or [self.ids[:0]])
         learn = np.concatenate([self.learn[part] for part in parts] or [self.learn[:0]])
-        return replace(self, ids=ids, learn=learn, lengths=self.lengths[rows], cut=self.cut[rows])
+        some = {name: getattr(self, name)[rows] for name in ("lengths", "cut", "rows", "sizes")}
+        return replace(self, ids=ids, learn=learn, **some)
 
     def row(self, index: int) -> list[int]:
         """Token ids of one row."""
@@ -123,7 +136,7 @@ def encode_conversations(
     rendered = (chat_template.render(form, conversation) for conversation in conversations)
     if answers == "last":
         rendered = (replace(one, answers=one.answers[-1:]) for one in rendered)
-    return _encode(tokenizer, rendered, max_length)
+    return _encode(tokenizer, rendered, max_length, form.said)
 
 
 def encode_completions(tokenizer: Any, pairs: Sequence[tuple[str, str]], max_length: int) -> Encoded:
@@ -140,33 +153,36 @@ def encode_completions(tokenizer: Any, pairs: Sequence[tuple[str, str]], max_len
     return _encode(tokenizer, rendered, max_length)
 
 
-def encode_raw(tokenizer: Any, texts: Iterable[str], max_length: int, *, ends: bool = True) -> Encoded:
-    """Documents behind one another, each closed by an end-of-text token, cut into blocks of ``max_length`` tokens.
+def encode_raw(tokenizer: Any, texts: Iterable[str], max_length: int, *, ends: bool = False) -> Encoded:
+    """Documents in blocks of at most ``max_length`` tokens; each token but a document's first is learned, and only once.
 
-    Every token is kept, the last short block too, and every one is learned. A tokenizer that begins texts with a token
-    begins each document with it. ``ends`` False leaves the closing token out, for a model that never saw one: to such a model
-    each costs many times what a word does.
+    A block begins with the last token of the one before it. A tokenizer that begins texts with a token begins each document with
+    it. ``ends`` closes each with an end-of-text token; to a model that never saw one it costs many times what a word does.
     """
     _refuse(tokenizer, max_length)
     begins, eos = chat_template.bos_of(tokenizer), _eos(tokenizer) if ends else ""
-    if not begins and not eos:
-        raise UserError(
-            "nothing would stand between two documents: the tokenizer begins texts with no token",
-            expected="an end-of-text token between them",
-            try_="ends=True",
-        )
-    parts = []
+    ids: list[np.ndarray] = []
+    rows: list[int] = []
+    sizes: list[int] = []
+    row = 0
     for batch in _batches(texts):
-        encodings = _tokenised(tokenizer, [f"{begins}{document}{eos}" for document in batch if document])
-        parts += [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
-    if not parts:
+        encodings = _tokenised(tokenizer, [f"{begins}{document}{eos}" if document else begins for document in batch])
+        for document, encoding in zip(batch, encodings, strict=True):
+            whole = np.asarray(encoding.ids or [pad_of(tokenizer)], dtype=np.int32)
+            blocks = [whole[start : start + max_length] for start in range(0, max(1, len(whole) - 1), max_length - 1)]
+            first = encoding.offsets[1][0] - len(begins) if len(whole) > 1 else len(document)
+            ids += blocks
+            rows += [row] * len(blocks)
+            sizes += [len(document[max(0, first) :].encode()), *[0] * (len(blocks) - 1)]  # of the row, all its blocks together
+            row += 1
+    if not any(len(block) > 1 for block in ids):
         raise UserError("every document is empty", expected="text to learn from")
-    ids = np.concatenate(parts)
-    blocks = -(-len(ids) // max_length)
-    lengths = np.full(blocks, max_length, dtype=np.int64)
-    lengths[-1] = len(ids) - max_length * (blocks - 1)
+    lengths = np.array([len(block) for block in ids], dtype=np.int64)
+    learn = np.ones(int(lengths.sum()), dtype=np.uint8)
+    learn[np.cumsum(lengths) - lengths] = 0
+    numbers, cut = np.array(rows, dtype=np.int64), np.zeros(len(ids), dtype=bool)
     return Encoded(
-        ids, np.ones(len(ids), dtype=np.uint8), lengths, np.zeros(blocks, dtype=bool), (), pad_of(tokenizer), _side(tokenizer)
+        np.concatenate(ids), learn, lengths, cut, numbers, np.array(sizes), (), pad_of(tokenizer), _side(tokenizer)
     )
 
 
@@ -213,40 +229,41 @@ def _tokenised(tokenizer: Any, texts: Sequence[str]) -> Sequence[Any]:
     raise UserError(f"the tokenizer broke down on these texts: {reason}", expected="text that its rules can split")
 
 
-def _encode(tokenizer: Any, rendered: Iterable[Rendered], max_length: int) -> Encoded:
+def _encode(tokenizer: Any, rendered: Iterable[Rendered], max_length: int, said: str = "") -> Encoded:
     _refuse(tokenizer, max_length)
     longest = max_length * _CHARACTERS_PER_TOKEN
     ids: list[np.ndarray] = []
     learn: list[np.ndarray] = []
     cut: list[bool] = []
+    sizes: list[int] = []
     closing, ends = set(tokenizer.added_tokens_decoder), set()
+    special = np.array(sorted(closing), dtype=np.int64)
     for batch in _batches(rendered):
         for encoding, one in zip(_tokenised(tokenizer, [one.text[:longest] for one in batch]), batch, strict=True):
             row = np.asarray(encoding.ids, dtype=np.int32)
             offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-            marked = np.zeros(len(row), dtype=np.uint8)
+            marked, size = np.zeros(len(row), dtype=np.uint8), 0
             for start, stop in one.answers:
                 # A token that is partly prompt is not learned; one of no width belongs to what follows it.
                 inside = (offsets[:, 0] >= start) & (offsets[:, 1] <= stop) & (offsets[:, 0] < stop)
                 marked[inside] = 1
                 if stop <= longest and inside.any():
                     ends |= closing & {int(row[inside][-1])}
+                words = offsets[:max_length][inside[:max_length] & ~np.isin(row[:max_length], special)]
+                size += len(one.text[words[0, 0] : words[-1, 1]].encode()) if len(words) else 0
             cut.append(len(row) > max_length or len(one.text) > longest)
             ids.append(row[:max_length])
             learn.append(marked[:max_length])
-    encoded = Encoded(
+            sizes.append(size)
+    return Encoded(
         np.concatenate(ids or [np.empty(0, dtype=np.int32)]),
         np.concatenate(learn or [np.empty(0, dtype=np.uint8)]),
         np.array([len(row) for row in ids], dtype=np.int64),
         np.array(cut, dtype=bool),
+        np.arange(len(ids)),
+        np.array(sizes, dtype=np.int64),
         tuple(sorted(ends)),
         pad_of(tokenizer),
         _side(tokenizer),
+        said,
     )
-    if len(encoded) and not encoded.learn.any():
-        raise UserError(
-            f"at most {max_length} tokens of a row leave no answer in any of the {len(encoded)} rows",
-            expected="rows whose answers fit",
-            try_=f"a greater max_length; the first row has a prompt of at least {int(encoded.lengths[0])} tokens",
-        )
-    return encoded

@@ -1,0 +1,150 @@
+"""A language model's next words: cross-entropy of each learned token given those before it.
+
+Of raw text every token is learned; of conversations the answers alone, each with the token that ends it.
+Source: Radford et al. 2019, GPT-2; answers alone: Ouyang et al. 2022, InstructGPT. When: a causal model is to write as the rows
+do, or to answer as they do. When not: a masked model (masked_language); the better of two answers (preference).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from tunewright.core.errors import UserError
+from tunewright.core.types import Labels, Predictions
+from tunewright.data import audit as looking
+from tunewright.data import chat_template
+from tunewright.data.audit import Audit
+from tunewright.data.encoders import language
+from tunewright.data.examples import Examples
+from tunewright.data.ragged import IGNORED
+from tunewright.data.rows import Rows
+from tunewright.models.network import Network
+from tunewright.models.vocabulary import Vocabulary
+
+READS = {"conversation": "AutoModelForCausalLM", "text": "AutoModelForCausalLM"}
+OUTPUT = "vocabulary"
+BASELINES = ("before",)
+METRICS = ("perplexity", "bits_per_byte")
+PRIMARY = "perplexity"
+MAX_LENGTH = 1024  # tokens of an example where the recipe names none (a guess)
+
+
+class Settings(BaseModel):
+    """What is read of raw text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ends: bool = Field(
+        False,
+        description="Close each document of raw text with the end-of-text token; for rows that are whole documents, not passages.",
+    )
+
+
+def encode(
+    network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Settings, max_length: int
+) -> Examples:
+    """Conversations one by one in the words of the chat template; raw text in blocks, several for a long row.
+
+    A template that the tokenizer did not bring is given to it, so that it is saved with the model.
+    """
+    tokenizer, longest = network.tokenizer, network.longest(max_length)
+    if network.form.kind == "conversation":
+        template = chosen_template(network)
+        encoded = language.encode_conversations(tokenizer, [row[0] for row in inputs], longest, template=template)
+    else:
+        encoded = language.encode_raw(tokenizer, [_one_text(row) for row in inputs], longest, ends=settings.ends)
+    return Examples(encoded, encoded.targets)
+
+
+def chosen_template(network: Network) -> chat_template.Template:
+    """The tokenizer's own chat template, or the one that it is given."""
+    template = chat_template.choose(network.tokenizer)
+    if not template.own:
+        network.tokenizer.chat_template = template.source
+    return template
+
+
+def _one_text(row: tuple[Any, ...]) -> str:
+    if len(row) != 1:
+        raise UserError(f"{len(row)} text columns were named for a language model", expected="one column of raw text")
+    return str(row[0])
+
+
+def audit(network: Network, rows: Mapping[str, Rows], examples: Mapping[str, Examples]) -> Audit:
+    """What is about to be learned of the training rows; a part of which nothing is learned is a ``UserError``."""
+    for part in rows:
+        encoded: Any = examples[part].encoded
+        if not encoded.learn.any():
+            raise looking.nothing_learned(encoded, part)
+    train: Any = examples["train"].encoded
+    raw = network.form.kind == "text"
+    found = looking.audit(train, network.tokenizer, numbers=rows["train"].numbers[train.rows], unit="block of row" if raw else "row")
+    if raw:
+        return found
+    conversations = [row[0] for row in rows["train"].inputs]
+    held = looking.tokens_in_text(chat_template.choose(network.tokenizer), conversations, list(rows["train"].numbers))
+    lines = (f"written in {train.said}", *found.lines, *(finding.message for finding in held))
+    return Audit((*found.findings, *held), lines, found.share)
+
+
+def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
+    """Tokens weigh alike."""
+    return None
+
+
+def losses(output: Vocabulary, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
+    """Summed loss of each example's learned tokens, (batch,), of targets (batch, tokens) at the places of their ids."""
+    return output.losses(targets).sum(1)
+
+
+def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
+    """Learned tokens of each example, (batch,)."""
+    return (targets[:, 1:] != IGNORED).sum(1).float()
+
+
+def keep(output: Vocabulary, encoded: language.Encoded, rows: np.ndarray) -> np.ndarray:
+    """Summed loss in nats, learned tokens, and their UTF-8 bytes, (batch, 3)."""
+    wanted = torch.from_numpy(encoded.targets.padded(rows, encoded.side)).to(output.hidden.device)
+    with torch.no_grad():
+        nats = output.losses(wanted).sum(1, dtype=torch.float64).cpu().numpy()
+    tokens = (wanted != IGNORED).sum(1).cpu().numpy()
+    return np.stack([nats, tokens, encoded.sizes[rows]], axis=1)
+
+
+def decode(kept: np.ndarray, labels: Labels, encoded: language.Encoded) -> Predictions:
+    """The same sums for each row, (n, 3)."""
+    return Predictions(likelihoods(kept, encoded), None)
+
+
+def likelihoods(kept: np.ndarray, encoded: language.Encoded) -> np.ndarray:
+    """Sums of all examples of a row, (rows, 3)."""
+    sums = np.zeros((int(encoded.rows.max(initial=-1)) + 1, 3))
+    if len(kept):
+        np.add.at(sums, encoded.rows, kept)
+    return sums
+
+
+def shown(value: np.ndarray | None, labels: Labels) -> str:
+    """Loss per token in words; there is no target."""
+    if value is None:
+        return ""
+    return f"{value[0] / value[1]:.3f} nats per token" if value[1] else "nothing learned"
+
+
+def answer(predictions: Predictions, index: int, labels: Labels) -> dict[str, Any]:
+    """How likely a row is: its perplexity."""
+    nats, tokens, _ = predictions.values[index]
+    return {"predicted": float(np.exp(nats / tokens)) if tokens else None, "probability": None}
+
+
+def badness(targets: np.ndarray, predictions: Predictions) -> np.ndarray:
+    """Loss per token of each row, (n,)."""
+    values = predictions.values
+    each: np.ndarray = values[:, 0] / np.maximum(values[:, 1], 1)
+    return each
