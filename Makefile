@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .PHONY: quickstart test lint docs clean
 
 quickstart: $(VENV)/.quickstart
-	$(BIN)/tunewright fit examples/support_messages.csv --model all-MiniLM-L6-v2 --target topic --strategy full --seed 0
+	$(BIN)/tunewright fit examples/support_messages.csv --model all-MiniLM-L6-v2 --target topic --strategy partial --seed 0
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
