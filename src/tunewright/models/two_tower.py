@@ -29,8 +29,8 @@ MODEL_TYPE = "tunewright_two_tower"
 class TwoTowerConfig:
     """``users`` and ``items`` count places, the unknown one (0) among them; ``features`` is the width of an item's features.
 
-    ``temperature`` divides the cosine; the published range is 0.01 to 0.1, 0.1 is a guess within it. ``unknown`` is the share of
-    ids that training hides, so that both towers learn to do without (a guess).
+    ``temperature`` divides the cosine; 0.3 was best of 0.05 to 0.5 on held-out rows of MovieLens-100K's first training part.
+    ``unknown`` is the share of ids that training hides, so that both towers learn to do without (a guess).
     """
 
     users: int
@@ -38,7 +38,7 @@ class TwoTowerConfig:
     features: int = 0
     width: int = 64
     hidden: int = 128
-    temperature: float = 0.1
+    temperature: float = 0.3
     dropout: float = 0.2
     unknown: float = 0.1
 
