@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-Kind = Literal["text", "words", "question", "conversation", "image", "audio", "table"]
-Task = Literal["classification", "multi_label", "regression", "similarity", "tagging", "question_answering", "language", "masked_language", "preference"]
+Kind = Literal["text", "words", "question", "pairs", "conversation", "image", "audio", "table"]
+Task = Literal["classification", "multi_label", "regression", "similarity", "tagging", "question_answering", "embedding", "language", "masked_language", "preference"]
 
 
 @dataclass(frozen=True)

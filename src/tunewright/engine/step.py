@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tunewright.core.seed import random_states, restore_random_states
 from tunewright.data.examples import targets_of
+from tunewright.engine import whole_batch
 from tunewright.engine.job import Job
 from tunewright.engine.passes import is_out_of_memory
 
@@ -42,9 +43,11 @@ def optimiser_step(
     """
     states = random_states()
     while True:
-        passes = [part for rows in window for part in job.passes.cut(rows)]
+        batches = [job.passes.cut(rows) for rows in window]
+        passes = [part for parts in batches for part in parts]
         try:
-            loss_sum, count = _backward(job, passes)
+            whole = getattr(job.head, "WHOLE_BATCH", False)
+            loss_sum, count = whole_batch.backward(job, batches) if whole else _backward(job, passes)
             break
         except RuntimeError as error:
             if not is_out_of_memory(error):

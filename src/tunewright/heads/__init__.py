@@ -10,5 +10,7 @@ Contract of a head file:
 - ``keep(output, encoded, rows)``: the little that decoding needs of a batch, an array or a list with one array for each example;
   ``decode(kept, labels, encoded) -> Predictions``, one for each row;
 - ``shown(value, labels) -> str`` and ``answer(predictions, index, labels) -> dict`` for people and for JSON;
+- ``WHOLE_BATCH = True`` where a row's loss looks at the other rows of its batch (``engine/whole_batch.py``);
+- ``badness(targets, predictions) -> (n,)``, how wrong each row is, where it is no simple difference;
 - ``majority(train, wanted, labels)`` and ``prior_bias(targets, labels)`` where they mean something.
 """

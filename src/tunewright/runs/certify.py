@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Container, Sequence
+from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
@@ -122,6 +123,8 @@ def compare(folder: Path) -> dict[str, Any]:
     found = {"tunewright": _with_tunewright(model, probe)}
     if metadata.opens_with == "transformers":
         found[f"transformers {metadata.form['auto']}"] = _with_transformers(model, form_of(metadata), probe)
+    elif metadata.opens_with == "sentence-transformers" and metadata.form["output"] == "vectors":
+        found |= _as_vectors(model, metadata, probe)
     elif metadata.opens_with == "peft" and _peft_sees_the_same(metadata, probe):
         found["peft PeftModel"] = _with_peft(model, metadata, probe)
     return _verdict(probe["rows"], {name: _difference(expected, logits) for name, logits in found.items()})
@@ -173,6 +176,22 @@ def _with_transformers(model: Path, form: Form, probe: dict[str, Any]) -> np.nda
         return _array(whole_output(_read(theirs(**inputs), form, inputs), inputs))
 
 
+def _as_vectors(model: Path, metadata: Metadata, probe: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The saved encoder as plain transformers reads it, pooled as its folder says, and as sentence-transformers does."""
+    from transformers import AutoModel
+
+    inputs = probe["inputs"]
+    with quiet_transformers(), torch.inference_mode():
+        vectors = AutoModel.from_pretrained(str(model)).eval()(**inputs).last_hidden_state
+        found = {"transformers AutoModel": _array(functional.normalize(pool(vectors, inputs["attention_mask"], metadata.pooling), dim=-1))}
+        if find_spec("sentence_transformers") is not None:
+            from sentence_transformers import SentenceTransformer
+
+            theirs = SentenceTransformer(str(model), device="cpu", local_files_only=True)
+            found["sentence-transformers"] = _array(theirs(dict(inputs))["sentence_embedding"])
+    return found
+
+
 def _read(out: Any, form: Form, inputs: dict[str, Tensor]) -> Any:
     """What the form calls the answer, of transformers' own output."""
     if form.output == "spans":
@@ -207,6 +226,11 @@ def _with_peft(model: Path, metadata: Metadata, probe: dict[str, Any]) -> np.nda
             whole = getattr(transformers, form.auto).from_pretrained(str(base), **outputs)
             theirs = PeftModel.from_pretrained(whole, str(model)).eval()
             return _array(whole_output(_read(theirs(**probe["inputs"]), form, probe["inputs"]), probe["inputs"]))
+        if form.output == "vectors":
+            adapted = PeftModel.from_pretrained(AutoModel.from_pretrained(str(base)), str(model)).eval()
+            mask = probe["inputs"]["attention_mask"]
+            vectors = adapted(**probe["inputs"]).last_hidden_state[:, -mask.shape[1] :]
+            return _array(functional.normalize(pool(vectors, mask, metadata.pooling), dim=-1))
         tokenizer = AutoTokenizer.from_pretrained(str(model))
         if native:
             labels = read_labels(metadata).outputs

@@ -94,7 +94,7 @@ class Run:
         table = _as_table(data, self._schema)
         loaded, evaluation = self.model, self.recipe.evaluation
         targets = label_rows(table, self._schema, loaded.labels).targets
-        predictions = self._predictions(table)
+        predictions = self._predictions(table, targets)
         return [
             score(
                 name,
@@ -113,11 +113,11 @@ class Run:
     def _schema(self) -> Schema:
         return Schema.from_dict(self.model.schema)
 
-    def _predictions(self, table: Table) -> Predictions:
+    def _predictions(self, table: Table, targets: np.ndarray | None = None) -> Predictions:
         loaded = self.model
         head = load_part("heads", loaded.head)
         settings = head.Settings(**loaded.head_settings)
-        examples = head.encode(loaded.network, inputs_of(table, self._schema), None, settings, loaded.max_length)
+        examples = head.encode(loaded.network, inputs_of(table, self._schema), targets, settings, loaded.max_length)
         precision = self.recipe.training.precision  # that of the run's own scores
         outputs = passes(loaded.network, examples, precision="float32" if precision == "auto" else precision)
         return decode_all(head, loaded.labels, examples, outputs)[0]

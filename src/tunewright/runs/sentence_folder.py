@@ -22,18 +22,24 @@ _FACTOR = 1024.0
 
 
 def write_sentence_modules(folder: Path, network: Network) -> None:
-    """Describe what follows the encoder saved in ``folder``; the last module's output is the logits."""
-    assert network.classifier is not None
-    width = network.classifier.in_features
+    """Describe what follows the encoder saved in ``folder``; the last module's output is the logits, or a unit vector."""
+    width = network.inner.config.hidden_size
     modes = {"mean": "mean_tokens", "cls": "cls_token", "last": "lasttoken"}
     kinds = {f"pooling_mode_{name}": name == modes[network.pooling] for name in modes.values()}
     write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **kinds})
+    if network.classifier is None:
+        _write_modules(folder, "", "1_Pooling", "2_Normalize")
+        return
     _write_dense(folder / "2_Dense", torch.eye(width) * _FACTOR, torch.zeros(width))
     write_json(folder / "3_LayerNorm" / "config.json", {"dimension": width})
     norm = {"norm.weight": torch.ones(width), "norm.bias": torch.zeros(width)}
     write_tensors(folder / "3_LayerNorm" / "model.safetensors", norm)
     _write_dense(folder / "4_Dense", network.classifier.weight, network.classifier.bias)
-    names = ("", "1_Pooling", "2_Dense", "3_LayerNorm", "4_Dense")
+    _write_modules(folder, "", "1_Pooling", "2_Dense", "3_LayerNorm", "4_Dense")
+
+
+def _write_modules(folder: Path, *names: str) -> None:
+    """The list by which the library finds the modules; the empty name is the encoder's own folder."""
     modules: list[dict[str, Any]] = [
         {"idx": index, "name": str(index), "path": name, "type": f"{_PACKAGE}.{name[2:] or 'Transformer'}"}
         for index, name in enumerate(names)
