@@ -13,11 +13,13 @@ import torch
 
 from tests.data.pictures import table, tone, wav
 from tunewright.core.errors import UserError
+from tunewright.core.sound_augmentation import SoundAugmentation
 from tunewright.data.encoders import audio
 from tunewright.data.encoders.audio import AudioPreprocessing
 from tunewright.data.log_mel import frame_count, kaldi_fbank
+from tunewright.data.noise import disturbed
 from tunewright.data.sound_files import Sound
-from tunewright.data.spec_augment import SpecAugment, spec_augment
+from tunewright.data.spec_augment import spec_augment
 from tunewright.data.table import Table
 
 pytest.importorskip("soundfile")
@@ -71,7 +73,7 @@ def test_without_a_mask_a_clip_does_not_depend_on_its_neighbours() -> None:
     expected = theirs(floats()[2], sampling_rate=16_000, return_tensors="pt")["input_values"]
     assert torch.allclose(alone["input_values"][:, : expected.shape[1]], expected, atol=1e-4)
     assert (alone["input_values"][:, expected.shape[1] :] == 0).all()
-    assert found.lengths.tolist() == [500] * 3
+    assert found.lengths.tolist() == [499] * 3
 
 
 @pytest.mark.filterwarnings("ignore:At least one mel filter")  # AST's 128 filters are finer than its transform
@@ -152,7 +154,7 @@ def test_what_is_cut_is_counted() -> None:
     found = encoded(how, [speech(0.4), speech(0.5), speech(0.6), speech(2)])
     assert found.truncated == 2
     assert found.counts.tolist() == [6400, 8000, 8000, 8000]
-    assert found.lengths.tolist() == [20, 25, 25, 25]
+    assert found.lengths.tolist() == [19, 24, 24, 24]
     assert found.subset(np.array([3])).truncated == 0
 
 
@@ -247,12 +249,12 @@ def hidden(features: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("settings", "axis", "most"),
     [
-        (SpecAugment(time_masks=1, time_width=30, time_share=1), 1, 30),
-        (SpecAugment(time_masks=1, time_width=50, time_share=0.2), 1, 20),
-        (SpecAugment(frequency_masks=1, frequency_width=27), 2, 27),
+        (SoundAugmentation(time_masks=1, time_width=30, time_share=1), 1, 30),
+        (SoundAugmentation(time_masks=1, time_width=50, time_share=0.2), 1, 20),
+        (SoundAugmentation(frequency_masks=1, frequency_width=27), 2, 27),
     ],
 )
-def test_a_mask_is_one_stretch_up_to_its_width(settings: SpecAugment, axis: int, most: int) -> None:
+def test_a_mask_is_one_stretch_up_to_its_width(settings: SoundAugmentation, axis: int, most: int) -> None:
     features, lengths = spectrum()
     changed = hidden(features, spec_augment(features, lengths, settings))
     across = changed.any(3 - axis)
@@ -270,7 +272,7 @@ def test_masks_hold_the_mean_and_leave_padding_alone() -> None:
     features, _ = spectrum(50)
     lengths = torch.full((50,), 40)
     features[:, 40:] = 0
-    found = spec_augment(features, lengths, SpecAugment(time_masks=2, time_share=1, frequency_masks=2))
+    found = spec_augment(features, lengths, SoundAugmentation(time_masks=2, time_share=1, frequency_masks=2))
     assert (found[:, 40:] == 0).all()
     changed = hidden(features, found)
     means = features[:, :40].mean((1, 2)).view(-1, 1, 1).expand_as(features)
@@ -279,13 +281,13 @@ def test_masks_hold_the_mean_and_leave_padding_alone() -> None:
 
 
 def test_masks_are_for_training_only_and_follow_the_seed() -> None:
-    off, on = SpecAugment(), SpecAugment(time_masks=2, frequency_masks=2)
+    off, on = SoundAugmentation(), SoundAugmentation(time_masks=2, frequency_masks=2)
     assert not off.active
     for kind in ("AST", "Speech2Text", "Whisper"):
         how = AudioPreprocessing.from_processor_config({"feature_extractor_type": f"{kind}FeatureExtractor", "chunk_length": 2})
-        found = encoded(how, augmentation=on)
+        found = encoded(how).augmented(on)
         assert found.varies
-        assert not encoded(how, augmentation=off).varies
+        assert not encoded(how).augmented(off).varies
         (name,) = set(found.collate(np.arange(3))) - {"attention_mask"}
         collate: Callable[[bool], torch.Tensor] = lambda training: found.collate(np.arange(3), training=training)[name]  # noqa: B023, E731
         assert torch.equal(collate(False), collate(False))
@@ -295,4 +297,78 @@ def test_masks_are_for_training_only_and_follow_the_seed() -> None:
         assert torch.equal(first, collate(True))
         assert not torch.equal(first, collate(True))
         assert not torch.equal(first, collate(False))
-    assert not encoded(AudioPreprocessing(), augmentation=on).varies
+    with pytest.raises(UserError, match="for spectrograms"):
+        encoded(AudioPreprocessing()).augmented(on)
+
+
+def test_noise_and_shifts_are_as_loud_and_far_as_asked() -> None:
+    clip = floats()[1]
+    torch.manual_seed(0)
+    ratios = []
+    for _ in range(200):
+        noise = disturbed(clip, 16_000, SoundAugmentation(noise=10)) - clip
+        ratios.append(10 * np.log10(np.square(clip).mean() / np.square(noise).mean()))
+    assert 9.8 < min(ratios) < 11
+    assert 38 < max(ratios) < 40.2
+    moved = set()
+    for _ in range(100):
+        found = disturbed(clip, 16_000, SoundAugmentation(shift=0.01))
+        places = [
+            by
+            for by in range(-160, 161)
+            if np.array_equal(found[max(0, by) : len(clip) + min(0, by)], clip[max(0, -by) : len(clip) - max(0, by)])
+        ]
+        assert len(places) == 1
+        assert len(found) == len(clip)
+        assert (found[: max(0, places[0])] == 0).all()
+        moved.add(places[0])
+    assert min(moved) < -100
+    assert max(moved) > 100
+    assert not disturbed(np.zeros(100, np.float32), 16_000, SoundAugmentation(noise=0)).any()
+
+
+def test_raw_sounds_change_in_training_only() -> None:
+    found = encoded(AudioPreprocessing()).augmented(SoundAugmentation(noise=10))
+    assert found.varies
+    plain, noisy = (found.collate(np.arange(3), training=training)["input_values"] for training in (False, True))
+    assert torch.equal(plain, encoded(AudioPreprocessing()).collate(np.arange(3))["input_values"])
+    assert not torch.equal(plain, noisy)
+
+
+def test_frames_are_those_of_the_convolutions() -> None:
+    kernels, strides = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
+    assert AudioPreprocessing().under(kernels, strides) == AudioPreprocessing()
+    for sizes, steps in ((kernels, strides), ((7, 4), (3, 3)), ((10,), (4,))):
+        how = AudioPreprocessing().under(sizes, steps)
+        for count in range(how.window, how.window + 3 * how.stride):
+            lasting = count
+            for kernel, stride in zip(sizes, steps, strict=True):
+                lasting = (lasting - kernel) // stride + 1
+            assert how.frames_of(np.array([count])).tolist() == [lasting]
+
+
+BOTH = {"audio": ["a.wav", "b.wav"], "text": ["one", "two"], "label": ["x", "y"]}
+ROWS = {"array": np.zeros(1000, np.float32), "sampling_rate": 16_000}
+
+
+@pytest.mark.parametrize(
+    ("columns", "named", "expected"),
+    [
+        ({"file": ["a.wav", "b.wav"], "label": ["x", "y"]}, {}, (("file",), ("label",), "classification")),
+        ({"audio": [ROWS, ROWS], "digit": [1, 2]}, {}, (("audio",), ("digit",), "classification")),
+        ({"path": ["a.mp3", "b.mp3"], "sentence": ["hello you", "well then"]}, {}, (("path",), ("sentence",), "transcription")),
+        ({"clip": [b"RIFFxxxx", b"fLaC"], "score": [0.5, 0.7]}, {}, (("clip",), ("score",), "regression")),
+        (BOTH, {"target": ("label",)}, (("audio",), ("label",), "classification")),
+        (BOTH, {"task": "transcription"}, (("audio",), ("text",), "transcription")),
+        ({"text": ["a film", "a book"], "label": ["x", "y"]}, {}, None),
+        ({"audio": ["a.wav", "b.wav"], "label": ["x", "y"]}, {"task": "tagging"}, None),
+        (BOTH, {"text": ("text",)}, None),
+    ],
+)  # fmt: skip
+def test_sounds_are_recognised_by_name_and_content(columns: dict[str, list[Any]], named: dict[str, Any], expected: Any) -> None:
+    assert audio.recognise(Table(columns, (1, 2), "made"), named) == expected
+
+
+def test_words_or_a_label_is_a_question() -> None:
+    with pytest.raises(UserError, match="target column could be 'text', 'label'"):
+        audio.recognise(Table(BOTH, (1, 2), "made"), {})

@@ -17,15 +17,24 @@ def seed_everything(seed: int) -> None:
 
 
 def random_states() -> dict[str, Tensor]:
-    """The states of torch's generators; the loop draws from no others."""
-    states = {"cpu": torch.get_rng_state()}
+    """The states of torch's and NumPy's generators; wav2vec 2.0 draws its masks from the latter."""
+    states = {"cpu": torch.get_rng_state(), "numpy": _of_numpy()}
     if torch.cuda.is_available():
         states |= {f"cuda:{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
     return states
 
 
+def _of_numpy() -> Tensor:
+    """The Mersenne Twister's words and the place among them, (625,) int64."""
+    _, key, place, *_ = np.random.get_state(legacy=True)
+    return torch.from_numpy(np.append(np.asarray(key, dtype=np.int64), int(place)))
+
+
 def restore_random_states(states: dict[str, Tensor]) -> None:
     torch.set_rng_state(states["cpu"])
+    if "numpy" in states:
+        *key, place = states["numpy"].tolist()
+        np.random.set_state(("MT19937", np.array(key, dtype=np.uint32), place, 0, 0.0))
     devices = [state for name, state in sorted(states.items()) if name.startswith("cuda:")]
     if devices and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(devices)

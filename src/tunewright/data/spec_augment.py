@@ -8,33 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from tunewright.core.sound_augmentation import SoundAugmentation
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class SpecAugment(BaseModel):
-    """How many masks, and how wide; off unless a number of masks is named."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    time_masks: int = Field(
-        0, ge=0, description="Stretches of time that are masked in each clip; 0 is none, 2 is Park 2019's LD."
-    )
-    time_width: int = Field(100, ge=1, description="Longest of them in frames of 10 ms (Park 2019, LD: 100).")
-    time_share: float = Field(
-        0.2, gt=0, le=1, description="Longest of them as a share of the clip (Park 2019, SM: 0.2), which protects short clips."
-    )
-    frequency_masks: int = Field(0, ge=0, description="Bands of frequency that are masked; 0 is none, 2 is Park 2019's LD.")
-    frequency_width: int = Field(27, ge=1, description="Widest of them in mel channels (Park 2019, LD: 27 of 80).")
-
-    @property
-    def active(self) -> bool:
-        return self.time_masks > 0 or self.frequency_masks > 0
-
-
-def spec_augment(features: Tensor, lengths: Tensor, settings: SpecAugment) -> Tensor:
+def spec_augment(features: Tensor, lengths: Tensor, settings: SoundAugmentation) -> Tensor:
     """Features (batch, frames, mels) with masked places set to the mean of their clip; ``lengths`` (batch,) are real frames.
 
     Each mask is uniformly 0 to its longest wide and lies anywhere in the clip; padding is neither masked nor averaged.

@@ -58,4 +58,12 @@ def open_layers(network: Network, trainable: Iterable[str], open_from: int) -> i
             for name in group.modules:
                 for module in modules[name].modules():  # parts that a method wrapped are inside
                     module.training = False
+                for parent in _parents(name):  # what holds layers on both sides draws masks and drops layers of the lower ones
+                    modules[parent].training = False
     return cut
+
+
+def _parents(name: str) -> list[str]:
+    """Names of the modules around one, without the network itself."""
+    parts = name.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts))]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tunewright.core.errors import UserError
 from tunewright.models.network import Network
+from tunewright.models.processors import TOKENISED
 
 
 def word_ids(network: Network, words: str | None, count: int) -> list[int]:
@@ -21,6 +22,16 @@ def word_ids(network: Network, words: str | None, count: int) -> list[int]:
     if not ids:
         raise UserError(f"the words {text!r} hold no token", expected="words to start the virtual tokens from")
     return (ids * (count // len(ids) + 1))[:count]
+
+
+def refuse_without_tokens(network: Network, method: str) -> None:
+    """Virtual tokens stand before words; pixels, samples and the columns of a table have no place for them."""
+    if network.form.kind not in TOKENISED:
+        raise UserError(
+            f"{method} puts virtual words before a text, and these rows are {network.form.kind}",
+            expected="rows of text",
+            try_="method: lora",
+        )
 
 
 def check_room(network: Network, count: int) -> int | None:

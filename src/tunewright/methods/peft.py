@@ -26,9 +26,11 @@ from tunewright.core.errors import UserError, nearest, unknown
 from tunewright.core.types import Applied
 from tunewright.methods import _peft_format as peft_format
 from tunewright.methods._tree import Wrapper, open_only
-from tunewright.methods._virtual_tokens import make_room
+from tunewright.methods._virtual_tokens import make_room, refuse_without_tokens
+from tunewright.models.example_inputs import example_inputs
 from tunewright.models.linear import linear_names
 from tunewright.models.network import Network
+from tunewright.models.vocabulary import Vocabulary
 
 # Why a method of the library cannot run inside another loop; everything else is tried.
 _REFUSED = {
@@ -208,6 +210,7 @@ def _p_tuning(network: Network, config: Any) -> Applied:
     """P-tuning (Liu et al. 2021): a prompt made by a small network, saved as the prompt that it makes."""
     from peft import PromptEncoder
 
+    refuse_without_tokens(network, "p_tuning")
     words = network.inner.get_input_embeddings()
     config.num_virtual_tokens = config.num_virtual_tokens or 20
     config.token_dim, config.num_transformer_submodules = words.weight.shape[1], 1
@@ -233,13 +236,13 @@ def _saved_config(network: Network, config: Any) -> dict[str, Any]:
 
 @torch.no_grad()
 def _probe(network: Network) -> Tensor:
-    ids = torch.tensor([[5, 6, 7 if (end := network.tokenizer.eos_token_id) is None else end]], device=network.device)
     training = network.training
-    logits: Tensor = network.eval()({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+    output = network.eval()(example_inputs(network.inner, network.processor, network.device))
     network.train(training)
-    return logits
+    found: Tensor = output.hidden if isinstance(output, Vocabulary) else output
+    return found
 
 
 def _compare(before: Tensor, after: Tensor, name: str) -> Any:
     moved = float((before - after).abs().max())
-    return True if moved < 1e-5 else f"PEFT starts {name} with values that change the outputs (by {moved:.2g} on three tokens)"
+    return True if moved < 1e-5 else f"PEFT starts {name} with values that change the outputs (by {moved:.2g} on one example)"

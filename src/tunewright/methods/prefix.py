@@ -24,7 +24,16 @@ from tunewright.core.types import Applied
 from tunewright.methods import _peft_format as peft_format
 from tunewright.methods._select import roles
 from tunewright.methods._tree import open_only
-from tunewright.methods._virtual_tokens import check_room, lengthen, positional, refuse_too_long, refuse_two_stacks, word_ids
+from tunewright.methods._virtual_tokens import (
+    check_room,
+    drop_places,
+    lengthen,
+    positional,
+    refuse_too_long,
+    refuse_two_stacks,
+    refuse_without_tokens,
+    word_ids,
+)
 from tunewright.models.network import Network
 
 
@@ -41,6 +50,7 @@ class Settings(BaseModel):
 
 def apply(network: Network, settings: Settings) -> Applied:
     """Give every block its prefix, starting from words."""
+    refuse_without_tokens(network, "prefix")
     check_room(network, settings.tokens)
     return _install(network, _of_words(network, word_ids(network, settings.words, settings.tokens)))
 
@@ -78,6 +88,7 @@ def _install(network: Network, keys_values: list[Tensor]) -> Applied:
         named = positional(arguments, named)
         ids = named["input_ids"]
         refuse_too_long(ids.shape[1], room)
+        drop_places(named)
         cache = DynamicCache(config=module.config) if sliding else DynamicCache()
         for layer, host in enumerate(relative):
             prefix = module.get_submodule(host).prefix  # (tokens, 2, heads, size)

@@ -24,7 +24,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.types import Applied
 from tunewright.methods import _peft_format as peft_format
 from tunewright.methods._tree import Wrapper, open_only
-from tunewright.methods._virtual_tokens import make_room, word_ids
+from tunewright.methods._virtual_tokens import make_room, refuse_without_tokens, word_ids
 from tunewright.models.network import Network
 
 
@@ -56,6 +56,7 @@ class Prompted(Wrapper):
 
 def apply(network: Network, settings: Settings) -> Applied:
     """Put the virtual words before every text, starting from real ones."""
+    refuse_without_tokens(network, "prompt")
     ids = torch.tensor([word_ids(network, settings.words, settings.tokens)], device=network.device)
     with torch.no_grad():
         start = network.inner.get_input_embeddings()(ids)[0]

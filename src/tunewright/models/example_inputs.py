@@ -25,7 +25,7 @@ def example_inputs(inner: Any, processor: Any, device: torch.device) -> dict[str
     if name == "input_values":
         return {name: torch.zeros(1, _SECOND, device=device)}
     if name == "input_features":
-        return _features(config, device)
+        return _features(inner, config, device)
     if hasattr(processor, "example"):
         made: dict[str, Tensor] = {key: value.to(device) for key, value in processor.example().items()}
         return made
@@ -35,10 +35,13 @@ def example_inputs(inner: Any, processor: Any, device: torch.device) -> dict[str
     return inputs | ({"decoder_input_ids": ids} if getattr(config, "is_encoder_decoder", False) and _has_decoder(inner) else {})
 
 
-def _features(config: Any, device: torch.device) -> dict[str, Tensor]:
-    bins, frames = getattr(config, "num_mel_bins", 80), 2 * getattr(config, "max_source_positions", _FRAMES // 2)
-    ids = torch.tensor([[1, 2]], device=device)
-    return {"input_features": torch.zeros(1, bins, frames, device=device), "decoder_input_ids": ids}
+def _features(inner: Any, config: Any, device: torch.device) -> dict[str, Tensor]:
+    if hasattr(config, "input_feat_per_channel"):  # frames first, any number of them
+        features = torch.zeros(1, _FRAMES, config.input_feat_per_channel, device=device)
+    else:
+        features = torch.zeros(1, config.num_mel_bins, 2 * config.max_source_positions, device=device)
+    decoder = {"decoder_input_ids": torch.tensor([[1, 2]], device=device)} if _has_decoder(inner) else {}
+    return {"input_features": features, **decoder}
 
 
 def _has_decoder(inner: Any) -> bool:

@@ -34,7 +34,8 @@ def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
         return ImagePreprocessing.from_processor_config(read_object(path))
     from tunewright.data.encoders.audio import AudioPreprocessing
 
-    return AudioPreprocessing.from_processor_config(read_object(path))
+    sounds = AudioPreprocessing.from_processor_config(read_object(path))
+    return sounds.under(config.conv_kernel, config.conv_stride) if sounds.kind == "raw" else sounds
 
 
 def save_processor(processor: Any, folder: Path) -> None:

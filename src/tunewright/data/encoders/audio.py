@@ -18,12 +18,18 @@ import numpy as np
 
 from tunewright.core.errors import UserError, unknown
 from tunewright.core.extras import require
-from tunewright.core.types import Finding
+from tunewright.core.sound_augmentation import SoundAugmentation
+from tunewright.core.types import Finding, Task
+from tunewright.data import columns as look
 from tunewright.data import media
+from tunewright.data.class_folders import AUDIO_SUFFIXES
 from tunewright.data.encoders.storage import MEMORY, room
 from tunewright.data.log_mel import frame_count, kaldi_fbank, whisper_log_mel
+from tunewright.data.media_columns import media_column
+from tunewright.data.noise import disturbed
+from tunewright.data.schema import guess_target, guess_task
 from tunewright.data.sound_files import REMARKS, Sound, decode, length
-from tunewright.data.spec_augment import SpecAugment, spec_augment
+from tunewright.data.spec_augment import spec_augment
 from tunewright.data.table import Table
 
 if TYPE_CHECKING:
@@ -38,7 +44,14 @@ _KINDS: dict[str, Kind] = {
     "WhisperFeatureExtractor": "whisper",
 }
 _SECONDS = 10.0  # where the model sets no limit (a guess: memory grows with the square of it)
-_RAW_FRAME = 320  # samples that wav2vec 2.0's convolutions make into one frame
+_NAMES = frozenset(
+    ("audio", "sound", "speech", "clip", "wav", "file", "path", "filename", "file_name", "audio_path", "audio_file")
+)
+_TRANSCRIPTS = frozenset(
+    ("text", "sentence", "transcription", "transcript", "transcripts", "normalized_text", "utterance", "raw_transcription")
+)
+_BEGINNINGS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"ID3", b"\xff\xfb", b"\xff\xf3")
+_OF_ROWS: tuple[Task, ...] = ("classification", "multi_label", "regression")  # tasks with one answer for a clip
 _FULL = 32768  # of 16 bits
 _EPSILON = 1e-7  # wav2vec 2.0's, beside the variance
 _AST_FRAMES = 1024  # AST's own, 10.24 seconds
@@ -51,7 +64,8 @@ class AudioPreprocessing:
     ``kind`` raw: samples, each clip with mean 0 and variance 1 where ``normalise``, with an attention mask where ``mask``;
     without one every clip is filled up to ``max_seconds``, so that its neighbours in a batch do not matter. ast: ``frames`` of
     Kaldi features, normalised by ``mean`` and twice ``std``. speech2text: Kaldi features, each channel of a clip centred
-    (``means``) and scaled (``variances``). whisper: log-mel of ``max_seconds`` by ``points`` and ``hop``.
+    (``means``) and scaled (``variances``). whisper: log-mel of ``max_seconds`` by ``points`` and ``hop``. ``window`` and
+    ``stride`` are the network's own and in no file of the feature extractor.
     """
 
     kind: Kind = "raw"
@@ -67,6 +81,8 @@ class AudioPreprocessing:
     variances: bool = True
     points: int = 400
     hop: int = 160
+    window: int = 400  # samples that one frame of wav2vec 2.0's convolutions sees
+    stride: int = 320  # samples from one of them to the next
 
     @classmethod
     def from_processor_config(cls, config: Mapping[str, Any]) -> AudioPreprocessing:
@@ -115,10 +131,21 @@ class AudioPreprocessing:
         named = {"do_ceptral_normalize": self.normalise, "normalize_means": self.means, "normalize_vars": self.variances}
         return config | named | {"feature_size": self.mels, "max_seconds": self.max_seconds}
 
+    def under(self, kernels: Sequence[int], strides: Sequence[int]) -> AudioPreprocessing:
+        """For a network that reads samples by convolutions, one after the other, as they are in its configuration."""
+        steps = np.cumprod([1, *strides])
+        window = 1 + sum((kernel - 1) * int(step) for kernel, step in zip(kernels, steps, strict=False))
+        return replace(self, window=window, stride=int(steps[-1]))
+
     @property
     def most_samples(self) -> int:
         """Samples of a clip that are kept."""
         return ceil(self.max_seconds * self.rate)
+
+    def frames_of(self, counts: np.ndarray) -> np.ndarray:
+        """Frames that the network makes of so many samples, at least one."""
+        found: np.ndarray = np.maximum(1, (counts - self.window) // self.stride + 1)
+        return found
 
 
 def _kind(config: Mapping[str, Any]) -> Kind:
@@ -157,7 +184,7 @@ class Encoded:
     counts: np.ndarray  # (stored,) int64: samples of each clip
     rows: np.ndarray  # (n,) int64
     preprocessing: AudioPreprocessing
-    augmentation: SpecAugment = field(default_factory=SpecAugment)
+    augmentation: SoundAugmentation = field(default_factory=SoundAugmentation)
     truncated: int = 0
 
     def __len__(self) -> int:
@@ -176,14 +203,28 @@ class Encoded:
         if how.kind == "speech2text":
             return np.array([frame_count(count, how.rate) for count in counts], dtype=np.int64)
         if how.kind == "raw" and how.mask:
-            frames: np.ndarray = np.maximum(1, counts // _RAW_FRAME)
-            return frames
-        always = how.most_samples // _RAW_FRAME if how.kind == "raw" else how.frames
-        return np.full(len(self.rows), max(1, always), dtype=np.int64)
+            return how.frames_of(counts)
+        always = int(how.frames_of(np.array(how.most_samples))) if how.kind == "raw" else how.frames
+        return np.full(len(self.rows), always, dtype=np.int64)
 
     @property
     def varies(self) -> bool:
-        return self.preprocessing.kind != "raw" and self.augmentation.active
+        return self.augmentation.active
+
+    @property
+    def limit(self) -> str:
+        """Where clips are cut, in words."""
+        return f"{self.preprocessing.max_seconds:g} seconds"
+
+    def augmented(self, augmentation: SoundAugmentation) -> Encoded:
+        """The same sounds, changed at random in batches for training; masks that raw samples do not have are a ``UserError``."""
+        if augmentation.masks and self.preprocessing.kind == "raw":
+            raise UserError(
+                "time_masks and frequency_masks are for spectrograms, but this model reads samples",
+                expected="data.sounds.noise or data.sounds.shift",
+                try_="the model's own mask_time_prob in its config.json",
+            )
+        return replace(self, augmentation=augmentation)
 
     def subset(self, rows: np.ndarray) -> Encoded:
         """Some rows, in the order given; the samples are shared, and what was cut of them is not counted again."""
@@ -204,6 +245,8 @@ class Encoded:
         import torch
 
         how, clips = self.preprocessing, [self.clip(int(row)) for row in rows]
+        if training and self.varies:
+            clips = [disturbed(clip, how.rate, self.augmentation) for clip in clips]
         if how.kind == "raw":
             return _raw(clips, how)
         made = [_features(clip, how) for clip in clips]
@@ -214,7 +257,7 @@ class Encoded:
             features[place, : len(one)] = torch.from_numpy(one[:frames])
         if how.kind == "ast" and how.normalise:
             features = (features - how.mean) / (how.std * 2)
-        if training and self.varies:
+        if training and self.augmentation.masks:
             features = spec_augment(features, lengths, self.augmentation)
         if how.kind == "ast":
             return {"input_values": features}
@@ -224,7 +267,7 @@ class Encoded:
 
     def arrays(self) -> Iterable[np.ndarray]:
         """Samples clip by clip with their lengths, and the settings that make them into features."""
-        yield np.frombuffer(repr(self.preprocessing).encode(), dtype=np.uint8)
+        yield np.frombuffer(bytearray(repr(self.preprocessing).encode()), dtype=np.uint8)  # one that may be written to
         yield self.counts[self.rows]
         for place in self.rows:
             yield self.samples[self.starts[place] : self.starts[place] + self.counts[place]]
@@ -261,6 +304,41 @@ def _real_frames(samples: int, how: AudioPreprocessing) -> int:
     return max(1, samples // how.hop) if how.kind == "whisper" else frame_count(samples, how.rate)
 
 
+def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+    """A column of sounds (paths, bytes or arrays) beside what is said in them, or another target."""
+    task = named.get("task")
+    if task not in (None, "transcription", *_OF_ROWS):
+        return None
+    # A column of texts beside it is what is said: it does not make the table one of texts, unless it is named as the input.
+    beside = named if named.get("text") else {**named, "kind": "audio"}
+    audio = media_column(table, beside, "audio", _NAMES, holds_sound)
+    if audio is None:
+        return None
+    free = [name for name in table.columns if name != audio and name not in named.get("side", ())]
+    said = look.named(free, _TRANSCRIPTS)
+    target = tuple(named.get("target") or ())
+    if not target:
+        labels = look.named(free, look.TARGET_NAMES)
+        if task is None and said and labels:
+            raise look.ambiguous(table, "target", [*said, *labels], "target")
+        wants_words = task == "transcription" or (task is None and said)
+        if wants_words and len(said) != 1:
+            raise look.ambiguous(table, "target", said or free, "target")
+        target = tuple(said) if wants_words else guess_target(table, [name for name in free if name not in said])
+    words = task is None and len(target) == 1 and look.folded(target[0]) in _TRANSCRIPTS
+    return (audio,), target, "transcription" if words else task or guess_task([table.columns[name] for name in target], 1)
+
+
+def holds_sound(cell: Any) -> bool:
+    """Whether a cell is a sound: a path with a sound's ending, bytes that begin as one, or an array with its rate."""
+    if isinstance(cell, dict):
+        array = cell.get("array") is not None and bool(cell.get("sampling_rate"))
+        return array or holds_sound(cell.get("bytes") or cell.get("path"))
+    if isinstance(cell, (str, Path)):
+        return Path(cell).suffix.lower() in AUDIO_SUFFIXES
+    return isinstance(cell, Sound) or (isinstance(cell, bytes) and cell.startswith(_BEGINNINGS))
+
+
 def read(table: Table, columns: tuple[str, ...], findings: list[Finding] | None = None) -> list[tuple[Any, ...]]:
     """The sound of each row: a path, a file of an archive, bytes, or a ``Sound``.
 
@@ -270,7 +348,7 @@ def read(table: Table, columns: tuple[str, ...], findings: list[Finding] | None 
     require("soundfile", "audio", "sounds")
     if len(columns) != 1:
         raise UserError(f"{len(columns)} audio columns were named", expected="one")
-    cells = media.located(table, columns[0], _own)
+    cells = media.located(table, look.find(table, columns[0], "text")[0], _own)
     distinct = {id(cell): cell for cell in cells}  # a path that several rows name is one object
     checked: list[tuple[str, ...] | str] = media.each(lambda cell: decode(cell).remarks, list(distinct.values()))
     by_cell = dict(zip(distinct, checked, strict=True))
@@ -295,7 +373,6 @@ def encode(
     inputs: Sequence[tuple[Any, ...]],
     processor: AudioPreprocessing,
     *,
-    augmentation: SpecAugment | None = None,
     memory: int = MEMORY,
     folder: Path | None = None,
     where: Callable[[Sequence[int]], str] = media.numbered,
@@ -318,7 +395,7 @@ def encode(
 
     media.refuse(media.each(fill, range(len(inputs))), lambda row: shown(inputs[row]), where)
     truncated = sum(frames > processor.max_seconds * rate for frames, rate in sizes)
-    return Encoded(samples, counts, np.arange(len(inputs)), processor, augmentation or SpecAugment(), truncated)
+    return Encoded(samples, counts, np.arange(len(inputs)), processor, truncated=truncated)
 
 
 def _resampled_length(frames: int, rate: int, how: AudioPreprocessing) -> int:
