@@ -63,7 +63,10 @@ class Data(Section):
         False, description="Read rows in pieces and keep their token ids on disk: for files larger than memory."
     )
     max_length: int = Field(
-        128, ge=4, le=8192, description="Tokens kept of each example; what is cut is counted and said (a guess)."
+        128,
+        ge=4,
+        le=8192,
+        description="Tokens kept of each example; what is cut is counted and said (a guess; language models take 1024 of their own).",
     )
 
 

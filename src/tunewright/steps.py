@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -111,6 +111,7 @@ def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
     choice = recipe.head or Choice(name=prepared.labels.task)
     head = load_part("heads", choice.name)
     settings = head.Settings(**choice.settings)
+    recipe = _sized(recipe, head)
     model = recipe.model
     network = load_network(
         model.source,
@@ -128,14 +129,33 @@ def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
         for part in PARTS
         if (rows := getattr(prepared, part)) is not None
     }
+    prepared = _audited(head, network, prepared, examples)
     arithmetic = choose_arithmetic(network, examples["train"], training.precision, training.threads)
     torch.set_num_threads(arithmetic.threads)
+    if hasattr(head, "remember") and head.remembers(settings):
+        told = {part: passes(network, one, precision=arithmetic.precision) for part, one in examples.items()}
+        examples = {part: head.remember(one, told[part]) for part, one in examples.items()}
     chosen = training.model_copy(update={"precision": arithmetic.precision, "threads": arithmetic.threads})
     memory, disk = (int(size * 2**30) for size in (training.cache_memory_gib, training.cache_disk_gib))
     keeps = training.cache and not recipe.data.streaming  # what is kept of each row is larger than its text
     store = FeatureStore(memory=memory, disk=disk) if keeps else None
     resolved = recipe.model_copy(update={"training": chosen})
     return Setup(resolved, prepared, network, head, settings, examples, arithmetic, store)
+
+
+def _sized(recipe: Recipe, head: ModuleType) -> Recipe:
+    """The recipe with the task's own length of an example, where none was named."""
+    if "max_length" in recipe.data.model_fields_set or not hasattr(head, "MAX_LENGTH"):
+        return recipe
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"max_length": head.MAX_LENGTH})})
+
+
+def _audited(head: ModuleType, network: Network, prepared: Prepared, examples: dict[str, Examples]) -> Prepared:
+    """What a head that looks at its examples before training says of them, beside what the rows themselves revealed."""
+    if not hasattr(head, "audit"):
+        return prepared
+    found = head.audit(network, {part: getattr(prepared, part) for part in examples}, examples)
+    return replace(prepared, findings=(*prepared.findings, *found.findings), said=(*prepared.said, *found.lines))
 
 
 def form_of(head: ModuleType, kind: Kind) -> Form:
@@ -213,6 +233,12 @@ def apply_method(setup: Setup) -> Applied:
         torch.manual_seed(setup.recipe.seed)
         applied: Applied = method.apply(setup.network, method.Settings(**setup.recipe.method.settings))
     setup.network.to(setup.network.device)
+    if not applied.trainable and not setup.network.head_names:
+        raise UserError(
+            f"the method {setup.recipe.method.name} trains nothing but a new head, and {setup.head_name.replace('_', ' ')} has none",
+            expected="a method that changes the network",
+            try_="--strategy lora",
+        )
     return applied
 
 
@@ -220,7 +246,8 @@ def initialise(setup: Setup, applied: Applied, features: Callable[[], np.ndarray
     """Step 6: from where; features are computed again when the method changed what the head reads."""
     current = features if applied.identity_at_start is True else train_features(setup)
     if not setup.network.head_names:
-        return []  # nothing is new
+        left_out = [choice.name for choice in setup.recipe.initialisation]
+        return [f"{' and '.join(left_out)}: not done, the network has no new head to start"] if left_out else []
     said = []
     for choice in setup.recipe.initialisation:
         if choice.name in _FROM_TARGETS and not hasattr(setup.head, "prior_bias"):

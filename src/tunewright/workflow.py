@@ -130,7 +130,7 @@ def fit_recipe(
     prepared = prepare_rows(recipe, given)
     tell.phase("data", *prepared.said, *(finding.message for finding in prepared.findings))
     setup = set_up(recipe, prepared)
-    tell.phase("model", *_said_of_model(setup))
+    tell.phase("model", *_said_of_model(setup), *setup.prepared.said[len(prepared.said) :])
     folder = new_folder(recipe.out, f"{Path(recipe.data.train or 'rows').stem}-{recipe.strategy or recipe.method.name}")
     kept = _keep_rows(setup.recipe, given, folder)
     write_text(folder / "recipe.yaml", to_yaml(kept))
@@ -282,8 +282,8 @@ def plan(recipe: Recipe, given: Given | None = None) -> Plan:
         setup.recipe,
         layer_table(job),
         estimate(job),
-        (*prepared.said, *_said_of_model(setup)),
-        tuple(prepared.findings),
+        (*setup.prepared.said, *_said_of_model(setup)),
+        tuple(setup.prepared.findings),
     )
 
 

@@ -106,7 +106,7 @@ def test_a_row_whose_answer_is_cut_away_learns_nothing_and_all_of_them_are_refus
     long = chat("fox " * 50, "Hello")
     encoded = encode_conversations(tokenizer, [long, TURNS[:2]], 40)
     assert encoded.learned.tolist() == [0, encoded.learned[1]] and encoded.learned[1] > 0
-    with pytest.raises(UserError, match="a data.max_length greater than 40"):
+    with pytest.raises(UserError, match=r"a data.max_length greater than 40"):
         audit(encode_conversations(tokenizer, [long, long], 40), tokenizer)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -42,7 +42,20 @@ class Encoded(Protocol):
         """All that tells these rows from others."""
 
 
-Targets = np.ndarray | Ragged
+@runtime_checkable
+class Together(Protocol):
+    """Targets of several tensors."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: np.ndarray) -> Self:
+        """Some examples, in the order given."""
+
+    def batch(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The targets of some examples, each (batch, …)."""
+
+
+Targets = np.ndarray | Ragged | Together
 
 
 @dataclass(frozen=True)
@@ -69,11 +82,13 @@ def batch(
     return {name: value.to(device, non_blocking=True) for name, value in made.items() if name in known}
 
 
-def targets_of(examples: Examples, rows: np.ndarray, device: torch.device) -> Tensor:
-    """Targets of some examples, in the shape their task gives them; ragged ones are filled up as the inputs are."""
+def targets_of(examples: Examples, rows: np.ndarray, device: torch.device) -> Any:
+    """Targets of some examples, a tensor in the shape their task gives them, or several by name; ragged ones are filled up."""
     import torch
 
     targets = examples.targets
     assert targets is not None
+    if isinstance(targets, Together):
+        return {name: torch.from_numpy(values).to(device, non_blocking=True) for name, values in targets.batch(rows).items()}
     chosen = targets.padded(rows, getattr(examples.encoded, "side", "right")) if isinstance(targets, Ragged) else targets[rows]
     return torch.from_numpy(chosen).to(device, non_blocking=True)

@@ -14,7 +14,7 @@ from tunewright.data.python_data import from_python
 from tunewright.data.readers import datasets_folder
 from tunewright.data.table import Table
 
-_TEXTS = (".csv", ".tsv", ".json", ".jsonl")  # formats that may come packed
+_TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".txt")  # formats that may come packed
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 

@@ -111,7 +111,7 @@ def guess_target(table: Table, free: list[str]) -> tuple[str, ...]:
         raise UserError(
             f"{table.source} has no target column; its columns are {listed(map(repr, table.columns), shown=12)}",
             expected="a column of labels or numbers to learn",
-            try_="add one, or name it: --target NAME",
+            try_="add one, or name it: --target NAME; text to read on from has none: --task language",
         )
     return (candidates[0],)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from tunewright.core.parts import load_part
 from tunewright.core.types import Stage
@@ -17,7 +18,11 @@ def stages_of(job: Job) -> tuple[Stage, ...]:
     lowest = min((stack.depth_of(name) for name in job.applied.trainable), default=stack.head.depth)
     settings = part.Settings(**job.recipe.unfreezing.settings)
     stages: tuple[Stage, ...] = part.stages(stack.depths, lowest, job.recipe.training.epochs, settings)
-    return stages
+    if job.network.head_names:
+        return stages
+    # Nothing is new: a stage in which only the head would train is left out.
+    moving = [stage for stage in stages if moving_names(job.network, job.applied.trainable, stage.open_from)]
+    return (replace(moving[0], start=0.0), *moving[1:])
 
 
 def moving_names(network: Network, trainable: Iterable[str], open_from: int) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def _backward(job: Job, passes: list[np.ndarray]) -> tuple[float, float]:
     """Gradients of the mean loss over all passes; returns the losses' sum and what they weigh."""
     device = job.network.device
     targets = [targets_of(job.train, rows, device) for rows in passes]
-    count = float(sum(job.head.counts(part, job.weights).sum() for part in targets))
+    count = max(1.0, float(sum(job.head.counts(part, job.weights).sum() for part in targets)))  # 0 where answers were cut off
     job.gradients.clear()
     loss_sum = torch.zeros((), device=device)
     for rows, wanted in zip(passes, targets, strict=True):

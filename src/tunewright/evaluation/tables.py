@@ -53,11 +53,15 @@ def worst_errors(
     numbers: Sequence[int] | np.ndarray,
     inputs: Sequence[str],
     shown: Callable[[Any, Labels], str],
+    badness: Callable[[np.ndarray, Predictions], np.ndarray] | None = None,
     most: int = 20,
 ) -> list[dict[str, Any]]:
-    """The rows the model was most wrong about: most sure of something else, or furthest from the number."""
-    badness = _badness(targets, predictions)
-    order = [int(row) for row in np.argsort(-badness, kind="stable") if badness[row] > 0][:most]
+    """The rows the model was most wrong about: most sure of something else, or furthest from the number.
+
+    ``badness`` tells how wrong each row is, (n,), where a task has its own measure of it.
+    """
+    wrong = (badness or _badness)(targets, predictions)
+    order = [int(row) for row in np.argsort(-wrong, kind="stable") if wrong[row] > 0][:most]
     return [
         {
             "row": int(numbers[row]),
@@ -65,7 +69,7 @@ def worst_errors(
             "target": shown(targets[row], labels),
             "predicted": shown(predictions.values[row], labels),
             "probability": None if predictions.probabilities is None else float(predictions.probabilities[row].max()),
-            "badness": float(badness[row]),
+            "badness": float(wrong[row]),
         }
         for row in order
     ]

@@ -42,7 +42,7 @@ class Settings(BaseModel):
 
     ends: bool = Field(
         False,
-        description="Close each document of raw text with the end-of-text token; for rows that are whole documents, not passages.",
+        description="Close each text with the end-of-text token; for rows that are whole documents, not passages.",
     )
 
 
@@ -84,7 +84,9 @@ def audit(network: Network, rows: Mapping[str, Rows], examples: Mapping[str, Exa
             raise looking.nothing_learned(encoded, part)
     train: Any = examples["train"].encoded
     raw = network.form.kind == "text"
-    found = looking.audit(train, network.tokenizer, numbers=rows["train"].numbers[train.rows], unit="block of row" if raw else "row")
+    found = looking.audit(
+        train, network.tokenizer, numbers=rows["train"].numbers[train.rows], unit="block of row" if raw else "row"
+    )
     if raw:
         return found
     conversations = [row[0] for row in rows["train"].inputs]

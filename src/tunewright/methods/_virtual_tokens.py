@@ -67,6 +67,12 @@ def refuse_two_stacks(network: Network, method: str) -> None:
         )
 
 
+def drop_places(named: dict[str, Any]) -> None:
+    """Places that were counted without the virtual tokens: the model counts anew."""
+    for name in ("position_ids", "cache_position"):
+        named.pop(name, None)
+
+
 def lengthen(mask: Tensor | None, ids: Tensor, count: int) -> Tensor:
     """The attention mask (batch, tokens) with ``count`` visible places before it."""
     text = torch.ones_like(ids) if mask is None else mask
@@ -86,7 +92,7 @@ def make_room(network: Network, count: int, method: str) -> None:
     """
     refuse_two_stacks(network, method)
     _ = network.stack  # read before the tree changes
-    places_out = network.pooling != "native" or _scores_every_token(network)
+    places_out = network.pooling != "native" or network.form.output == "vocabulary" or _scores_every_token(network)
     room = check_room(network, count)
     padding = network.tokenizer.pad_token_id
     filler = next(number for number in range(len(network.tokenizer)) if number != padding)
@@ -95,6 +101,7 @@ def make_room(network: Network, count: int, method: str) -> None:
         named = positional(arguments, named)
         ids = named["input_ids"]
         refuse_too_long(ids.shape[1], room)
+        drop_places(named)
         named["attention_mask"] = lengthen(named.get("attention_mask"), ids, count)
         named["input_ids"] = torch.cat([ids.new_full((len(ids), count), filler), ids], dim=1)
         if named.get("token_type_ids") is not None:

@@ -102,7 +102,7 @@ class Network(nn.Module):
         """The model's own pass, with what its output layer reads in place of what that makes."""
         head, config = self.inner.get_output_embeddings(), self.inner.config
         with _reading(head) as seen:
-            self.inner(**inputs)
+            self.inner(**inputs, use_cache=False)  # a cache of keys and values serves generation alone
         scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
         return Vocabulary(seen[-1], head.weight, head.bias, scale, getattr(config, "final_logit_softcapping", None))
 

@@ -59,7 +59,7 @@ def write_probe(
     if whole:
         kept = [tuple(text[: max_length * _CHARACTERS_PER_TOKEN] for text in row) for row in kept]
     examples = head.encode(network, kept, None, head_settings, max_length)
-    rows = np.arange(len(examples))
+    rows = np.arange(len(examples) if whole else min(len(examples), _LARGE_ROWS))
     inside = batch(examples, rows, network.reads, torch.device("cpu"))
     device = network.device
     try:
@@ -199,7 +199,9 @@ def _read(out: Any, form: Form, inputs: dict[str, Tensor]) -> Any:
     if form.output == "boxes":
         return {"logits": out.logits, "boxes": out.pred_boxes}
     if form.output == "vocabulary":
-        return out.logits[torch.arange(len(out.logits)), last_token(inputs["attention_mask"])]
+        mask = inputs["attention_mask"]
+        logits = out.logits[:, -mask.shape[1] :]  # virtual tokens, where there are any, stand before the text
+        return logits[torch.arange(len(logits)), last_token(mask)]
     return out.logits
 
 

@@ -62,7 +62,7 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def rows_per_split(setup: Setup) -> dict[str, int]:
-    return {part: len(setup.examples[part]) for part in PARTS if part in setup.examples}
+    return {part: len(getattr(setup.prepared, part)) for part in PARTS if part in setup.examples}
 
 
 def write_results(
@@ -147,7 +147,13 @@ def _details(
         "per_class": per_class(rows.targets, tuned, labels),
         "confusion": confusion(rows.targets, tuned, labels),
         "errors": worst_errors(
-            rows.targets, tuned, labels, numbers=rows.numbers, inputs=_shown_inputs(setup), shown=setup.head.shown
+            rows.targets,
+            tuned,
+            labels,
+            numbers=rows.numbers,
+            inputs=_shown_inputs(setup),
+            shown=setup.head.shown,
+            badness=getattr(setup.head, "badness", None),
         ),
         "layers": layer_table(job),
         "time": {"estimated_seconds": expected.seconds, "training_seconds": trained.seconds},

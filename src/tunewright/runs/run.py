@@ -83,11 +83,32 @@ class Run:
         return load_model(self.folder / "model")
 
     def predict(self, data: Any) -> list[dict[str, Any]]:
-        """Predict each row of a file, table, or list of texts: its number, the answer, its probability where there is one."""
+        """Predict each row of a file, table, or list of texts: its number, the answer, its probability where there is one.
+
+        A model tuned on conversations writes its answers, as ``generate`` does with nothing set.
+        """
+        if self.model.head in ("language", "preference") and self._schema.kind == "conversation":
+            return [{"row": one["row"], "predicted": one["answer"], "probability": None} for one in self.generate(data)]
         table = _as_table(data, self._schema)
         predictions = self._predictions(table)
         head, labels = load_part("heads", self.model.head), self.model.labels
         return [{"row": table.rows[index], **head.answer(predictions, index, labels)} for index in range(len(table))]
+
+    def generate(self, data: Any, **settings: Any) -> list[dict[str, Any]]:
+        """Answers of a tuned language model to prompts: a text, texts, lists of messages, or the rows of a file or table.
+
+        ``settings`` are those of ``engine/generation.py``: max_new_tokens, temperature (0 is greedy), top_p, seed, batch_size.
+        """
+        from tunewright.runs.generation import generated
+
+        return generated(self.model, data, settings)
+
+    def check_answers(self, data: Any, check: Any, *, schema: Any = None, before: bool = True, **settings: Any) -> dict[str, Score]:
+        """Share of written answers that pass a check ('number', 'words', or 'json' with a ``schema``), tuned and before."""
+        from tunewright.runs.generation import checked
+
+        confidence = self.recipe.evaluation.confidence
+        return checked(self.model, data, check, settings, schema=schema, before=before, confidence=confidence)
 
     def evaluate(self, data: Any) -> list[Score]:
         """Score labelled rows with the task's metrics and intervals."""
@@ -118,8 +139,13 @@ class Run:
         head = load_part("heads", loaded.head)
         settings = head.Settings(**loaded.head_settings)
         examples = head.encode(loaded.network, inputs_of(table, self._schema), targets, settings, loaded.max_length)
-        precision = self.recipe.training.precision  # that of the run's own scores
-        outputs = passes(loaded.network, examples, precision="float32" if precision == "auto" else precision)
+        named = self.recipe.training.precision  # that of the run's own scores
+        precision = "float32" if named == "auto" else named
+        if hasattr(head, "remember") and head.remembers(settings):
+            from tunewright.runs.generation import untouched
+
+            examples = head.remember(examples, passes(untouched(loaded), examples, precision=precision))
+        outputs = passes(loaded.network, examples, precision=precision)
         return decode_all(head, loaded.labels, examples, outputs)[0]
 
 

@@ -5,7 +5,7 @@ When: language models that are to answer. When not: raw text (kind ``text`` with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tunewright.core.errors import UserError
@@ -76,12 +76,12 @@ def form_of(columns: tuple[str, ...]) -> Form:
 def read(table: Table, columns: tuple[str, ...]) -> list[tuple[Row]]:
     """Each row as a conversation, a preference or a judgement; all faults are told at once."""
     form = form_of(_present(table, columns))
-    readers = {
+    readers: dict[str, Callable[[Table, Form], Sequence[Row]]] = {
         "conversations": conversations.read,
         "preferences": conversations.read_preferences,
         "judgements": conversations.read_judgements,
     }
-    return [(row,) for row in readers[form.kind](table, form)]  # type: ignore[operator]
+    return [(row,) for row in readers[form.kind](table, form)]
 
 
 def read_prompts(table: Table, columns: tuple[str, ...]) -> list[Conversation]:
@@ -103,6 +103,13 @@ def messages_of(row: Row) -> Conversation:
     if isinstance(row, Judgement):
         return (*row.prompt, row.answer)
     return row
+
+
+def best_answer(row: Row) -> Message:
+    """The answer that is wanted: a conversation's last message, of a preference the chosen one."""
+    if isinstance(row, Preference):
+        return row.chosen
+    return row.answer if isinstance(row, Judgement) else row[-1]
 
 
 def shown(row: tuple[Any, ...]) -> str:

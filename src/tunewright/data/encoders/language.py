@@ -166,7 +166,7 @@ def encode_raw(tokenizer: Any, texts: Iterable[str], max_length: int, *, ends: b
     sizes: list[int] = []
     row = 0
     for batch in _batches(texts):
-        encodings = _tokenised(tokenizer, [f"{begins}{document}{eos}" if document else begins for document in batch])
+        encodings = tokenised(tokenizer, [f"{begins}{document}{eos}" if document else begins for document in batch])
         for document, encoding in zip(batch, encodings, strict=True):
             whole = np.asarray(encoding.ids or [pad_of(tokenizer)], dtype=np.int32)
             blocks = [whole[start : start + max_length] for start in range(0, max(1, len(whole) - 1), max_length - 1)]
@@ -181,9 +181,7 @@ def encode_raw(tokenizer: Any, texts: Iterable[str], max_length: int, *, ends: b
     learn = np.ones(int(lengths.sum()), dtype=np.uint8)
     learn[np.cumsum(lengths) - lengths] = 0
     numbers, cut = np.array(rows, dtype=np.int64), np.zeros(len(ids), dtype=bool)
-    return Encoded(
-        np.concatenate(ids), learn, lengths, cut, numbers, np.array(sizes), (), pad_of(tokenizer), _side(tokenizer)
-    )
+    return Encoded(np.concatenate(ids), learn, lengths, cut, numbers, np.array(sizes), (), pad_of(tokenizer), _side(tokenizer))
 
 
 def pad_of(tokenizer: Any) -> int:
@@ -214,7 +212,7 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
         yield batch
 
 
-def _tokenised(tokenizer: Any, texts: Sequence[str]) -> Sequence[Any]:
+def tokenised(tokenizer: Any, texts: Sequence[str]) -> Sequence[Any]:
     """Ids and character offsets of whole texts; special tokens in them are read, none is added, none is cut."""
     try:
         with text.settings_kept(tokenizer):
@@ -239,7 +237,7 @@ def _encode(tokenizer: Any, rendered: Iterable[Rendered], max_length: int, said:
     closing, ends = set(tokenizer.added_tokens_decoder), set()
     special = np.array(sorted(closing), dtype=np.int64)
     for batch in _batches(rendered):
-        for encoding, one in zip(_tokenised(tokenizer, [one.text[:longest] for one in batch]), batch, strict=True):
+        for encoding, one in zip(tokenised(tokenizer, [one.text[:longest] for one in batch]), batch, strict=True):
             row = np.asarray(encoding.ids, dtype=np.int32)
             offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
             marked, size = np.zeros(len(row), dtype=np.uint8), 0
