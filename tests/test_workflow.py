@@ -295,8 +295,19 @@ ELSEWHERE = {
     "data.streaming": "test_a_streamed_run_is_the_run",
     "data.input": "tests/heads/test_tagging.py",
     "data.kind": "tests/heads/test_tagging.py",
+    "data.image_size": "tests/models/test_image_size.py",
+    **{
+        f"data.augmentation.{name}": "tests/data/test_augment.py, tests/test_image_runs.py"
+        for name in (
+            *("horizontal_flip", "crop_scale", "crop_ratio", "brightness", "contrast", "saturation"),
+            *("policy_changes", "policy_strength", "erase"),
+        )
+    },
+    "data.mixing.mixup": "tests/test_image_runs.py",
+    "data.mixing.cutmix": "tests/test_image_runs.py",
     "model.source": "every run here",
     "model.revision": "hub only",
+    "model.still_batch_norm": "tests/models/test_image_families.py",
     "model.blocks": "tests/engine/test_distillation.py",
     "distillation": "tests/engine/test_distillation.py",
     "evaluation.monitor": "tests/engine: the best evaluation is what the network holds",

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer
+from pydantic import BeforeValidator, Field, model_serializer
 
+from tunewright.core.augmentation import Augmentation, Mixing
+from tunewright.core.section import Section as Section
 from tunewright.core.types import Kind, Task
-
-
-class Section(BaseModel):
-    """A part of the recipe; unknown keys are errors and values do not change after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Choice(Section):
@@ -83,6 +79,9 @@ class Model(Section):
     )
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Overrides every dropout of the network; None keeps the model's own."
+    )
+    still_batch_norm: bool = Field(
+        False, description="Batch norms keep their pre-trained mean and variance where they train, too: for small batches."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +18,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.memory import keep_freed_memory
 from tunewright.core.parts import load_part
 from tunewright.core.seed import seed_everything
-from tunewright.core.types import Applied, Kind, Predictions
+from tunewright.core.types import Applied, Kind, Predictions, Task
 from tunewright.data.encoders.on_disk import on_disk
 from tunewright.data.examples import Examples
 from tunewright.data.prepare import Prepared, prepare
@@ -35,6 +36,7 @@ from tunewright.engine.job import Job, Watcher
 from tunewright.engine.passes import Passes
 from tunewright.engine.predict import passes, predict_features
 from tunewright.models.form import Form
+from tunewright.models.image_size import fit_image_size
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.recipe import Choice, Recipe
@@ -72,6 +74,7 @@ class Setup:
     examples: dict[str, Examples]
     arithmetic: Arithmetic
     store: FeatureStore | None
+    sized: str | None = None  # what was changed of the images' size, in words
 
     @property
     def precision(self) -> Precision:
@@ -123,12 +126,15 @@ def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
         blocks=model.blocks,
         seed=recipe.seed,
     ).to(device)
+    network.still_batch_norm = model.still_batch_norm
+    sized = _fit_images(network, recipe)
     network.stack  # noqa: B018 - read before a method changes the module tree
     examples = {
         part: _encode(network, head, settings, rows, recipe.data.max_length)
         for part in PARTS
         if (rows := getattr(prepared, part)) is not None
     }
+    examples["train"] = _changing(examples["train"], recipe, settings, prepared.labels.task)
     prepared = _audited(head, network, prepared, examples)
     arithmetic = choose_arithmetic(network, examples["train"], training.precision, training.threads)
     torch.set_num_threads(arithmetic.threads)
@@ -140,7 +146,7 @@ def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
     keeps = training.cache and not recipe.data.streaming  # what is kept of each row is larger than its text
     store = FeatureStore(memory=memory, disk=disk) if keeps else None
     resolved = recipe.model_copy(update={"training": chosen})
-    return Setup(resolved, prepared, network, head, settings, examples, arithmetic, store)
+    return Setup(resolved, prepared, network, head, settings, examples, arithmetic, store, sized)
 
 
 def _sized(recipe: Recipe, head: ModuleType) -> Recipe:
@@ -166,9 +172,40 @@ def form_of(head: ModuleType, kind: Kind) -> Form:
     return Form(kind, head.READS[kind], head.OUTPUT)
 
 
+def _fit_images(network: Network, recipe: Recipe) -> str | None:
+    """Bring images to the size that the recipe or the network wants; what is for images alone is refused for other kinds."""
+    if network.form.kind == "image":
+        return fit_image_size(network, recipe.data.image_size)
+    named = {"image_size": recipe.data.image_size is not None, "mixing": recipe.data.mixing.active}
+    named |= {"augmentation": recipe.data.augmentation.active}
+    for name, wanted in named.items():
+        if wanted:
+            raise UserError(f"data.{name} is for images, and these rows are {network.form.kind}", try_=f"leave data.{name} out")
+    return None
+
+
+def _changing(train: Examples, recipe: Recipe, settings: Any, task: Task) -> Examples:
+    """Training images that change at random in each epoch, as the recipe wants; probes and features read them as they are."""
+    augmentation, mixing = recipe.data.augmentation, recipe.data.mixing
+    if not (augmentation.active or mixing.active):
+        return train
+    encoded: Any = train.encoded
+    if not hasattr(encoded, "augmented"):
+        raise UserError("data.augmentation changes images and would leave the targets of this task wrong", expected="classes")
+    if mixing.active:
+        if task not in ("classification", "multi_label"):
+            raise UserError(f"data.mixing mixes classes, and the task is {task}", expected="classification or multi_label")
+        wrong = [name for name in ("class_weights", "focal_gamma") if getattr(settings, name, None) not in (None, "none", 0.0)]
+        wrong += ["distillation"] if recipe.distillation is not None else []
+        if wrong:
+            raise UserError(f"data.mixing does not go with {wrong[0]}", expected="one of them")
+    return Examples(encoded.augmented(augmentation, mixing), train.targets)
+
+
 def _encode(network: Network, head: ModuleType, settings: Any, rows: Rows | StreamedRows, max_length: int) -> Examples:
     if isinstance(rows, Rows):
-        encoded: Examples = head.encode(network, rows.inputs, rows.targets, settings, max_length)
+        named = {"where": rows.where} if "where" in signature(head.encode).parameters else {}
+        encoded: Examples = head.encode(network, rows.inputs, rows.targets, settings, max_length, **named)
         return encoded
     parts = (head.encode(network, texts, None, settings, max_length).encoded for texts in rows.pieces())
     return Examples(on_disk(parts, default_folder()), rows.targets)

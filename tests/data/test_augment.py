@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from tests.data.pictures import photo
 from tunewright.data import augment as changes
-from tunewright.data.augment import Augmentation, Mixing, augment
+from tunewright.core.augmentation import Augmentation, Mixing
+from tunewright.data.augment import augment
 
 
 def pictures(count: int = 4, height: int = 24, width: int = 32) -> torch.Tensor:

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from tests.data.pictures import photo, saved, table
+from tunewright.core.augmentation import Augmentation, Mixing
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
-from tunewright.data.augment import Augmentation
 from tunewright.data.encoders import image
 from tunewright.data.encoders.image import ImagePreprocessing
 from tunewright.data.table import Table
@@ -207,9 +207,9 @@ def test_hashes_tell_pixels_and_normalisation_apart() -> None:
 
 
 def test_augmentation_is_for_training_only_and_follows_torchs_generator() -> None:
-    found = encoded(
-        ImagePreprocessing(8, 8), arrays([(8, 8)] * 6), augmentation=Augmentation(horizontal_flip=0.5, brightness=0.3)
-    )
+    found = encoded(ImagePreprocessing(8, 8), arrays([(8, 8)] * 6))
+    assert found.augmented(Augmentation(), Mixing(mixup=0.2)).varies
+    found = found.augmented(Augmentation(horizontal_flip=0.5, brightness=0.3), Mixing())
     rows = np.arange(6)
     assert found.varies
     assert not encoded(ImagePreprocessing(8, 8), arrays([(8, 8)])).varies

@@ -14,81 +14,10 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from tunewright.core.augmentation import STRONGEST, Augmentation, Mixing
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_MAGNITUDES = 30  # RandAugment's scale of strengths, section 3
-
-
-class Augmentation(BaseModel):
-    """What may happen to each training image; everything is off unless named."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    horizontal_flip: float = Field(
-        0.0, ge=0, le=1, description="Probability of a mirror image; 0.5 is usual for photographs (Krizhevsky 2012)."
-    )
-    crop_scale: float = Field(
-        1.0,
-        gt=0,
-        le=1,
-        description="Smallest share of the area that a random crop keeps; 1 is no crop, 0.08 that of Szegedy 2015 for ImageNet.",
-    )
-    crop_ratio: float = Field(
-        4 / 3,
-        ge=1,
-        le=4,
-        description="Widest ratio of a random crop's sides, either way (4/3: Szegedy 2015); used with crop_scale.",
-    )
-    brightness: float = Field(
-        0.0, ge=0, lt=1, description="Brightness is multiplied by 1 ± this; 0.4 in Chen et al. 2020 (off: a guess)."
-    )
-    contrast: float = Field(
-        0.0, ge=0, lt=1, description="Contrast is multiplied by 1 ± this; 0.4 in Chen et al. 2020 (off: a guess)."
-    )
-    saturation: float = Field(
-        0.0, ge=0, lt=1, description="Saturation is multiplied by 1 ± this; 0.4 in Chen et al. 2020 (off: a guess)."
-    )
-    policy_changes: int = Field(
-        0,
-        ge=0,
-        le=8,
-        description="Changes drawn for each image from RandAugment's list; 0 is none, 2 is Cubuk 2020's for ImageNet.",
-    )
-    policy_strength: float = Field(
-        9.0,
-        ge=0,
-        le=_MAGNITUDES,
-        description="How strong they are, 0 to 30 (9: Cubuk 2020 for ResNet-50); used with policy_changes.",
-    )
-    erase: float = Field(
-        0.0, ge=0, le=1, description="Probability that a rectangle is blotted out with noise; 0.5 in Zhong 2020, 0.25 in DeiT."
-    )
-
-    @property
-    def active(self) -> bool:
-        """Whether anything is on."""
-        amounts = (self.horizontal_flip, self.brightness, self.contrast, self.saturation, self.policy_changes, self.erase)
-        return any(amounts) or self.crop_scale < 1
-
-
-class Mixing(BaseModel):
-    """Pairs of training images mixed into one, with their targets; off unless named."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    mixup: float = Field(
-        0.0, ge=0, description="Both parameters of mixup's Beta distribution; 0 is off, 0.2 is Zhang 2018's for ImageNet."
-    )
-    cutmix: float = Field(
-        0.0, ge=0, description="The same for CutMix; 0 is off, 1 is Yun 2019's. With both on, each batch draws one of them."
-    )
-
-    @property
-    def active(self) -> bool:
-        return self.mixup > 0 or self.cutmix > 0
 
 
 def augment(images: Tensor, settings: Augmentation) -> Tensor:
@@ -151,7 +80,7 @@ def rand_augment(images: Tensor, changes: int = 2, strength: float = 9.0) -> Ten
         for number, operation in enumerate(operations):
             chosen = (drawn == number).nonzero().flatten()
             if len(chosen):
-                images[chosen] = operation(images[chosen], signs[chosen] * strength / _MAGNITUDES)
+                images[chosen] = operation(images[chosen], signs[chosen] * strength / STRONGEST)
     return images
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,6 +83,13 @@ def decode(content: Content | np.ndarray, channels: int) -> Image:
         if image.mode in _NUMBERS:
             return _converted(_upright(_narrowed(image)[0], image), channels)
         return _converted(_upright(_inked(image), image), channels)
+
+
+def as_png(array: np.ndarray) -> bytes:
+    """Pixels as the content of a PNG file, without loss; what is no picture is ``UnreadableError``."""
+    out = BytesIO()
+    require("PIL.Image", "image", "images").fromarray(_of_array(array)).save(out, "PNG", compress_level=1)
+    return out.getvalue()
 
 
 @contextmanager

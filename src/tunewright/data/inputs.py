@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
 from tunewright.core.errors import UserError, raise_all
-from tunewright.core.types import Kind
+from tunewright.core.types import Finding, Kind
 from tunewright.data.columns import find
 from tunewright.data.schema import Schema
 from tunewright.data.table import Table
 
 
-def inputs_of(table: Table, schema: Schema) -> list[tuple[Any, ...]]:
-    """One tuple for each row: texts, or what the kind's ``read`` gives; a column that is missing is a ``UserError``."""
+def inputs_of(table: Table, schema: Schema, findings: list[Finding] | None = None) -> list[tuple[Any, ...]]:
+    """One tuple for each row: texts, or what the kind's ``read`` gives; a column that is missing is a ``UserError``.
+
+    What was odd but could be read is added to ``findings``.
+    """
     if schema.kind == "text":
         return list(texts_of(table, schema))
-    found: list[tuple[Any, ...]] = _encoder(schema.kind).read(table, schema.text)
+    read = _encoder(schema.kind).read
+    notes = {"findings": findings} if "findings" in signature(read).parameters else {}
+    found: list[tuple[Any, ...]] = read(table, schema.text, **notes)
     return found
 
 
@@ -33,6 +39,11 @@ def compared_input(row: tuple[Any, ...], kind: Kind) -> tuple[str, ...]:
     """What duplicates are looked for in: texts, or a digest where there are none."""
     encoder = _encoder(kind)
     return tuple(encoder.compared(row)) if hasattr(encoder, "compared") else (encoder.key(row).hex(),)
+
+
+def is_compared_by_digest(kind: Kind) -> bool:
+    """Whether equal digests are all that can be told of two rows: nothing is nearly equal."""
+    return kind != "text" and not hasattr(_encoder(kind), "compared")
 
 
 def _encoder(kind: Kind) -> ModuleType:

@@ -8,13 +8,15 @@ from typing import Any
 
 from tunewright.core.errors import UserError
 from tunewright.data.arrow import plain
+from tunewright.data.image_files import as_png
+from tunewright.data.media import UnreadableError
 from tunewright.data.readers.datasets_folder import from_splits
 from tunewright.data.records import from_records
 from tunewright.data.table import Table
 
 _ACCEPTED = (
     "a file, a folder, a hub id, a DataFrame, a datasets.Dataset, a list of dicts, a dict of lists, a list of texts, "
-    "or (texts, labels)"
+    "(texts, labels), or (arrays of images, labels)"
 )
 
 
@@ -23,7 +25,15 @@ def _library(value: Any) -> str:
 
 
 def _cells(values: Any) -> list[Any]:
-    return [plain(value) for value in values]
+    """Values as a table has them; pixels as the file that a run keeps of them, so that both have one digest."""
+    return [_as_file(value) if getattr(value, "ndim", 0) > 1 else plain(value) for value in values]
+
+
+def _as_file(pixels: Any) -> Any:
+    try:
+        return as_png(pixels)
+    except UnreadableError:
+        return pixels  # refused later, with its row
 
 
 def _from_frame(frame: Any) -> Table:
@@ -39,7 +49,8 @@ def _text_columns(texts: Sequence[Any]) -> dict[str, list[Any]]:
     pairs = bool(texts) and all(isinstance(text, (tuple, list)) and len(text) == 2 for text in texts)
     if pairs:
         return {"text_a": [first for first, _ in texts], "text_b": [second for _, second in texts]}
-    return {"text": _cells(texts)}
+    pictures = len(texts) > 0 and getattr(texts[0], "ndim", 0) > 1
+    return {"image" if pictures else "text": _cells(texts)}
 
 
 def _is_sequence(value: Any) -> bool:
@@ -65,7 +76,7 @@ def _from_rows(rows: Sequence[Any]) -> Table:
     rows = list(rows)
     numbers = range(len(rows))
     if rows and isinstance(rows[0], Mapping):
-        records = [{name: plain(value) for name, value in row.items()} if isinstance(row, Mapping) else row for row in rows]
+        records = [dict(zip(row, _cells(row.values()), strict=True)) if isinstance(row, Mapping) else row for row in rows]
         return from_records(records, numbers, "the given rows", "row")
     if rows and all(isinstance(row, str) or (isinstance(row, (tuple, list)) and len(row) == 2) for row in rows):
         return Table(_text_columns(rows), tuple(numbers), "the given texts")

@@ -16,7 +16,10 @@ from tunewright.data.table import listed
 
 @dataclass(frozen=True)
 class Rows:
-    """Examples of one part: ``inputs`` as their kind has them, encoded ``targets``, and the rows' ``numbers`` in ``source``."""
+    """Examples of one part: ``inputs`` as their kind has them, encoded ``targets``, and the rows' ``numbers`` in ``source``.
+
+    ``digests`` are what rows are compared by, where that was made already.
+    """
 
     inputs: list[tuple[Any, ...]]
     targets: np.ndarray
@@ -24,6 +27,7 @@ class Rows:
     source: str = ""
     unit: str = "row"
     kind: Kind = "text"
+    digests: Sequence[tuple[str, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -31,11 +35,13 @@ class Rows:
     @cached_property
     def texts(self) -> list[tuple[str, ...]]:
         """What rows are compared by: their texts, or a digest of what they hold."""
-        return self.inputs if self.kind == "text" else [compared_input(row, self.kind) for row in self.inputs]
+        if self.kind == "text":
+            return self.inputs
+        return [compared_input(row, self.kind) for row in self.inputs] if self.digests is None else list(self.digests)
 
     def select(self, indices: np.ndarray) -> Rows:
-        inputs = [self.inputs[index] for index in indices]
-        return Rows(inputs, self.targets[indices], self.numbers[indices], self.source, self.unit, self.kind)
+        inputs, texts = [self.inputs[index] for index in indices], [self.texts[index] for index in indices]
+        return Rows(inputs, self.targets[indices], self.numbers[indices], self.source, self.unit, self.kind, texts)
 
     def where(self, indices: Sequence[int]) -> str:
         """The source and the numbers of some rows, in words."""

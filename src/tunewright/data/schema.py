@@ -205,8 +205,9 @@ def guess_schema(table: Table, **named: Unpack[Named]) -> Schema:
     columns = _resolve(table, named, findings)
     text, target, side = columns["text"], columns["target"], columns["group"] + columns["time"]
     wanted = named.get("kind")
+    known = {"text": text, "target": target, "task": task, "kind": wanted, "side": side}
     for kind in _KINDS if wanted is None else (wanted,) if wanted != "text" else ():
-        found = import_module(f"tunewright.data.encoders.{kind}").recognise(table, {"text": text, "target": target, "task": task, "kind": wanted, "side": side})
+        found = import_module(f"tunewright.data.encoders.{kind}").recognise(table, known)
         if found is not None:
             return _of_kind(table, kind, found, columns, named, findings)
         if wanted == kind:

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tunewright.core.augmentation import Mixing
+from tunewright.data.augment import mix
 from tunewright.data.batching import for_evaluation
 from tunewright.data.examples import Examples, batch
 from tunewright.engine.feature_store import FeatureStore
@@ -75,6 +77,14 @@ class Forward:
         with arithmetic(self.network, self.precision):
             output = self._through(examples, rows, training)
         return output.float() if hasattr(output, "float") else output
+
+    def mixed(self, examples: Examples, rows: np.ndarray, targets: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
+        """Output for images that were mixed in pairs, and their targets (batch, classes), mixed alike."""
+        inputs = batch(examples, rows, self.network.reads, self.network.device, training=True)
+        inputs["pixel_values"], targets = mix(inputs["pixel_values"], targets, mixing)
+        self.passes += len(rows)
+        with arithmetic(self.network, self.precision):
+            return self.network(inputs).float(), targets
 
     def evaluated(self, examples: Examples) -> Iterator[tuple[np.ndarray, Any]]:
         """Numbers of some examples and the output for them, until all were seen; in evaluation mode and without gradients."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from torch.nn.modules.batchnorm import _BatchNorm
+
 from tunewright.core.parts import load_part
 from tunewright.core.types import Stage
 from tunewright.engine.job import Job
@@ -57,6 +59,10 @@ def open_layers(network: Network, trainable: Iterable[str], open_from: int) -> i
         parameter.requires_grad_(name in moving)
     cut = cut_of(network, trainable, open_from)
     network.train()
+    if network.still_batch_norm:
+        for module in network.modules():
+            if isinstance(module, _BatchNorm):
+                module.training = False
     modules = dict(network.named_modules())
     for group in network.stack.groups:
         if group.depth < cut:

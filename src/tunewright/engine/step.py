@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from tunewright.core.seed import random_states, restore_random_states
 from tunewright.data.examples import targets_of
@@ -73,9 +74,19 @@ def _backward(job: Job, passes: list[np.ndarray]) -> tuple[float, float]:
     job.gradients.clear()
     loss_sum = torch.zeros((), device=device)
     for rows, wanted in zip(passes, targets, strict=True):
-        logits = job.forward(job.train, rows)
+        logits, wanted = _answered(job, rows, wanted)
         losses = job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights)
         loss = (losses if job.teacher is None else job.teacher.mixed(losses, logits, wanted, rows)).sum()
         (loss / count).backward()
         loss_sum += loss.detach()
     return float(loss_sum), count
+
+
+def _answered(job: Job, rows: np.ndarray, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """The network's output for some rows and what it should be; where images are mixed, of the mixed ones."""
+    mixing = getattr(job.train.encoded, "mixing", None)
+    if mixing is None or not mixing.active:
+        return job.forward(job.train, rows), wanted
+    labels = job.network.labels
+    soft = functional.one_hot(wanted, labels.outputs).float() if labels.exclusive else wanted
+    return job.forward.mixed(job.train, rows, soft, mixing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -11,17 +12,23 @@ from torch import Tensor
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.encoders.text import encode_texts
 from tunewright.data.examples import Encoded, Examples
+from tunewright.data.media import numbered
 from tunewright.models.network import Network
 
 
 def encode(
-    network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Any, max_length: int
+    network: Network,
+    inputs: list[tuple[Any, ...]],
+    targets: np.ndarray | None,
+    settings: Any,
+    max_length: int,
+    where: Callable[[Sequence[int]], str] = numbered,
 ) -> Examples:
-    """One example for each row, read by the encoder of the network's input kind."""
+    """One example for each row, read by the encoder of the network's input kind; ``where`` words rows that cannot be read."""
     if network.form.kind == "text":
         return Examples(encode_texts(network.tokenizer, inputs, network.longest(max_length)), targets)
     encoder = import_module(f"tunewright.data.encoders.{network.form.kind}")
-    return Examples(encoder.encode(inputs, network.processor), targets)
+    return Examples(encoder.encode(inputs, network.processor, where=where), targets)
 
 
 def keep(output: Tensor, encoded: Encoded, rows: np.ndarray) -> np.ndarray:

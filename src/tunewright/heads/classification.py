@@ -80,8 +80,10 @@ def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Te
 
 
 def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
-    """Weighted loss of each row, (batch,), of logits (batch, classes) and class numbers (batch,)."""
+    """Weighted loss of each row, (batch,), of logits (batch, classes) and class numbers (batch,), or shares (batch, classes)."""
     plain = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=settings.label_smoothing)
+    if targets.ndim == 2:
+        return plain
     if settings.focal_gamma:
         right = logits.softmax(-1).gather(1, targets[:, None]).squeeze(1)
         plain = (1 - right) ** settings.focal_gamma * plain

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 _SECOND = 16_000  # samples of sound, long enough for every convolution in front
-_SIDE = 32  # pixels, where the network does not say how many it wants
 _FRAMES = 128
 
 
@@ -17,9 +16,7 @@ def example_inputs(inner: Any, processor: Any, device: torch.device) -> dict[str
     config = inner.config
     name = getattr(inner, "main_input_name", "input_ids")
     if name == "pixel_values":
-        side = getattr(config, "image_size", None) or _SIDE
-        height, width = side if isinstance(side, (list, tuple)) else (side, side)
-        return {name: torch.zeros(1, getattr(config, "num_channels", 3), height, width, device=device)}
+        return {name: torch.zeros(1, processor.channels, processor.height, processor.width, device=device)}
     if name == "input_values" and hasattr(config, "num_mel_bins"):
         return {name: torch.zeros(1, config.max_length, config.num_mel_bins, device=device)}
     if name == "input_values":

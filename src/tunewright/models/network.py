@@ -27,7 +27,8 @@ class Network(nn.Module):
     With ``pooling='native'`` the inner model is transformers' own class for the task and its head is used as it is. Otherwise
     the inner model is the bare encoder; its token vectors are pooled, layer-normalised without learned scale (so that
     features have one scale whatever the encoder), and read by one new linear layer, or by nothing where vectors are asked for.
-    ``processor`` makes the inputs: a tokenizer, or an image's, sound's or table's preprocessing.
+    ``processor`` makes the inputs: a tokenizer, or an image's, sound's or table's preprocessing. ``still_batch_norm``: batch
+    norms keep their running mean and variance even in layers that train.
     """
 
     inner: Any  # a transformers model: nn.Module's own attribute types would hide its config
@@ -54,6 +55,7 @@ class Network(nn.Module):
         self.base = base
         self.base_hash = base_hash
         self.revision = revision
+        self.still_batch_norm = False
         own_head = pooling != "native" and form.output != "vectors"
         self.classifier = nn.Linear(self.inner.config.hidden_size, labels.outputs) if own_head else None
         own = () if self.classifier is None else ("classifier.weight", "classifier.bias")

@@ -2,8 +2,9 @@
 
 While nothing below a depth moves and nothing there is random, what reaches that depth is a constant of each row. The
 network is not taken apart: its own forward pass runs, with masks and positions as ever, and only the blocks below the
-cut hand on what was kept. Where blocks return more than hidden states (T5's position bias), the first one of their list
-makes it, and stays in place.
+cut hand on what was kept. Where blocks hand on more than hidden states (T5's position bias), the first one of their list
+makes it, and stays in place. Tensors that a block returns for nobody but a reader of all states (Swin's, before it shrinks them)
+are left out.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tunewright.models.network import Network
 class Prefix:
     """Blocks below ``depth``, by module name: ``tops``, the last one of each list of blocks, and ``passed``, those beneath.
 
-    ``makers`` maps a list whose blocks return more tensors than hidden states to the block that makes them; ``rests`` are
+    ``makers`` maps a list whose blocks hand on more tensors than hidden states to the block that makes them; ``rests`` are
     the other things that a block's tuple ends in, no entry where it returns no tuple; ``values`` is how many numbers the tops
     make of each token, or of each example where nothing is padded.
     """
@@ -52,9 +53,10 @@ def find_prefix(network: Network, depth: int, inputs: dict[str, Tensor]) -> Pref
     if not blocks or (stack.shared > 1 and len(blocks) < len(stack.blocks)):
         return None
     outputs: dict[str, Any] = {}
-    _run(network, inputs, {name: partial(outputs.__setitem__, name) for name in blocks})
-    rests = {name: output[1:] for name, output in outputs.items() if isinstance(output, tuple)}
-    more = {_list_of(name) for name, rest in rests.items() if any(isinstance(item, Tensor) for item in rest)}
+    _run(network, inputs, {group.modules[0]: partial(outputs.__setitem__, group.modules[0]) for group in stack.blocks})
+    ends = {name: output[1:] for name, output in outputs.items() if isinstance(output, tuple)}
+    more = _handing_on(ends) & {_list_of(name) for name in blocks}
+    rests = {name: tuple(None if isinstance(item, Tensor) else item for item in ends[name]) for name in blocks if name in ends}
     makers = {place: next(name for name in blocks if _list_of(name) == place) for place in sorted(more)}
     replaced = [name for name in blocks if name not in makers.values()]
     tops = tuple({_list_of(name): name for name in replaced}.values())
@@ -128,6 +130,15 @@ def _run(network: Network, inputs: dict[str, Tensor], tell: dict[str, Any]) -> N
     finally:
         for one in hooks:
             one.remove()
+
+
+def _handing_on(ends: dict[str, tuple[Any, ...]]) -> set[str]:
+    """Lists in which one block hands the very tensor on that another was given, besides hidden states."""
+    seen: dict[tuple[str, int], int] = {}
+    for name, end in ends.items():
+        for item in {id(item) for item in end if isinstance(item, Tensor)}:
+            seen[_list_of(name), item] = seen.get((_list_of(name), item), 0) + 1
+    return {place for (place, _), times in seen.items() if times > 1}
 
 
 def _hidden(output: Any) -> Tensor:

@@ -1,4 +1,7 @@
-"""Rows that came from Python are kept with the run, so that it can be resumed and reproduced without the program."""
+"""Rows that came from Python are kept with the run, so that it can be resumed and reproduced without the program.
+
+The bytes of picture files become files beside the table.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,40 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.files import write_text
+from tunewright.data.encoders.image import holds_picture
 from tunewright.data.read import read_table
+
+_JPEG = b"\xff\xd8"  # what its files start with; other pictures are called PNG, and known by their content
 
 
 def keep_rows(folder: Path, name: str, data: Any) -> str:
     """Write Python data as ``data/<name>.jsonl`` below ``folder``; returns the path relative to it."""
     table = read_table(data)
-    columns = list(table.columns)
-    lines = (
-        json.dumps({column: _plain(table.columns[column][row]) for column in columns}, ensure_ascii=False)
-        for row in range(len(table))
-    )
     path = Path("data") / f"{name}.jsonl"
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    columns = {
+        column: [_kept(cell, folder / "data", f"{name}/{place}-{row}") for row, cell in enumerate(cells)]
+        for place, (column, cells) in enumerate(table.columns.items())
+    }
+    lines = (
+        json.dumps({column: cells[row] for column, cells in columns.items()}, ensure_ascii=False) for row in range(len(table))
+    )
     write_text(folder / path, "".join(line + "\n" for line in lines))
     return str(path)
+
+
+def _kept(value: Any, folder: Path, name: str) -> Any:
+    """A value as JSON holds it; a picture's bytes as a file below ``folder``, the path of one from the root."""
+    if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):  # a picture of the datasets library
+        value = value["bytes"]
+    if isinstance(value, bytes):
+        path = Path(f"{name}.jpg" if value.startswith(_JPEG) else f"{name}.png")
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(value)
+        return path.as_posix()
+    if isinstance(value, str) and holds_picture(value) and Path(value).is_file():
+        return str(Path(value).resolve())
+    return str(value.resolve()) if isinstance(value, Path) else _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -160,10 +160,14 @@ def load(folder: str | Path) -> Run:
 
 
 def _as_table(data: Any, schema: Schema) -> Table:
-    """Rows to predict; a list of texts becomes a table with the run's own text column."""
-    if isinstance(data, (list, tuple)) and data and all(isinstance(item, str) for item in data):
+    """Rows to predict; a list of texts, paths or images becomes a table with the run's own input column."""
+    if isinstance(data, (list, tuple)) and data and all(isinstance(item, (str, bytes, Path)) or _is_image(item) for item in data):
         data = {schema.text[0]: list(data)}
     return read_table(data)
+
+
+def _is_image(item: Any) -> bool:
+    return getattr(item, "ndim", 0) in (2, 3)
 
 
 def _score(entry: dict[str, Any]) -> Score:

@@ -14,18 +14,40 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tunewright.core.augmentation import Augmentation, Mixing
 from tunewright.core.errors import UserError
 from tunewright.core.extras import require
-from tunewright.core.types import Finding
+from tunewright.core.types import Finding, Task
 from tunewright.data import media
-from tunewright.data.augment import Augmentation, augment
+from tunewright.data.augment import augment
+from tunewright.data.class_folders import IMAGE_SUFFIXES
+from tunewright.data.columns import find
 from tunewright.data.encoders.storage import MEMORY, room
 from tunewright.data.image_files import REMARKS, check, decode, strict
+from tunewright.data.media_columns import media_column
+from tunewright.data.schema import guess_target, guess_task
 from tunewright.data.table import Table
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_NAMES = frozenset(
+    (
+        "image",
+        "images",
+        "img",
+        "picture",
+        "photo",
+        "file",
+        "path",
+        "filename",
+        "file_name",
+        "filepath",
+        "image_path",
+        "image_file",
+    )
+)
+_TASKS: tuple[Task, ...] = ("classification", "multi_label", "regression")
 _ROWS_AT_ONCE = 256  # when hashing
 _PATCH = 16  # pixels per side of what counts as one patch (ViT-Base/16)
 
@@ -228,6 +250,7 @@ class Encoded:
     rows: np.ndarray  # (n,) int64
     preprocessing: ImagePreprocessing
     augmentation: Augmentation = field(default_factory=Augmentation)
+    mixing: Mixing = field(default_factory=Mixing)  # done where the targets are: engine/step.py
     patch: int = _PATCH
     truncated: ClassVar[int] = 0
 
@@ -242,7 +265,11 @@ class Encoded:
 
     @property
     def varies(self) -> bool:
-        return self.augmentation.active
+        return self.augmentation.active or self.mixing.active
+
+    def augmented(self, augmentation: Augmentation, mixing: Mixing) -> Encoded:
+        """The same images, changed at random in batches for training."""
+        return replace(self, augmentation=augmentation, mixing=mixing)
 
     def subset(self, rows: np.ndarray) -> Encoded:
         """Some rows, in the order given; the pixels are shared."""
@@ -254,7 +281,7 @@ class Encoded:
 
         pixels = torch.from_numpy(self.pixels[self.rows[rows]]).to(torch.float32)
         factor, offset = (torch.from_numpy(part).view(1, -1, 1, 1) for part in self.preprocessing.affine)
-        if training and self.varies:
+        if training and self.augmentation.active:
             pixels, factor = augment(pixels.div_(255), self.augmentation), factor * 255
         return {"pixel_values": pixels.mul_(factor).add_(offset)}
 
@@ -265,6 +292,27 @@ class Encoded:
             yield self.pixels[self.rows[start : start + _ROWS_AT_ONCE]]
 
 
+def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+    """A column of pictures (paths, bytes or arrays) beside what is to be learnt of them."""
+    if named.get("task") not in (None, *_TASKS):
+        return None
+    image = media_column(table, named, "image", _NAMES, holds_picture)
+    if image is None:
+        return None
+    free = [name for name in table.columns if name != image and name not in named.get("side", ())]
+    target = tuple(named.get("target") or guess_target(table, free))
+    return (image,), target, named.get("task") or guess_task([table.columns[name] for name in target], 1)
+
+
+def holds_picture(cell: Any) -> bool:
+    """Whether a cell may be a picture: a path with a picture's ending, bytes, or an array of two or three axes."""
+    if isinstance(cell, dict):
+        return set(cell) <= {"bytes", "path"} and (isinstance(cell.get("bytes"), bytes) or holds_picture(cell.get("path")))
+    if isinstance(cell, (str, Path)):
+        return Path(cell).suffix.lower() in IMAGE_SUFFIXES
+    return isinstance(cell, bytes) or (isinstance(cell, np.ndarray) and cell.ndim in (2, 3))
+
+
 def read(table: Table, columns: tuple[str, ...], findings: list[Finding] | None = None) -> list[tuple[Any, ...]]:
     """The image of each row: a path, a file of an archive, bytes, or a uint8 array (H, W) or (H, W, C).
 
@@ -273,7 +321,7 @@ def read(table: Table, columns: tuple[str, ...], findings: list[Finding] | None 
     require("PIL.Image", "image", "images")
     if len(columns) != 1:
         raise UserError(f"{len(columns)} image columns were named", expected="one")
-    cells = media.located(table, columns[0], _own)
+    cells = media.located(table, find(table, columns[0], "text")[0], _own)
     distinct = {id(cell): cell for cell in cells}  # a path that several rows name is one object
     with strict():
         checked: list[tuple[str, ...] | str] = media.each(check, list(distinct.values()))
@@ -293,7 +341,6 @@ def encode(
     inputs: Sequence[tuple[Any, ...]],
     processor: ImagePreprocessing,
     *,
-    augmentation: Augmentation | None = None,
     patch: int = _PATCH,
     memory: int = MEMORY,
     folder: Path | None = None,
@@ -312,7 +359,7 @@ def encode(
     with strict():
         outcomes = media.each(fill, range(len(inputs)))
     media.refuse(outcomes, lambda row: shown(inputs[row]), where)
-    return Encoded(pixels, np.arange(len(inputs)), processor, augmentation or Augmentation(), patch)
+    return Encoded(pixels, np.arange(len(inputs)), processor, patch=patch)
 
 
 def shown(row: tuple[Any, ...]) -> str:
