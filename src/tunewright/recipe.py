@@ -64,6 +64,11 @@ class Data(Section):
         le=8192,
         description="Tokens kept of each example; what is cut is counted and said (a guess; language models take 1024 of their own).",
     )
+    image_size: int | None = Field(
+        None, ge=8, le=4096, description="Sides of the images that the model reads, in pixels; None takes the model's own."
+    )
+    augmentation: Augmentation = Augmentation()  # type: ignore[call-arg]
+    mixing: Mixing = Mixing()  # type: ignore[call-arg]
 
 
 class Model(Section):
