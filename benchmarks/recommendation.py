@@ -225,14 +225,17 @@ def two_tower(train: Any, features: np.ndarray | None, corrected: bool, epochs: 
     return scorer, at
 
 
+def lines() -> list[dict[str, Any]]:
+    path = RESULTS / FILE
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
 def summary() -> str:
     """Markdown: mean ± standard deviation over the splits, and the paired difference of ndcg to matrix factorisation."""
-    path = RESULTS / FILE
-    found = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    values = {(line["split"], line["arm"]): line for line in found}
+    values = {(line["split"], line["arm"]): line for line in lines()}
     splits = sorted({split for split, _ in values if all((split, arm) in values for arm in ARMS)})
     out = [
-        f"{len(splits)} splits",
+        f"Splits: {', '.join(splits)}.",
         "",
         "| model | recall@10 | ndcg@10 | catalogue listed | ndcg − als |",
         "|---|---|---|---|---|",
