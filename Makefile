@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: quickstart test lint docs clean
+.PHONY: quickstart test lint docs matrix zoo clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/tunewright fit examples/support_messages.csv --model all-MiniLM-L6-v2 --target topic --strategy partial --seed 0
@@ -21,6 +21,13 @@ lint: $(VENV)/.test
 
 docs: $(VENV)/.test
 	$(BIN)/python tools/docs.py
+
+matrix: $(VENV)/.test
+	$(BIN)/python tools/matrix.py
+
+# Builds the small models of zoo/ again; reads public data from $$TUNEWRIGHT_DATA.
+zoo: $(VENV)/.test
+	for script in zoo/tiny_*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist

@@ -1,0 +1,205 @@
+"""Run every strategy on every task on tiny networks and write which work: python tools/matrix.py [--check] [task …].
+
+docs/matrix.md says *works*, or why a strategy means nothing for a task, in the words of the refusal. With --check nothing is
+written, and a page that is stale is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunewright.core.errors import UserError
+from tunewright.core.parts import list_parts
+from tunewright.strategies import list_strategies
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "matrix.md"
+WORKS = "works"
+TOPICS = {
+    "money": "card money bank pay refund price",
+    "post": "order parcel late early lost",
+    "mood": "great awful happy sad love",
+}
+Toy = tuple[Any, Path, dict[str, Any]]
+
+
+def main(arguments: list[str]) -> int:
+    names = [name for name in arguments if not name.startswith("-")] or list(TOYS)
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ["TUNEWRIGHT_CACHE"] = f"{temporary}/cache"
+        found = {name: column(name, Path(temporary)) for name in names}
+    if names != list(TOYS):
+        for name, cells in found.items():
+            print(name, *(f"{strategy}: {said}" for strategy, said in cells.items()), sep="\n  ")
+        return 0
+    text = page(found)
+    if "--check" not in arguments:
+        PAGE.write_text(text, encoding="utf-8")
+    elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
+        print("docs/matrix.md is stale; run python tools/matrix.py")
+        return 1
+    return 0
+
+
+def column(task: str, folder: Path) -> dict[str, str]:
+    """What happens to one step of each strategy on a task."""
+    from tunewright.workflow import fit
+
+    rows, model, sections = TOYS[task](folder)
+    found = {}
+    for strategy in list_strategies():
+        settings = {
+            "data": {"near_duplicates": "ignore", "max_length": 48} | sections.get("data", {}),
+            "training": {"max_steps": 1, "batch_size": 8, "checkpoints": False, "threads": 1, "precision": "float32"},
+            "evaluation": {"baselines": (), "certify": False, "resamples": 100},
+        }
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                fit(
+                    rows,
+                    model=str(model),
+                    strategy=strategy.name,
+                    out=folder / f"{task.replace(': ', '-')}-{strategy.name}",
+                    **{**settings, **{key: value for key, value in sections.items() if key != "data"}},
+                )
+            found[strategy.name] = WORKS
+        except UserError as error:
+            found[strategy.name] = reason(error, folder)
+    return found
+
+
+def reason(error: UserError, folder: Path) -> str:
+    """The refusal's first sentence, without the places of this run."""
+    said = str(error).split(". Expected ")[0].split(". Try: ")[0].split("\n")[0]
+    return said.replace(str(folder), "…")
+
+
+def page(found: dict[str, dict[str, str]]) -> str:
+    """A table of tasks and strategies; reasons are numbered below it."""
+    reasons: list[str] = []
+    lines = [f"| strategy | {' | '.join(name.replace('_', ' ') for name in found)} |", "|---" * (len(found) + 1) + "|"]
+    for strategy in list_strategies():
+        cells = []
+        for task in found:
+            said = found[task][strategy.name]
+            if said != WORKS and said not in reasons:
+                reasons.append(said)
+            cells.append(WORKS if said == WORKS else f"– [{reasons.index(said) + 1}]")
+        lines.append(f"| [{strategy.name}](strategies/{strategy.name}.md) | {' | '.join(cells)} |")
+    covered = {head_of(task) for task in found}
+    missing = [part.name for part in list_parts("heads") if part.name not in covered]
+    notes = [f"{number}. {said}" for number, said in enumerate(reasons, 1)]
+    left = f"Not tried here: {', '.join(missing)}." if missing else "Every task is here."
+    return "\n".join(
+        [
+            "<!-- Written by tools/matrix.py, which runs each cell; change the code, not this page. -->",
+            "",
+            "# Strategies and tasks",
+            "",
+            "Each cell is one step of the strategy at its own defaults on a tiny network and toy rows. A dash means that the",
+            "strategy has no meaning there and is refused, with the reason below.",
+            "",
+            *lines,
+            "",
+            *notes,
+            "",
+            left,
+            "",
+        ]
+    )
+
+
+def head_of(task: str) -> str:
+    """The head that a column tries; several columns may try one with other rows."""
+    return task.split(":")[0].strip()
+
+
+def texts(count: int = 36) -> list[tuple[str, str]]:
+    """Toy texts and their topics."""
+    rows = []
+    for number in range(count):
+        topic = sorted(TOPICS)[number % 3]
+        words = TOPICS[topic].split()
+        rows.append((f"my {words[number % len(words)]} is {words[(number // 3) % len(words)]} the {number % 10}", topic))
+    return rows
+
+
+def text_model(folder: Path, family: str = "bert") -> Path:
+    from tunewright.models.tiny import tiny_model
+
+    return tiny_model(family, folder / family)
+
+
+def classification(folder: Path) -> Toy:
+    return [{"text": text, "label": topic} for text, topic in texts()], text_model(folder), {}
+
+
+def multi_label(folder: Path) -> Toy:
+    rows = [{"text": text, "label": [topic, "odd"] if number % 2 else [topic]} for number, (text, topic) in enumerate(texts())]
+    return rows, text_model(folder), {"data": {"task": "multi_label"}}
+
+
+def regression(folder: Path) -> Toy:
+    return (
+        [{"text": text, "score": len(topic) + number / 10} for number, (text, topic) in enumerate(texts())],
+        text_model(folder),
+        {},
+    )
+
+
+def similarity(folder: Path) -> Toy:
+    pairs = zip(texts(), reversed(texts()), strict=True)
+    rows = [{"sentence1": a, "sentence2": b, "score": float(c == d) + n / 100} for n, ((a, c), (b, d)) in enumerate(pairs)]
+    return rows, text_model(folder), {"data": {"task": "similarity"}}
+
+
+def tagging(folder: Path) -> Toy:
+    rows = [{"tokens": text.split(), "tags": ["O", "B-x", "O", "B-y", "O", "O"]} for text, _ in texts()]
+    return rows, text_model(folder), {}
+
+
+def question_answering(folder: Path) -> Toy:
+    rows = [
+        {
+            "question": "what is lost ?",
+            "context": text,
+            "answers": {"text": [text.split()[1]], "answer_start": [3]},
+            "id": str(number),
+        }
+        for number, (text, _) in enumerate(texts())
+    ]
+    return rows, text_model(folder), {}
+
+
+def language(folder: Path) -> Toy:
+    return [{"text": text} for text, _ in texts()], text_model(folder, "llama"), {"data": {"task": "language"}}
+
+
+def conversation(folder: Path) -> Toy:
+    rows = [{"instruction": text, "output": topic} for text, topic in texts()]
+    return rows, text_model(folder, "llama"), {}
+
+
+TOYS: dict[str, Callable[[Path], Toy]] = {
+    "classification": classification,
+    "multi_label": multi_label,
+    "regression": regression,
+    "similarity": similarity,
+    "tagging": tagging,
+    "question_answering": question_answering,
+    "language": language,
+    "language: conversations": conversation,
+}
+
+
+if __name__ == "__main__":
+    np.seterr(all="ignore")
+    raise SystemExit(main(sys.argv[1:]))
