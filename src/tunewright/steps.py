@@ -254,6 +254,9 @@ def _probe_logits(setup: Setup, linear: torch.nn.Linear) -> Iterator[tuple[np.nd
 def predicted(setup: Setup, outputs: Iterable[tuple[np.ndarray, Any]] | None = None) -> Predictions:
     """Predictions for the test rows, by the network as it is or from the outputs given."""
     test = setup.examples["test"]
+    if outputs is None and hasattr(setup.head, "generate"):
+        written: Predictions = setup.head.generate(setup.network, test, setup.head_settings)
+        return written
     found = passes(setup.network, test, precision=setup.precision) if outputs is None else outputs
     return decode_all(setup.head, setup.prepared.labels, test, found)[0]
 

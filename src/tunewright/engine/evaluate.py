@@ -23,7 +23,7 @@ def validation_scores(job: Job) -> dict[str, float]:
         job.head, labels, job.validation, job.forward.evaluated(job.validation), (job.head_settings, job.weights)
     )
     scores = {} if loss is None else {"loss": loss}
-    for name in dict.fromkeys((job.monitor, *job.head.METRICS)):
+    for name in dict.fromkeys((job.monitor, *getattr(job.head, "WATCHED", job.head.METRICS))):
         value = loss if name == "loss" else measure(name, job.wanted, predictions, labels)
         if value is not None:
             scores[name] = float(value)

@@ -51,7 +51,7 @@ class Job:
     @property
     def monitor(self) -> str:
         """Metric that decides which evaluation is best."""
-        return self.recipe.evaluation.monitor or str(self.head.PRIMARY)
+        return self.recipe.evaluation.monitor or str(getattr(self.head, "WATCHED", (self.head.PRIMARY,))[0])
 
     def windows(self, epoch: int) -> list[list[np.ndarray]]:
         """The row numbers of each optimiser step of an epoch: ``accumulate`` batches, the last window may be shorter."""

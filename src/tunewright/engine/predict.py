@@ -87,7 +87,7 @@ def _over_examples(
 def _each(output: Any, examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
     """One array for each example: what padding got is left out; of a vocabulary, the logits after the last token."""
     if isinstance(output, Vocabulary):
-        lengths = examples.encoded.lengths[rows]
+        lengths = np.minimum(examples.encoded.lengths[rows], output.hidden.shape[1])  # a decoder has its own, of one width here
         output = output.logits(output.hidden[torch.arange(len(rows)), torch.from_numpy(lengths - 1).to(output.hidden.device)])
     if isinstance(output, dict):
         return [np.concatenate([part[place].flatten().cpu().numpy() for part in output.values()]) for place in range(len(rows))]

@@ -3,13 +3,16 @@
 Contract of a head file:
 - ``READS``: input kind -> transformers' auto class; ``OUTPUT``: what of the network's output is the answer (``models/form.py``);
 - ``METRICS`` and ``PRIMARY`` (names in ``metrics/``); ``BASELINES`` that mean something for the task, of *majority*, *frozen*
-  (a linear probe on the untouched network) and *before* (the untouched network itself);
+  (a linear probe on the untouched network) and *before* (the untouched network itself), *copy* and *lead* (the text that is read, and its first sentences);
 - ``Settings``; ``encode(network, inputs, targets, settings, max_length) -> Examples``, with the targets as the loss reads them;
 - ``class_weights(targets, labels, settings)`` once before training; ``losses(output, targets, labels, settings, weights)`` and
   ``counts(targets, weights)``, both (batch,): the mean loss is the sum of the one over the sum of the other;
 - ``keep(output, encoded, rows)``: the little that decoding needs of a batch, an array or a list with one array for each example;
   ``decode(kept, labels, encoded) -> Predictions``, one for each row;
 - ``shown(value, labels) -> str`` and ``answer(predictions, index, labels) -> dict`` for people and for JSON;
+- ``WATCHED``: metrics of validation rows during training, the first of them decides, where they are others than ``METRICS``;
+- ``generate(network, examples, settings) -> Predictions`` where the answer is written step by step, not read off one pass;
+  ``from_inputs(name, inputs, train) -> Predictions``, the baselines *copy* and *lead*;
 - ``WHOLE_BATCH = True`` where a row's loss looks at the other rows of its batch (``engine/whole_batch.py``);
 - ``badness(targets, predictions) -> (n,)``, how wrong each row is, where it is no simple difference;
 - ``majority(train, wanted, labels)`` and ``prior_bias(targets, labels)`` where they mean something.

@@ -43,4 +43,4 @@ def _features(inner: Any, config: Any, device: torch.device) -> dict[str, Tensor
 
 def _has_decoder(inner: Any) -> bool:
     """Whether the network is the whole of an encoder-decoder; its classifiers make the decoder's input themselves."""
-    return type(inner).__name__.endswith("ForConditionalGeneration")
+    return type(inner).__name__.endswith(("ForConditionalGeneration", "MTModel"))

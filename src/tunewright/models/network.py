@@ -106,7 +106,9 @@ class Network(nn.Module):
         with _reading(head) as seen:
             self.inner(**inputs, use_cache=False)  # a cache of keys and values serves generation alone
         scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
-        return Vocabulary(seen[-1], head.weight, head.bias, scale, getattr(config, "final_logit_softcapping", None))
+        bias = getattr(self.inner, "final_logits_bias", None)  # BART's and its relatives', which training does not change
+        bias = head.bias if bias is None else bias.flatten() if head.bias is None else bias.flatten() + head.bias
+        return Vocabulary(seen[-1], head.weight, bias, scale, getattr(config, "final_logit_softcapping", None))
 
     @cached_property
     def last_linear(self) -> nn.Linear:

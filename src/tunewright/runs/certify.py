@@ -80,11 +80,17 @@ def _token_ids(examples: Examples) -> list[list[int]]:
 def whole_output(output: Any, inputs: dict[str, Tensor]) -> Tensor:
     """All that is compared, as one tensor; of a vocabulary, the logits after each row's last token."""
     if isinstance(output, Vocabulary):
-        output = output.logits(output.hidden[torch.arange(len(output.hidden)), last_token(inputs["attention_mask"])])
+        output = output.logits(output.hidden[torch.arange(len(output.hidden)), _last_places(inputs)])
     if isinstance(output, dict):
         output = torch.cat([part.flatten(1) for part in output.values()], 1)
     found: Tensor = output.float().contiguous().clone()
     return found
+
+
+def _last_places(inputs: dict[str, Tensor]) -> Tensor:
+    """Where each row's last token is, (batch,); of a decoder, the last place of all."""
+    written = inputs.get("decoder_input_ids")
+    return last_token(inputs["attention_mask"]) if written is None else torch.full((len(written),), written.shape[1] - 1)
 
 
 def certify(folder: Path) -> dict[str, Any]:
@@ -199,9 +205,9 @@ def _read(out: Any, form: Form, inputs: dict[str, Tensor]) -> Any:
     if form.output == "boxes":
         return {"logits": out.logits, "boxes": out.pred_boxes}
     if form.output == "vocabulary":
-        mask = inputs["attention_mask"]
-        logits = out.logits[:, -mask.shape[1] :]  # virtual tokens, where there are any, stand before the text
-        return logits[torch.arange(len(logits)), last_token(mask)]
+        own = inputs.get("decoder_input_ids", inputs["attention_mask"])
+        logits = out.logits[:, -own.shape[1] :]  # virtual tokens, where there are any, stand before the text
+        return logits[torch.arange(len(logits)), _last_places(inputs)]
     return out.logits
 
 

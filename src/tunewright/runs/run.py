@@ -145,6 +145,9 @@ class Run:
             from tunewright.runs.generation import untouched
 
             examples = head.remember(examples, passes(untouched(loaded), examples, precision=precision))
+        if hasattr(head, "generate"):
+            written: Predictions = head.generate(loaded.network, examples, settings)
+            return written
         outputs = passes(loaded.network, examples, precision=precision)
         return decode_all(head, loaded.labels, examples, outputs)[0]
 

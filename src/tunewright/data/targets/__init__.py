@@ -19,6 +19,7 @@ _FORMS: dict[Task, str] = {
     **dict.fromkeys(("language", "masked_language", "preference"), "nothing"),
     "question_answering": "spans",
     "embedding": "together",
+    "generation": "texts",
 }
 
 
