@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_serializer
 
 from tunewright.core.augmentation import Augmentation, Mixing
 from tunewright.core.section import Section as Section
+from tunewright.core.sound_augmentation import SoundAugmentation
 from tunewright.core.types import Kind, Task
 
 
@@ -67,6 +68,10 @@ class Data(Section):
     image_size: int | None = Field(
         None, ge=8, le=4096, description="Sides of the images that the model reads, in pixels; None takes the model's own."
     )
+    max_seconds: float | None = Field(
+        None, ge=0.05, le=600, description="Seconds kept of each sound; None takes the model's own, or 10 (a guess)."
+    )
+    sounds: SoundAugmentation = SoundAugmentation()  # type: ignore[call-arg]
     augmentation: Augmentation = Augmentation()  # type: ignore[call-arg]
     mixing: Mixing = Mixing()  # type: ignore[call-arg]
 

@@ -39,6 +39,7 @@ from tunewright.models.form import Form
 from tunewright.models.image_size import fit_image_size
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
+from tunewright.models.seconds import fit_seconds
 from tunewright.recipe import Choice, Recipe
 
 PARTS = ("train", "validation", "test")
@@ -128,6 +129,7 @@ def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
     ).to(device)
     network.still_batch_norm = model.still_batch_norm
     sized = _fit_images(network, recipe)
+    fit_seconds(network, recipe.data.max_seconds)
     network.stack  # noqa: B018 - read before a method changes the module tree
     examples = {
         part: _encode(network, head, settings, rows, recipe.data.max_length)
@@ -185,11 +187,15 @@ def _fit_images(network: Network, recipe: Recipe) -> str | None:
 
 
 def _changing(train: Examples, recipe: Recipe, settings: Any, task: Task) -> Examples:
-    """Training images that change at random in each epoch, as the recipe wants; probes and features read them as they are."""
+    """Training images and sounds that change at random in each epoch; probes and features read them as they are."""
     augmentation, mixing = recipe.data.augmentation, recipe.data.mixing
+    encoded: Any = train.encoded
+    if recipe.data.sounds.active:
+        if not hasattr(encoded, "disturbed"):
+            raise UserError("data.sounds changes sounds, and these rows are something else", try_="leave data.sounds out")
+        return Examples(encoded.disturbed(recipe.data.sounds), train.targets)
     if not (augmentation.active or mixing.active):
         return train
-    encoded: Any = train.encoded
     if not hasattr(encoded, "augmented"):
         raise UserError("data.augmentation changes images and would leave the targets of this task wrong", expected="classes")
     if mixing.active:

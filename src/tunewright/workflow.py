@@ -361,6 +361,7 @@ def _said_of_model(setup: Setup) -> tuple[str, ...]:
     said = [f"{network.base}: {len(stack.blocks)} blocks, {total:,} parameters, pooling {network.pooling}"]
     if setup.sized is not None:
         said.append(setup.sized)
+    said += getattr(network.processor, "said", ())
     if stack.shared > 1:
         said.append(f"each block runs {stack.shared} times with the same weights: layers cannot be frozen apart")
     arithmetic = setup.arithmetic
@@ -371,7 +372,8 @@ def _said_of_model(setup: Setup) -> tuple[str, ...]:
     for part, examples in setup.examples.items():
         if examples.encoded.truncated:
             said.append(
-                f"{examples.encoded.truncated} of {len(examples)} {part} rows are cut at {setup.recipe.data.max_length} tokens"
+                f"{examples.encoded.truncated} of {len(examples)} {part} rows are cut at "
+                f"{getattr(examples.encoded, 'limit', f'{setup.recipe.data.max_length} tokens')}"
             )
     return tuple(said)
 

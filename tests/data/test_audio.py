@@ -285,9 +285,9 @@ def test_masks_are_for_training_only_and_follow_the_seed() -> None:
     assert not off.active
     for kind in ("AST", "Speech2Text", "Whisper"):
         how = AudioPreprocessing.from_processor_config({"feature_extractor_type": f"{kind}FeatureExtractor", "chunk_length": 2})
-        found = encoded(how).augmented(on)
+        found = encoded(how).disturbed(on)
         assert found.varies
-        assert not encoded(how).augmented(off).varies
+        assert not encoded(how).disturbed(off).varies
         (name,) = set(found.collate(np.arange(3))) - {"attention_mask"}
         collate: Callable[[bool], torch.Tensor] = lambda training: found.collate(np.arange(3), training=training)[name]  # noqa: B023, E731
         assert torch.equal(collate(False), collate(False))
@@ -298,7 +298,7 @@ def test_masks_are_for_training_only_and_follow_the_seed() -> None:
         assert not torch.equal(first, collate(True))
         assert not torch.equal(first, collate(False))
     with pytest.raises(UserError, match="for spectrograms"):
-        encoded(AudioPreprocessing()).augmented(on)
+        encoded(AudioPreprocessing()).disturbed(on)
 
 
 def test_noise_and_shifts_are_as_loud_and_far_as_asked() -> None:
@@ -328,7 +328,7 @@ def test_noise_and_shifts_are_as_loud_and_far_as_asked() -> None:
 
 
 def test_raw_sounds_change_in_training_only() -> None:
-    found = encoded(AudioPreprocessing()).augmented(SoundAugmentation(noise=10))
+    found = encoded(AudioPreprocessing()).disturbed(SoundAugmentation(noise=10))
     assert found.varies
     plain, noisy = (found.collate(np.arange(3), training=training)["input_values"] for training in (False, True))
     assert torch.equal(plain, encoded(AudioPreprocessing()).collate(np.arange(3))["input_values"])

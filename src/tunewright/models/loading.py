@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tunewright.models.network import Network
 from tunewright.models.pooling import Pooling, declared_pooling, has_pooling_block
 from tunewright.models.processors import TOKENISED, ensure_padding, first_line, load_processor
 from tunewright.models.sources import find_model, hash_weights, read_object
+from tunewright.models.speech import alphabet_of, speech_of
 from tunewright.models.stack import block_lists
 
 # transformers names classes with a head by what they are for; RoFormer is no such name.
@@ -52,10 +53,11 @@ def load_network(
         if blocks is not None:
             keep_blocks(inner, blocks)
         new = _new_parameters(inner, absent, form)
-        _check_finite(inner, set(new), folder)
+        kept = set() if form.head_is_new else set(new) - absent
+        _check_finite(inner, set(new) - kept, folder)
         network = _network(inner, folder, labels, chosen, form, new, (source, hash_weights(folder), revision))
         torch.manual_seed(seed)
-        _initialise_head(network, float(getattr(config, "initializer_range", 0.02) or 0.02))
+        _initialise_head(network, float(getattr(config, "initializer_range", 0.02) or 0.02), {f"inner.{name}" for name in kept})
     return network.eval()
 
 
@@ -139,7 +141,10 @@ def _load_inner(folder: Path, config: Any, labels: Labels, pooling: Pooling, for
     import transformers
     from safetensors import SafetensorError
 
-    if form.output not in ("vocabulary", "vectors"):
+    if form.output == "frames":
+        characters, _ = alphabet_of(folder, labels)
+        config.vocab_size, config.pad_token_id = len(characters), characters.blank
+    elif form.output not in ("vocabulary", "vectors"):
         _describe_labels(config, labels)
     auto = getattr(transformers, form.auto) if pooling == "native" else _encoder_class(config)
     try:
@@ -187,6 +192,8 @@ def _network(
 ) -> Network:
     """Put the processor beside the model and make sure that they fit."""
     processor = load_processor(folder, form.kind, inner.config)
+    if form.output == "frames":
+        processor = speech_of(folder, processor, labels)
     if form.kind in TOKENISED:
         ensure_padding(processor, inner.config)
         known = inner.get_input_embeddings().num_embeddings
@@ -225,8 +232,12 @@ def _is_pooler(name: str) -> bool:
 
 
 def _new_parameters(inner: nn.Module, absent: set[str], form: Form) -> tuple[str, ...]:
-    """Parameters outside the base model, and pooler parameters that the folder lacks; of a head that is kept, what is absent."""
-    new = _outside(inner) | {name for name in absent if _is_pooler(name)} if form.head_is_new else absent
+    """Parameters outside the base model, and pooler parameters that the folder lacks; of a head that is kept, what is absent.
+
+    A speech recogniser's head is the one on top of its base model, whether the folder holds it or not.
+    """
+    outside = form.head_is_new or form.output == "frames"
+    new = _outside(inner) | {name for name in absent if _is_pooler(name)} if outside else absent
     return tuple(name for name, _ in inner.named_parameters() if name in new)
 
 
@@ -256,11 +267,11 @@ def _is_other_half(inner: nn.Module) -> bool:
     return no_decoder and (type(inner).__name__.endswith("EncoderModel") or inner.config.is_encoder_decoder)
 
 
-def _initialise_head(network: Network, spread: float) -> None:
+def _initialise_head(network: Network, spread: float, kept: Container[str] = ()) -> None:
     """New matrices normal with the model's own initialiser range, new biases zero (Devlin et al. 2019, appendix A.2 code)."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            if name not in network.head_names:
+            if name not in network.head_names or name in kept:
                 continue
             if parameter.ndim > 1:
                 parameter.normal_(0.0, spread)

@@ -35,6 +35,7 @@ from tunewright.models.pooling import METADATA, Pooling
 from tunewright.models.pooling_layer import to_sequence_classifier
 from tunewright.models.processors import load_processor, save_processor
 from tunewright.models.sources import find_model, hash_weights
+from tunewright.models.speech import speech_of
 from tunewright.runs.sentence_folder import write_sentence_modules
 
 HEAD_FILE = "head.safetensors"
@@ -226,6 +227,8 @@ def _load_adapted(folder: Path, metadata: Metadata, labels: Labels) -> Network:
     network = load_network(base.source, labels, form=form_of(metadata), pooling=metadata.pooling, revision=base.revision)
     load_adapter(network, folder)
     network.processor = load_processor(folder, network.form.kind, network.inner.config)
+    if network.form.output == "frames":
+        network.processor = speech_of(folder, network.processor, labels)
     return network
 
 

@@ -34,6 +34,7 @@ from tunewright.models.loading import quiet_transformers
 from tunewright.models.network import Network
 from tunewright.models.pooling import NORM_EPSILON, last_token, pool
 from tunewright.models.sources import find_model
+from tunewright.models.speech import alphabet_of
 from tunewright.models.vocabulary import Vocabulary
 from tunewright.runs.artefact import HEAD_FILE, Metadata, form_of, load_model, read_labels, read_metadata
 
@@ -231,6 +232,8 @@ def _with_peft(model: Path, metadata: Metadata, probe: dict[str, Any]) -> np.nda
     with quiet_transformers(), torch.inference_mode():
         if native and form.auto != SEQUENCE_CLASSIFICATION:
             outputs = {"num_labels": read_labels(metadata).outputs} if form.head_is_new else {}
+            if form.output == "frames":
+                outputs = {"vocab_size": len(alphabet_of(model, read_labels(metadata))[0])}
             whole = getattr(transformers, form.auto).from_pretrained(str(base), **outputs)
             theirs = PeftModel.from_pretrained(whole, str(model)).eval()
             return _array(whole_output(_read(theirs(**probe["inputs"]), form, probe["inputs"]), probe["inputs"]))

@@ -216,7 +216,7 @@ class Encoded:
         """Where clips are cut, in words."""
         return f"{self.preprocessing.max_seconds:g} seconds"
 
-    def augmented(self, augmentation: SoundAugmentation) -> Encoded:
+    def disturbed(self, augmentation: SoundAugmentation) -> Encoded:
         """The same sounds, changed at random in batches for training; masks that raw samples do not have are a ``UserError``."""
         if augmentation.masks and self.preprocessing.kind == "raw":
             raise UserError(

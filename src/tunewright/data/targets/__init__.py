@@ -18,6 +18,7 @@ _FORMS: dict[Task, str] = {
     "tagging": "tags",
     **dict.fromkeys(("language", "masked_language", "preference"), "nothing"),
     "question_answering": "spans",
+    "transcription": "texts",
     "embedding": "together",
     "generation": "texts",
 }

@@ -1,0 +1,54 @@
+"""Speech: what makes a speech recogniser's input and spells its output, loaded from its folder and saved beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunewright.core.errors import UserError
+from tunewright.core.files import write_json
+from tunewright.core.types import Labels
+from tunewright.data.characters import Characters, from_folder, made_of
+from tunewright.data.encoders.audio import AudioPreprocessing
+
+_ENOUGH = 0.9  # share of the training texts' characters that a model's own alphabet must know (a guess)
+
+
+@dataclass(frozen=True)
+class Speech:
+    """The preparation of sounds beside the alphabet; ``said`` tells where the latter comes from."""
+
+    sounds: AudioPreprocessing
+    characters: Characters
+    said: tuple[str, ...] = ()
+
+    def save_pretrained(self, folder: str) -> None:
+        """Write both as transformers' feature extractor and tokenizer read them."""
+        write_json(Path(folder) / "preprocessor_config.json", self.sounds.to_dict())
+        self.characters.save(Path(folder))
+
+
+def alphabet_of(folder: Path, labels: Labels) -> tuple[Characters, str]:
+    """The model's own alphabet where it can spell the training texts, else a new one of their characters; and which it is."""
+    own = from_folder(folder, labels.names)
+    if own is not None:
+        strange = [name for name in labels.names if not own.known(name)]
+        if len(strange) <= (1 - _ENOUGH) * len(labels.names):
+            left_out = f"; left out, because it lacks them: {' '.join(strange)}" if strange else ""
+            return own, f"words are spelt in the model's own alphabet of {len(own)} tokens{left_out}"
+    made = made_of(labels.names)
+    if len(made) <= len(made_of(())):
+        raise UserError("the training texts hold no character to spell", expected="texts of what is said")
+    why = "the model has none" if own is None else f"the model's own lacks {len(strange)} of {len(labels.names)} characters"
+    return made, f"words are spelt in a new alphabet of {len(made)} tokens, because {why}"
+
+
+def speech_of(folder: Path, sounds: AudioPreprocessing, labels: Labels) -> Speech:
+    """The processor of a network that spells what it hears."""
+    if sounds.kind != "raw":
+        raise UserError(
+            f"the model in '{folder}' reads {sounds.kind} features, which are not transcribed frame by frame here",
+            expected="a model of the wav2vec 2.0 kind",
+        )
+    characters, said = alphabet_of(folder, labels)
+    return Speech(sounds, characters, (said,))
