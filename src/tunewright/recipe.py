@@ -141,6 +141,11 @@ class Training(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Arithmetic of the forward pass, auto decides by measuring; weights stay float32."
     )
+    packing: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Language models: rows of a batch share longer ones, with the same loss; auto only on an accelerator, since "
+        "on a processor it was slower where measured.",
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     threads: int | None = Field(None, ge=1, le=1024, description="Processor threads; None decides by measuring.")
     checkpoints: bool = Field(True, description="Keep best and last on disk while training.")

@@ -315,6 +315,8 @@ def make_job(
 ) -> Job:
     """What the loop needs for steps 5, 7 and 8."""
     train = setup.examples["train"]
+    if hasattr(setup.head, "for_training"):
+        train = setup.head.for_training(train, setup.network, _packs(setup))
     weights = setup.head.class_weights(train.targets, setup.prepared.labels, setup.head_settings)
     return Job(
         network=setup.network,
@@ -335,6 +337,15 @@ def make_job(
     )
 
 
+def _packs(setup: Setup) -> bool:
+    """Whether the rows of a batch share longer ones: by default on an accelerator, where short rows leave it idle."""
+    wanted = setup.recipe.training.packing
+    if wanted == "on" and setup.recipe.method.name in ("prefix", "prompt", "peft"):
+        raise UserError(f"packing does not go with {setup.recipe.method.name}", expected="training.packing: off")
+    can = setup.recipe.method.name not in ("prefix", "prompt", "peft")
+    return wanted == "on" or (wanted == "auto" and can and setup.network.device.type != "cpu")
+
+
 def _features(setup: Setup, examples: Examples) -> np.ndarray:
     """What the last linear layer reads of each row, (n, width)."""
     if setup.store is None or isinstance(examples.targets, Ragged):
@@ -346,5 +357,5 @@ def _features(setup: Setup, examples: Examples) -> np.ndarray:
 def _targets(examples: Examples) -> np.ndarray:
     """What a probe learns: one target for each row, or for each token that has one."""
     targets = examples.targets
-    assert targets is not None
+    assert isinstance(targets, (np.ndarray, Ragged))
     return targets.values[targets.values != IGNORED] if isinstance(targets, Ragged) else targets

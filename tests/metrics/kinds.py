@@ -13,7 +13,7 @@ import pytest
 from tunewright.core.arrays import object_array
 from tunewright.core.types import Labels
 
-KINDS = ("classes", "sets", "numbers", "tags", "texts", "likelihoods", "ranks", "relevances", "boxes", "confusions", "margins")
+KINDS = ("classes", "sets", "numbers", "tags", "texts", "likelihoods", "masked", "ranks", "relevances", "boxes", "confusions", "margins")
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,12 @@ def _likelihoods(n: int, generator: np.random.Generator) -> Example:
     nats = tokens * generator.uniform(1, 4, n)
     read = np.stack([nats, tokens, 4 * tokens], axis=1)
     return Example(np.zeros(n), read, read * [0.0, 1, 1], Labels("classification"))
+
+
+def _masked(n: int, generator: np.random.Generator) -> Example:
+    tokens = generator.integers(1, 40, n)
+    read = np.stack([tokens * generator.uniform(1, 4, n), tokens, 4 * tokens, generator.integers(0, tokens + 1)], axis=1)
+    return Example(np.zeros(n), read, np.stack([tokens * 0.0, tokens, 4 * tokens, tokens], axis=1), Labels("classification"))
 
 
 def _ranks(n: int, generator: np.random.Generator) -> Example:

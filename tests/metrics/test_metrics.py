@@ -143,6 +143,7 @@ EXPECTED: dict[str, tuple[np.ndarray, np.ndarray, Labels, Callable[[], float]]] 
     "word_error_rate": (*ONE_TEXT, lambda: jiwer("wer")),
     "character_error_rate": (*ONE_TEXT, lambda: jiwer("cer")),
     "perplexity": of_kind("likelihoods", lambda: np.exp(np.divide(*example("likelihoods").values[:, :2].sum(0)))),
+    "masked_accuracy": of_kind("masked", lambda: np.divide(*example("masked").values[:, [3, 1]].sum(0))),
     "bits_per_byte": of_kind("likelihoods", lambda: np.divide(*example("likelihoods").values[:, [0, 2]].sum(0)) / np.log(2)),
     "recall_at_1": of_kind("ranks", lambda: np.mean([rank == 1 for rank in RANKS])),
     "recall_at_10": of_kind("ranks", lambda: np.mean([rank in range(1, 11) for rank in RANKS])),

@@ -55,7 +55,20 @@ class Together(Protocol):
         """The targets of some examples, each (batch, …)."""
 
 
-Targets = np.ndarray | Ragged | Together
+@runtime_checkable
+class Padded(Protocol):
+    """Targets of as many values as an example has tokens; ``Ragged`` is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: np.ndarray) -> Self:
+        """Some examples, in the order given."""
+
+    def padded(self, rows: np.ndarray, side: str = "right") -> np.ndarray:
+        """(batch, longest), filled up on one side as the inputs are."""
+
+
+Targets = np.ndarray | Padded | Together
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,14 @@ def batch(
     """The inputs of some examples that a network reads, on its device; ``labels`` stay here, the loss is ours."""
     made = examples.encoded.collate(rows, training=training)
     known = set(reads) - {"labels"}
-    return {name: value.to(device, non_blocking=True) for name, value in made.items() if name in known}
+    return {name: _moved(value, device) for name, value in made.items() if name in known}
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """A tensor, or several by name, on a device."""
+    if isinstance(value, dict):
+        return {name: _moved(one, device) for name, one in value.items()}
+    return value.to(device, non_blocking=True)
 
 
 def targets_of(examples: Examples, rows: np.ndarray, device: torch.device) -> Any:
@@ -90,5 +110,6 @@ def targets_of(examples: Examples, rows: np.ndarray, device: torch.device) -> An
     assert targets is not None
     if isinstance(targets, Together):
         return {name: torch.from_numpy(values).to(device, non_blocking=True) for name, values in targets.batch(rows).items()}
-    chosen = targets.padded(rows, getattr(examples.encoded, "side", "right")) if isinstance(targets, Ragged) else targets[rows]
+    side = getattr(examples.encoded, "side", "right")
+    chosen = targets.padded(rows, side) if isinstance(targets, Padded) else targets[rows]
     return torch.from_numpy(chosen).to(device, non_blocking=True)

@@ -20,7 +20,7 @@ from tunewright.core.types import Labels, Predictions
 from tunewright.data import audit as looking
 from tunewright.data import chat_template
 from tunewright.data.audit import Audit
-from tunewright.data.encoders import language
+from tunewright.data.encoders import language, packed
 from tunewright.data.examples import Examples
 from tunewright.data.ragged import IGNORED
 from tunewright.data.rows import Rows
@@ -85,7 +85,7 @@ def audit(network: Network, rows: Mapping[str, Rows], examples: Mapping[str, Exa
     train: Any = examples["train"].encoded
     raw = network.form.kind == "text"
     found = looking.audit(
-        train, network.tokenizer, numbers=rows["train"].numbers[train.rows], unit="block of row" if raw else "row"
+        train, network.tokenizer, numbers=rows["train"].numbers[train.rows].tolist(), unit="block of row" if raw else "row"
     )
     if raw:
         return found
@@ -93,6 +93,19 @@ def audit(network: Network, rows: Mapping[str, Rows], examples: Mapping[str, Exa
     held = looking.tokens_in_text(chat_template.choose(network.tokenizer), conversations, list(rows["train"].numbers))
     lines = (f"written in {train.said}", *found.lines, *(finding.message for finding in held))
     return Audit((*found.findings, *held), lines, found.share)
+
+
+def for_training(examples: Examples, network: Network, packing: bool) -> Examples:
+    """The training rows, several in a longer one where they are to be packed."""
+    if not packing:
+        return examples
+    flat: Any = examples.encoded
+    if "position_ids" not in network.reads or not len(flat):
+        raise UserError(
+            f"the rows of {type(network.inner).__name__} cannot be packed: it takes no positions", try_="training.packing: off"
+        )
+    encoded = packed.Encoded(flat, network.longest(max(int(flat.lengths.max()), MAX_LENGTH)), network.inner.config)
+    return Examples(encoded, packed.Targets(encoded))
 
 
 def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:

@@ -149,7 +149,7 @@ def counts(targets: dict[str, Tensor], weights: Tensor | None) -> Tensor:
 
 
 def keep(output: Vocabulary, encoded: preference.Encoded, rows: np.ndarray) -> np.ndarray:
-    """By how much the better answer is rewarded more; of a judged answer its reward, the other way round if unwanted, (batch,)."""
+    """By how much the better answer is rewarded more; of a judged answer its reward, negated where it is unwanted, (batch,)."""
     part, settings = encoded.measure
     made = preference.Targets(encoded).batch(rows)
     device = output.hidden.device

@@ -104,7 +104,8 @@ class Network(nn.Module):
         """The model's own pass, with what its output layer reads in place of what that makes."""
         head, config = self.inner.get_output_embeddings(), self.inner.config
         with _reading(head) as seen:
-            self.inner(**inputs, use_cache=False)  # a cache of keys and values serves generation alone
+            # A cache of keys and values serves generation alone.
+            self.inner(**inputs, **({"use_cache": False} if "use_cache" in self.reads else {}))
         scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
         bias = getattr(self.inner, "final_logits_bias", None)  # BART's and its relatives', which training does not change
         bias = head.bias if bias is None else bias.flatten() if head.bias is None else bias.flatten() + head.bias

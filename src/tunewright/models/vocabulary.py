@@ -41,18 +41,26 @@ class Vocabulary:
         """Logits (..., words) in float32 of some hidden states (..., width); of all without an argument."""
         return _logits(self.hidden if hidden is None else hidden, self.weight, self.bias, self.scale, self.cap)
 
-    def losses(self, targets: Tensor) -> Tensor:
+    def likeliest(self, hidden: Tensor) -> Tensor:
+        """The likeliest token after each of some hidden states (n, width), (n,), piece by piece."""
+        found = [self.logits(hidden[part]).argmax(-1) for part in _pieces(len(hidden), len(self.weight))]
+        return torch.cat(found) if found else torch.empty(0, dtype=torch.long, device=hidden.device)
+
+    def losses(self, targets: Tensor, *, shifted: bool = True) -> Tensor:
         """Loss in nats of each token given those before it, (batch, tokens): 0 where ``targets`` has IGNORED.
 
         ``targets`` (batch, tokens) are aligned with the input; the shift by one is made here, so that the first is never learnt.
+        Not ``shifted``: each place tells its own token, as in a masked language model.
         """
-        wanted = targets.new_full(targets.shape, IGNORED)
-        wanted[:, :-1] = targets[:, 1:]
+        wanted = targets
+        if shifted:
+            wanted = targets.new_full(targets.shape, IGNORED)
+            wanted[:, :-1] = targets[:, 1:]
         learnt = wanted != IGNORED
         given = (self.hidden[learnt], wanted[learnt], self.weight, self.bias, self.scale, self.cap)
         losses = _ChunkedLoss.apply(*given)  # type: ignore[no-untyped-call]
         placed = torch.zeros(wanted.shape, dtype=torch.float32, device=wanted.device).masked_scatter(learnt, losses)
-        return torch.cat([placed[:, :1] * 0, placed[:, :-1]], dim=1)
+        return torch.cat([placed[:, :1] * 0, placed[:, :-1]], dim=1) if shifted else placed
 
 
 def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: float, cap: float | None) -> Tensor:

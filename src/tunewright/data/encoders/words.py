@@ -132,13 +132,13 @@ def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -
     room = max_length - tokenizer.num_special_tokens_to_add()
     if room < 1:
         raise UserError(f"max_length {max_length} leaves no room for words", expected="a larger data.max_length")
-    around = _special(tokenizer)
+    around_text = around(tokenizer)
     for start in range(0, len(inputs), 256):
         part = [list(row[0]) for row in inputs[start : start + 256]]
         with text.settings_kept(tokenizer):
             made = tokenizer(part, is_split_into_words=True, add_special_tokens=False)
         for index in range(len(part)):
-            _add_windows(made, index, start + index, around, room, (ids, words, rows))
+            _add_windows(made, index, start + index, around_text, room, (ids, words, rows))
     lengths = np.array([len(one) for one in ids], dtype=np.int64)
     flat = text.Encoded(
         np.array([token for one in ids for token in one], dtype=np.int32),
@@ -175,7 +175,7 @@ def _add_windows(
             break
 
 
-def _special(tokenizer: Any) -> tuple[list[int], list[int]]:
+def around(tokenizer: Any) -> tuple[list[int], list[int]]:
     """What the tokenizer puts before and after one text."""
     bare, whole = (tokenizer("a", add_special_tokens=add)["input_ids"] for add in (False, True))
     start = next(place for place in range(len(whole)) if whole[place : place + len(bare)] == bare)

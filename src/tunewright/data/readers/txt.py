@@ -2,6 +2,7 @@
 
 A paragraph ends at a blank line, one that is very long at any line. A line
 ``<|endoftext|>``, as corpora of many short texts have it, ends a passage too.
+Source: the mark is that of GPT-2's corpora (Radford et al. 2019).
 When: text to read on from, for a language model. When not: rows with labels.
 Relatives: jsonl with one text in each object, where documents must stay whole.
 """

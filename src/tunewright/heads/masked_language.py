@@ -1,0 +1,95 @@
+"""Hidden words told from both sides: cross-entropy of the tokens that were masked.
+
+Perplexity is that of the hidden tokens alone (a pseudo-perplexity), on masks that are the same whenever rows are scored.
+Source: Devlin et al. 2019, BERT, section 3.1; adapting to a domain so: Gururangan et al. 2020, Don't stop pretraining.
+When: an encoder is to read texts of another domain before it is tuned for a task. When not: writing (language).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from tunewright.core.errors import UserError
+from tunewright.core.types import Labels, Predictions
+from tunewright.data.encoders import masked
+from tunewright.data.examples import Examples
+from tunewright.data.ragged import IGNORED
+from tunewright.heads.language import badness, class_weights, shown
+from tunewright.models.network import Network
+from tunewright.models.vocabulary import Vocabulary
+
+__all__ = ["badness", "class_weights", "shown"]
+
+READS = {"text": "AutoModelForMaskedLM"}
+OUTPUT = "vocabulary"
+BASELINES = ("before",)
+METRICS = ("perplexity", "masked_accuracy")
+PRIMARY = "perplexity"
+MAX_LENGTH = 512  # tokens of a window where the recipe names none: as far as BERT reads
+
+
+class Settings(BaseModel):
+    """What is hidden."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: float = Field(0.15, gt=0, lt=1, description="Share of the tokens that are hidden (Devlin et al. 2019).")
+    whole_words: bool = Field(False, description="Hide all pieces of a word together (BERT's whole-word masking).")
+
+
+def encode(
+    network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Settings, max_length: int
+) -> Examples:
+    """Windows of each text, with the same tokens hidden whenever they are read."""
+    if any(len(row) != 1 for row in inputs):
+        raise UserError("two text columns were named for a language model", expected="one column of raw text")
+    texts = [str(row[0]) for row in inputs]
+    encoded = masked.encode(network.tokenizer, texts, network.longest(max_length), settings.share, settings.whole_words)
+    return Examples(encoded, masked.Targets(encoded))
+
+
+def for_training(examples: Examples, network: Network, packing: bool) -> Examples:
+    """The same windows with masks drawn anew in each step."""
+    encoded: Any = replace(examples.encoded, draws=True, drawn={})  # type: ignore[type-var]
+    return Examples(encoded, masked.Targets(encoded))
+
+
+def losses(output: Vocabulary, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
+    """Summed loss of each window's hidden tokens, (batch,)."""
+    return output.losses(targets, shifted=False).sum(1)
+
+
+def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
+    """Hidden tokens of each window, (batch,)."""
+    return (targets != IGNORED).sum(1).float()
+
+
+def keep(output: Vocabulary, encoded: masked.Encoded, rows: np.ndarray) -> np.ndarray:
+    """Summed loss in nats, hidden tokens, UTF-8 bytes of the text, and how many were told rightly, (batch, 4)."""
+    wanted = torch.from_numpy(masked.Targets(encoded).padded(rows, encoded.side)).to(output.hidden.device)
+    hidden = wanted != IGNORED
+    with torch.no_grad():
+        nats = output.losses(wanted, shifted=False).sum(1, dtype=torch.float64).cpu().numpy()
+        told = torch.zeros_like(hidden)
+        told[hidden] = output.likeliest(output.hidden[hidden]) == wanted[hidden]
+    return np.stack([nats, hidden.sum(1).cpu().numpy(), encoded.sizes[rows], told.sum(1).cpu().numpy()], axis=1)
+
+
+def decode(kept: np.ndarray, labels: Labels, encoded: masked.Encoded) -> Predictions:
+    """The same sums for each row, (n, 4)."""
+    sums = np.zeros((int(encoded.rows.max(initial=-1)) + 1, 4))
+    if len(kept):
+        np.add.at(sums, encoded.rows, kept)
+    return Predictions(sums, None)
+
+
+def answer(predictions: Predictions, index: int, labels: Labels) -> dict[str, Any]:
+    """How well a row's hidden tokens are told: their perplexity."""
+    nats, tokens = predictions.values[index][:2]
+    return {"predicted": float(np.exp(nats / tokens)) if tokens else None, "probability": None}
