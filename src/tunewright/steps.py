@@ -267,6 +267,17 @@ def predicted(setup: Setup, outputs: Iterable[tuple[np.ndarray, Any]] | None = N
     return decode_all(setup.head, setup.prepared.labels, test, found)[0]
 
 
+def tune_decisions(setup: Setup) -> Setup:
+    """What a head decides by the validation rows once the network is trained: the setup with labels that hold it."""
+    if not hasattr(setup.head, "tune"):
+        return setup
+    prepared, examples = setup.prepared, setup.examples["validation"]
+    found = decode_all(setup.head, prepared.labels, examples, passes(setup.network, examples, precision=setup.precision))[0]
+    labels = setup.head.tune(found, prepared.validation.targets, prepared.labels, setup.head_settings)
+    setup.network.labels = labels
+    return replace(setup, prepared=replace(prepared, labels=labels))
+
+
 def train_features(setup: Setup) -> Callable[[], np.ndarray]:
     """Features of the ``probed`` training rows, (n, width), computed when first asked for and kept."""
     return cache(lambda: _features(setup, probed(setup)))

@@ -57,6 +57,7 @@ from tunewright.steps import (
     prepare_rows,
     set_up,
     train_features,
+    tune_decisions,
 )
 
 __all__ = ["Checked", "Plan", "check", "find_rate", "fit", "fit_recipe", "load", "make_recipe", "plan", "reproduce", "resume"]
@@ -199,6 +200,7 @@ def _steps(setup: Setup, folder: Path, manifest: dict[str, Any], tell: _Teller, 
     tell.phase("training", *said, f"about {expected.seconds:.0f} s and {expected.bytes / 2**30:.1f} GiB expected")
     seed_everything(recipe.seed)
     trained = train(job, resume=resuming)
+    setup = tune_decisions(setup)
     tell.phase("evaluation", f"best at step {trained.best_step} of {trained.steps} ({trained.reason})")
     write_results(folder, setup, job, trained, untrained, expected, said)
     save_model(

@@ -18,6 +18,7 @@ NAMES = [name for name in ALL if load_part("heads", name).OUTPUT in ("logits", "
 LABELS = {
     "classification": Labels("classification", ("a", "b", "c")),
     "multi_label": Labels("multi_label", ("a", "b", "c")),
+    "ordinal": Labels("ordinal", ("1", "2", "3", "4")),
     "regression": Labels("regression", (), mean=3.0, spread=2.0),
     "similarity": Labels("similarity", (), mean=2.5, spread=1.5),
     "tagging": Labels("tagging", ("O", "B-a", "I-a")),
@@ -26,6 +27,7 @@ LABELS = {
 TARGETS = {
     "classification": torch.tensor([0, 1, 2, 2, 0]),
     "multi_label": torch.tensor([[1.0, 0, 0], [0, 1, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]]),
+    "ordinal": torch.tensor([0, 1, 2, 3, 0]),
     "regression": torch.tensor([1.0, 3.0, 5.0, 2.0, 4.0]),
     "similarity": torch.tensor([1.0, 3.0, 5.0, 2.0, 4.0]),
     "tagging": torch.tensor([[0, 1, -100], [0, 0, 0], [1, 2, 0], [2, -100, -100], [0, 1, 1]]),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Kind = Literal["text", "words", "question", "pairs", "conversation", "image", "audio", "table"]
-Task = Literal["classification", "multi_label", "regression", "similarity", "tagging", "question_answering", "embedding", "generation", "language", "masked_language", "preference", "transcription"]
+Task = Literal["classification", "multi_label", "ordinal", "regression", "similarity", "tagging", "question_answering", "embedding", "generation", "language", "masked_language", "preference", "transcription"]
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,20 @@ class Finding:
 class Labels:
     """What the targets mean: class names in their stable order, or the mean and spread of a regression's train targets.
 
-    Of question answering, ``mean`` is the share of train rows without an answer.
+    Of question answering, ``mean`` is the share of train rows without an answer. ``thresholds``: of several labels the
+    probability from which each is given, one half where there are none.
     """
 
     task: Task
     names: tuple[str, ...] = ()
     mean: float = 0.0
     spread: float = 1.0
+    thresholds: tuple[float, ...] = ()
 
     @property
     def outputs(self) -> int:
-        """Width of the head's output."""
-        return len(self.names) or 1
+        """Width of the head's output; of grades, the steps between them."""
+        return len(self.names) - (self.task == "ordinal") or 1
 
     @property
     def exclusive(self) -> bool:

@@ -17,6 +17,7 @@ from tunewright.data.duplicates import normalise, same_groups
 from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.table import listed
 
+_ONE_CLASS = ("classification", "ordinal")  # tasks with one class for each row
 IMBALANCE = 10  # commonest to rarest class from which it is said (a guess)
 FEW_ROWS = 100  # train rows below which intervals are very wide (a guess)
 
@@ -44,7 +45,7 @@ def refuse_targets(targets: np.ndarray, labels: Labels, source: str, *, holds_ou
     if targets.dtype == object:
         return []  # texts, spans and boxes are looked at by their own form
     if (targets == targets[:1]).all():
-        same = f"the label '{labels.names[targets[0]]}'" if labels.task == "classification" else "the same target"
+        same = f"the label '{labels.names[targets[0]]}'" if labels.task in _ONE_CLASS else "the same target"
         return [
             UserError(
                 f"{source}: every one of the {len(targets)} rows has {same}",
@@ -115,7 +116,7 @@ def _conflicts(part: str, rows: Rows) -> list[Finding]:
 
 
 def _counts(rows: Rows | StreamedRows, labels: Labels) -> np.ndarray:
-    if labels.task == "classification":
+    if labels.task in _ONE_CLASS:
         return np.bincount(rows.targets, minlength=len(labels.names))
     return np.asarray((rows.targets > 0).sum(axis=0))
 
@@ -199,7 +200,7 @@ def check_texts(parts: Mapping[str, Rows], near: Mapping[str, np.ndarray]) -> li
 def check_targets(parts: Mapping[str, Rows | StreamedRows], labels: Labels) -> list[Finding]:
     """What targets and the number of rows tell; 'train' is among the parts."""
     findings = []
-    if labels.task in ("classification", "multi_label"):
+    if labels.task in (*_ONE_CLASS, "multi_label"):
         findings += _classes(parts, labels) + _variants(labels, parts["train"])
     if len(parts["train"]) < FEW_ROWS:
         message = f"train has only {len(parts['train'])} rows; expect wide intervals"

@@ -20,7 +20,7 @@ def per_class(targets: np.ndarray, predictions: Predictions, labels: Labels) -> 
 
 def _decisions(values: np.ndarray, labels: Labels) -> np.ndarray:
     """0/1 per row and class, (n, classes)."""
-    chosen: np.ndarray = values if values.ndim == 2 else np.eye(labels.outputs, dtype=np.int64)[values]
+    chosen: np.ndarray = values if values.ndim == 2 else np.eye(len(labels.names), dtype=np.int64)[values]
     return chosen.astype(bool)
 
 
@@ -38,9 +38,9 @@ def _of_class(name: str, wanted: np.ndarray, given: np.ndarray) -> dict[str, Any
 
 def confusion(targets: np.ndarray, predictions: Predictions, labels: Labels) -> dict[str, Any] | None:
     """Counts by right class (row) and predicted class (column); None unless each row has one class."""
-    if labels.task != "classification":
+    if labels.task not in ("classification", "ordinal"):
         return None
-    counts = np.zeros((labels.outputs, labels.outputs), dtype=np.int64)
+    counts = np.zeros((len(labels.names), len(labels.names)), dtype=np.int64)
     np.add.at(counts, (targets, predictions.values), 1)
     return {"names": list(labels.names), "counts": counts.tolist()}
 

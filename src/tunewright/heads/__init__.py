@@ -3,7 +3,8 @@
 Contract of a head file:
 - ``READS``: input kind -> transformers' auto class; ``OUTPUT``: what of the network's output is the answer (``models/form.py``);
 - ``METRICS`` and ``PRIMARY`` (names in ``metrics/``); ``BASELINES`` that mean something for the task, of *majority*, *frozen*
-  (a linear probe on the untouched network) and *before* (the untouched network itself), *copy* and *lead* (the text that is read, and its first sentences);
+  (a linear probe on the untouched network), *before* (the untouched network itself), *copy* and *lead* (the text that is
+  read, and its first sentences);
 - ``Settings``; ``encode(network, inputs, targets, settings, max_length) -> Examples``, with the targets as the loss reads them;
 - ``class_weights(targets, labels, settings)`` once before training; ``losses(output, targets, labels, settings, weights)`` and
   ``counts(targets, weights)``, both (batch,): the mean loss is the sum of the one over the sum of the other;
@@ -13,6 +14,7 @@ Contract of a head file:
 - ``WATCHED``: metrics of validation rows during training, the first of them decides, where they are others than ``METRICS``;
 - ``generate(network, examples, settings) -> Predictions`` where the answer is written step by step, not read off one pass;
   ``from_inputs(name, inputs, train) -> Predictions``, the baselines *copy* and *lead*;
+- ``tune(predictions, targets, labels, settings) -> Labels`` where something is decided by the validation rows after training;
 - ``WHOLE_BATCH = True`` where a row's loss looks at the other rows of its batch (``engine/whole_batch.py``);
 - ``badness(targets, predictions) -> (n,)``, how wrong each row is, where it is no simple difference;
 - ``majority(train, wanted, labels)`` and ``prior_bias(targets, labels)`` where they mean something.

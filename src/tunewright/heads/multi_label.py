@@ -1,10 +1,12 @@
 """Several classes at once: one sigmoid per class, mean binary cross-entropy over the classes of a row.
 
+Source: thresholds for the F1 score: Lipton et al. 2014, Optimal Thresholding of Classifiers to Maximize F1 Measure, section 3.
 When: a row can have none, one or many labels. When not: exactly one (classification competes better).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -34,6 +36,7 @@ __all__ = [
     "majority",
     "prior_bias",
     "shown",
+    "tune",
 ]
 
 READS = {
@@ -47,6 +50,8 @@ BASELINES = ("majority", "frozen")
 METRICS = ("micro_f1", "macro_f1", "subset_accuracy", "hamming_loss", "log_loss")
 PRIMARY = "micro_f1"
 
+_LEAST = 5  # validation rows of a class from which its threshold is tuned (a guess)
+
 
 class Settings(BaseModel):
     """Loss settings."""
@@ -56,6 +61,10 @@ class Settings(BaseModel):
     class_weights: Literal["none", "balanced"] = Field(
         "none",
         description="'balanced' weighs the positives of each class by negatives / positives, at most 100 (the cap is a guess).",
+    )
+    thresholds: Literal["half", "tuned"] = Field(
+        "half",
+        description="'tuned' gives a class from the probability that is best for its F1 on the validation rows, not one half.",
     )
 
 
@@ -78,8 +87,31 @@ def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
 
 
 def decode(logits: np.ndarray, labels: Labels, encoded: Encoded | None = None) -> Predictions:
-    """0/1 decisions at one half (n, classes), and probabilities (n, classes)."""
-    return Predictions((logits > 0).astype(np.int64), 1 / (1 + np.exp(-logits)))
+    """0/1 decisions (n, classes) at one half, or at the labels' own thresholds, and probabilities (n, classes)."""
+    probabilities = 1 / (1 + np.exp(-logits))
+    given = probabilities >= np.array(labels.thresholds) if labels.thresholds else logits > 0
+    return Predictions(given.astype(np.int64), probabilities)
+
+
+def tune(predictions: Predictions, targets: np.ndarray, labels: Labels, settings: Settings) -> Labels:
+    """The labels with a threshold for each class, from probabilities and 0/1 targets (n, classes) of the validation rows."""
+    if settings.thresholds == "half" or predictions.probabilities is None:
+        return labels
+    columns = zip(predictions.probabilities.T, targets.T, strict=True)
+    return replace(labels, thresholds=tuple(_best_threshold(shares, wanted > 0) for shares, wanted in columns))
+
+
+def _best_threshold(shares: np.ndarray, wanted: np.ndarray) -> float:
+    """Half-way between the two probabilities where a cut gives the highest F1; one half for a class of hardly any row."""
+    if wanted.sum() < _LEAST:
+        return 0.5
+    order = np.argsort(-shares, kind="stable")
+    ordered, hits = shares[order], np.cumsum(wanted[order])
+    scores = 2 * hits / (np.arange(1, len(order) + 1) + wanted.sum())
+    ends = np.append(ordered[:-1] > ordered[1:], True)  # rows of one probability are cut together
+    last = int(np.where(ends, scores, -1.0).argmax())
+    below = ordered[last + 1] if last + 1 < len(ordered) else 0.0
+    return float((ordered[last] + below) / 2)
 
 
 def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:

@@ -1,8 +1,8 @@
 """The head starts as the best linear probe on the features of the network as it is.
 
 Source: Kumar et al. 2022, 'Fine-tuning can distort pretrained features', section 4 (LP-FT): a good head first keeps the
-features whole. Classification: multinomial logistic regression; several labels: one logistic regression each; numbers: ridge
-regression in closed form. The strength of the L2 penalty is the strictest whose loss on a held-out fifth of the training rows
+features whole. Classification: multinomial logistic regression; several labels, and steps between
+grades: one logistic regression each; numbers: ridge regression in closed form. The strength of the L2 penalty is the strictest whose loss on a held-out fifth of the training rows
 is within one standard error of the lowest (Breiman et al. 1984, section 3.4.3). When: almost always. When not: a head with
 new hidden layers of its own, whose features are random.
 """
@@ -62,6 +62,8 @@ def initialise(
 def _wanted(targets: np.ndarray, labels: Labels) -> Tensor:
     if labels.task in _NUMBERS:
         return (torch.from_numpy(targets).float() - labels.mean) / labels.spread
+    if labels.task == "ordinal":
+        return torch.from_numpy(targets[:, None] > np.arange(labels.outputs)).float()
     return torch.from_numpy(targets).long() if labels.exclusive else torch.from_numpy(targets).float()
 
 
@@ -69,7 +71,7 @@ def _losses(logits: Tensor, y: Tensor, labels: Labels) -> Tensor:
     """Loss of each row, (rows,)."""
     if labels.exclusive:
         return functional.cross_entropy(logits, y, reduction="none")
-    if labels.task == "multi_label":
+    if labels.task in ("multi_label", "ordinal"):
         return functional.binary_cross_entropy_with_logits(logits, y, reduction="none").sum(1)
     return (logits.squeeze(1) - y).square() / 2
 

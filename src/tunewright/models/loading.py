@@ -282,12 +282,15 @@ def _initialise_head(network: Network, spread: float, kept: Container[str] = ())
 
 
 def _describe_labels(config: Any, labels: Labels) -> None:
-    names = labels.names if labels.outputs > 1 else ("score",) if not labels.names else labels.names
+    names = labels.names or ("score",)
+    if labels.task == "ordinal":
+        names = tuple(f"above {name}" for name in names[:-1])
     config.id2label = dict(enumerate(names))
     config.label2id = {name: index for index, name in enumerate(names)}
     config.problem_type = {
         "classification": "single_label_classification",
         "multi_label": "multi_label_classification",
+        "ordinal": "multi_label_classification",
     }.get(labels.task, "regression")
 
 

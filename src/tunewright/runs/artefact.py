@@ -155,9 +155,12 @@ def read_metadata(folder: Path) -> Metadata:
 def read_labels(metadata: Metadata) -> Labels:
     """What the outputs mean; names that are not distinct are refused."""
     try:
-        labels = Labels(**{**metadata.labels, "names": tuple(metadata.labels["names"])})
+        lists = {name: tuple(metadata.labels.get(name, ())) for name in ("names", "thresholds")}
+        labels = Labels(**{**metadata.labels, **lists})
     except (TypeError, KeyError) as error:
         raise UserError(f"the labels in {METADATA} cannot be used: {error}") from None
+    if labels.thresholds and (len(labels.thresholds) != len(labels.names) or not all(0 <= at <= 1 for at in labels.thresholds)):
+        raise UserError(f"the thresholds in {METADATA} are {labels.thresholds}", expected="a probability for each label")
     if len(set(labels.names)) != len(labels.names) or labels.outputs < 1:
         raise UserError(f"the labels in {METADATA} are not distinct names: {', '.join(map(str, labels.names)) or 'none'}")
     return labels

@@ -13,6 +13,7 @@ from tunewright.runs.report import headline, with_interval
 _TASKS = {
     "classification": "text-classification",
     "multi_label": "text-classification",
+    "ordinal": "text-classification",
     "regression": "text-classification",
     "similarity": "sentence-similarity",
 }

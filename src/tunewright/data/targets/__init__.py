@@ -15,6 +15,7 @@ from tunewright.core.types import Task
 
 _FORMS: dict[Task, str] = {
     **dict.fromkeys(("classification", "multi_label", "regression", "similarity"), "values"),
+    "ordinal": "grades",
     "tagging": "tags",
     **dict.fromkeys(("language", "masked_language", "preference"), "nothing"),
     "question_answering": "spans",
