@@ -17,6 +17,7 @@ from torch import Tensor
 IGNORED = -100  # the target of a token that is not learnt, as in torch's cross-entropy
 
 _CELLS = 1 << 24  # logits held at once (64 MiB in float32; a guess)
+_ON_DEVICE = 16  # times as many on an accelerator, where small products leave it idle (a guess)
 
 
 @final
@@ -43,7 +44,7 @@ class Vocabulary:
 
     def likeliest(self, hidden: Tensor) -> Tensor:
         """The likeliest token after each of some hidden states (n, width), (n,), piece by piece."""
-        found = [self.logits(hidden[part]).argmax(-1) for part in _pieces(len(hidden), len(self.weight))]
+        found = [self.logits(hidden[part]).argmax(-1) for part in _pieces(len(hidden), self.weight)]
         return torch.cat(found) if found else torch.empty(0, dtype=torch.long, device=hidden.device)
 
     def losses(self, targets: Tensor, *, shifted: bool = True) -> Tensor:
@@ -79,7 +80,7 @@ class _ChunkedLoss(torch.autograd.Function):
     ) -> Tensor:
         losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         totals = torch.empty_like(losses)
-        for part in _pieces(len(targets), len(weight)):
+        for part in _pieces(len(targets), weight):
             logits = _logits(hidden[part], weight, bias, scale, cap)
             totals[part] = logits.logsumexp(-1)
             losses[part] = totals[part] - logits.gather(1, targets[part, None]).squeeze(1)
@@ -96,7 +97,7 @@ class _ChunkedLoss(torch.autograd.Function):
         to_weight = torch.zeros_like(weight) if wants_weight else None
         to_bias = torch.zeros_like(bias) if wants_bias else None
         enabled, dtype = ctx.autocast
-        for part in _pieces(len(targets), len(weight)):
+        for part in _pieces(len(targets), weight):
             with torch.autocast(hidden.device.type, dtype=dtype, enabled=enabled):
                 logits = _logits(hidden[part], weight, bias, ctx.scale, ctx.cap)
                 slope = (logits - totals[part, None]).exp()
@@ -114,6 +115,7 @@ class _ChunkedLoss(torch.autograd.Function):
         return to_hidden, None, to_weight, to_bias, None, None
 
 
-def _pieces(rows: int, words: int) -> list[slice]:
-    size = max(1, _CELLS // max(1, words))
+def _pieces(rows: int, weight: Tensor) -> list[slice]:
+    cells = _CELLS if weight.device.type == "cpu" else _ON_DEVICE * _CELLS
+    size = max(1, cells // max(1, len(weight)))
     return [slice(start, start + size) for start in range(0, rows, size)]
