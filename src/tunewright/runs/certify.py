@@ -190,7 +190,11 @@ def _as_vectors(model: Path, metadata: Metadata, probe: dict[str, Any]) -> dict[
     inputs = probe["inputs"]
     with quiet_transformers(), torch.inference_mode():
         vectors = AutoModel.from_pretrained(str(model)).eval()(**inputs).last_hidden_state
-        found = {"transformers AutoModel": _array(functional.normalize(pool(vectors, inputs["attention_mask"], metadata.pooling), dim=-1))}
+        found = {
+            "transformers AutoModel": _array(
+                functional.normalize(pool(vectors, inputs["attention_mask"], metadata.pooling), dim=-1)
+            )
+        }
         if find_spec("sentence_transformers") is not None:
             from sentence_transformers import SentenceTransformer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
@@ -15,13 +15,15 @@ from tunewright.data.prepare import label_rows
 from tunewright.data.read import read_table
 from tunewright.data.schema import Schema
 from tunewright.data.table import Table
-from tunewright.engine.evaluate import decode_all
-from tunewright.engine.predict import passes
 from tunewright.evaluation.intervals import score
 from tunewright.monitoring.history import read_history
 from tunewright.recipe import Recipe
 from tunewright.recipe_reader import read_recipe
-from tunewright.runs.artefact import Loaded, load_model
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tunewright.runs.artefact import Loaded
 
 
 @final
@@ -80,6 +82,8 @@ class Run:
     @cached_property
     def model(self) -> Loaded:
         """The trained model, reloaded from what was saved."""
+        from tunewright.runs.artefact import load_model  # torch is loaded here, not where runs are listed
+
         return load_model(self.folder / "model")
 
     def predict(self, data: Any) -> list[dict[str, Any]]:
@@ -135,6 +139,9 @@ class Run:
         return Schema.from_dict(self.model.schema)
 
     def _predictions(self, table: Table, targets: np.ndarray | None = None) -> Predictions:
+        from tunewright.engine.evaluate import decode_all
+        from tunewright.engine.predict import passes
+
         loaded = self.model
         head = load_part("heads", loaded.head)
         settings = head.Settings(**loaded.head_settings)

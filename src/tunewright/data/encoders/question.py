@@ -135,9 +135,7 @@ def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -
     overlap = room // _OVERLAP
     longest = min(_LONGEST_QUESTION, room - overlap - 1)
     if longest < 1 or overlap < 1:
-        raise UserError(
-            f"max_length {max_length} leaves no room for question and context", expected="a larger data.max_length"
-        )
+        raise UserError(f"max_length {max_length} leaves no room for question and context", expected="a larger data.max_length")
     ids: list[list[int]] = []
     segments: list[list[int]] = []
     characters: list[np.ndarray] = []
