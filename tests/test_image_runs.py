@@ -164,3 +164,31 @@ def test_probes_and_validation_read_images_as_they_are(resnet: str) -> None:
         job = make_job(setup, apply_method(setup))
         job.forward.plan({4: 20.0}, job.train, job.validation)
         assert job.forward.starts_above(4) is kept
+
+
+@pytest.mark.parametrize(
+    ("family", "strategy", "opened"),
+    [
+        ("resnet", "lora", "peft PeftModel"),
+        ("vit", "lora", "peft PeftModel"),
+        ("vit", "adapter", None),
+        ("swin", "full", "transformers AutoModelForImageClassification"),
+        ("mobilenet_v2", "partial", "transformers AutoModelForImageClassification"),
+    ],
+)
+def test_what_is_saved_opens_in_a_fresh_process(family: str, strategy: str, opened: str | None, tmp_path: Path) -> None:
+    model = str(tiny_image_model(family, tmp_path / "model"))
+    run = tunewright.fit(pictures(24), model=model, strategy=strategy, out=tmp_path / "run", **QUICK)
+    proof = run.manifest["certified"]
+    assert proof["equal"], proof
+    assert proof["with"] == ["tunewright", *([opened] if opened else [])]
+
+
+def test_gradual_unfreezing_with_slower_lower_stages(resnet: str, tmp_path: Path) -> None:
+    run = tunewright.fit(pictures(40), model=resnet, strategy="gradual-unfreezing", out=tmp_path / "run", **QUICK)
+    layers = run.details["layers"]
+    assert [layer["name"] for layer in layers] == ["embeddings", "block 0", "block 1", "block 2", "head"]
+    rates = [layer["rate"] for layer in layers]
+    assert rates == sorted(rates)
+    assert rates[1] == pytest.approx(rates[2] / 2.6)
+    assert run.manifest["certified"]["equal"]

@@ -289,6 +289,8 @@ def apply_method(setup: Setup) -> Applied:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(setup.recipe.seed)
         applied: Applied = method.apply(setup.network, method.Settings(**setup.recipe.method.settings))
+    if applied.adapter_config is not None:
+        setup.network.still_batch_norm = True  # an adapter's files hold no running means
     setup.network.to(setup.network.device)
     if not applied.trainable and not setup.network.head_names:
         raise UserError(

@@ -16,7 +16,7 @@ from torch.nn import functional
 from tunewright.core.errors import UserError
 from tunewright.core.types import Applied
 from tunewright.methods import _peft_format as peft_format
-from tunewright.methods._select import first_match, linears_in, select
+from tunewright.methods._select import first_match, linears_in, numbered_blocks, select
 from tunewright.methods._tree import Wrapper, added, matrix, open_only, unwrap, wrap
 from tunewright.models.linear import linear_shape
 from tunewright.models.network import Network
@@ -75,13 +75,19 @@ class LowRank(Wrapper):
 
     def __init__(self, base_layer: nn.Module, rank: int, scaling: float, dropout: float) -> None:
         super().__init__(base_layer)
-        inputs, outputs = linear_shape(base_layer)
+        small, wide = self.shapes(base_layer, rank)
         device = self.weight.device
-        self.lora_A = nn.Parameter(torch.empty(rank, inputs, device=device, dtype=torch.float32))
-        self.lora_B = nn.Parameter(torch.zeros(outputs, rank, device=device, dtype=torch.float32))
+        self.lora_A = nn.Parameter(torch.empty(small, device=device, dtype=torch.float32))
+        self.lora_B = nn.Parameter(torch.zeros(wide, device=device, dtype=torch.float32))
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))  # uniform within ±1/√inputs, as torch starts a linear layer
         self.scaling = scaling
         self.dropout = dropout
+
+    @staticmethod
+    def shapes(base_layer: nn.Module, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Shapes of A and B."""
+        inputs, outputs = linear_shape(base_layer)
+        return (rank, inputs), (outputs, rank)
 
     def change(self, x: Tensor) -> Tensor:
         """The change to the output, scaling · B A x; the scale is put on the narrow side, where it costs least."""
@@ -101,16 +107,31 @@ class LowRank(Wrapper):
         """The one weight, (outputs, inputs), of the plain layer that computes the same."""
         return self.changed_weight()
 
+    def merge_into(self, base: nn.Module) -> None:
+        """Give the base layer the weight that computes the same alone."""
+        matrix(base, self.weight).copy_(self.merged_weight())
+
 
 Make = Callable[[nn.Module, int, float, float], LowRank]
 
 
-def plan_from_settings(network: Network, settings: LowRankSettings) -> Plan:
-    """Resolve patterns to layers; a pattern without a layer is a ``UserError``."""
+def plan_from_settings(network: Network, settings: LowRankSettings, others: Callable[[nn.Module], bool] | None = None) -> Plan:
+    """Resolve patterns to layers; a pattern without a layer is a ``UserError``.
+
+    ``others`` tells which layers are meant where the blocks have no linear one.
+    """
     names = linears_in(network, settings.layers)
+    if not names and others is not None:
+        modules = dict(network.named_modules())
+        inside = (name for block in numbered_blocks(network, settings.layers) for name in block.modules)
+        names = tuple(name for name in inside if others(modules[name]))
     targets = names if settings.targets == "all" else select(names, settings.targets)
     if not targets:
-        raise UserError("no linear layer is targeted", expected="'all', or patterns for the ends of layer names")
+        raise UserError(
+            "no linear layer is targeted",
+            expected="'all', or patterns for the ends of layer names",
+            try_="method: last_layers" if settings.targets == "all" else "",
+        )
     select(targets, settings.rank_pattern, "rank_pattern")
     select(targets, settings.alpha_pattern, "alpha_pattern")
     return Plan(
@@ -191,7 +212,7 @@ def _config(network: Network, plan: Plan, dora: bool) -> dict[str, Any]:
         "target_modules": list(plain.values()),
         "rank_pattern": {re.escape(plain[name]): value for name, value in plan.ranks.items() if value != rank},
         "alpha_pattern": {re.escape(plain[name]): _tidy(value) for name, value in plan.alphas.items() if value != alpha},
-        "fan_in_fan_out": any(not isinstance(_base(network, name), nn.Linear) for name in plan.ranks),
+        "fan_in_fan_out": any(not isinstance(_base(network, name), (nn.Linear, nn.Conv2d)) for name in plan.ranks),
         "bias": "none",
         "init_lora_weights": True,
         "exclude_modules": None,
@@ -219,5 +240,5 @@ def _merge(network: Network, plan: Plan) -> None:
     for name in plan.ranks:
         wrapper = network.get_submodule(name)
         assert isinstance(wrapper, LowRank)
-        matrix(wrapper.base_layer, wrapper.weight).copy_(wrapper.merged_weight())
+        wrapper.merge_into(wrapper.base_layer)
     unwrap(network, plan.ranks)

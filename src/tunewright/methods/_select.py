@@ -14,7 +14,7 @@ from torch import nn
 from tunewright.core.errors import UserError
 from tunewright.models.linear import is_linear, linear_names, linear_shape
 from tunewright.models.network import Network
-from tunewright.models.stack import LayerGroup
+from tunewright.models.stack import LayerGroup, block_lists
 
 Value = TypeVar("Value")
 
@@ -96,7 +96,7 @@ def roles(network: Network, block: LayerGroup) -> Roles:
     returns to its width.
     """
     modules = dict(network.named_modules())
-    width = int(network.inner.config.hidden_size)
+    width = width_of(network, block)
     start = _common_depth(block.modules)
     linears = [name for name in block.modules if is_linear(modules[name])]
     attentions: dict[str, list[str]] = {}
@@ -115,6 +115,18 @@ def roles(network: Network, block: LayerGroup) -> Roles:
         feed_forward_input=next((name for name in forward if linear_shape(modules[name])[0] == width), None),
         feed_forward_output=_last_to(width, forward, modules),
     )
+
+
+def width_of(network: Network, block: LayerGroup) -> int:
+    """The width of the stream through all blocks; stages of several layers, each of its own width, have none."""
+    width = getattr(network.inner.config, "hidden_size", None)
+    if not isinstance(width, int) or block_lists(network.get_submodule(block.modules[0])):
+        raise UserError(
+            f"{block.name} of {network.base} is no transformer block of one width, whose parts could be told",
+            expected="blocks of attention and feed-forward layers",
+            try_="method: lora",
+        )
+    return width
 
 
 def _keys(names: list[str], output: str | None) -> list[str]:

@@ -29,7 +29,7 @@ from torch.nn import functional
 from tunewright.core.errors import UserError
 from tunewright.core.types import Applied
 from tunewright.methods import _peft_format as peft_format
-from tunewright.methods._select import Roles, numbered_blocks, roles
+from tunewright.methods._select import Roles, numbered_blocks, roles, width_of
 from tunewright.methods._tree import Wrapper, open_only, wrap
 from tunewright.models.network import Network
 
@@ -112,20 +112,21 @@ class Parallel(Wrapper):
 
 def apply(network: Network, settings: Settings) -> Applied:
     """Insert the bottlenecks into the blocks."""
-    width = int(network.inner.config.hidden_size)
     hosts: list[str] = []
     for block in numbered_blocks(network, settings.layers):
+        width = width_of(network, block)
         parts = roles(network, block)
         _check(block.name, parts, settings.placement)
         if settings.placement == "parallel":
             seen: list[Tensor] = []
             wrap(network, [str(parts.feed_forward_input)], lambda _, base, seen=seen: Tap(base, seen))  # type: ignore[misc]
-            make = lambda _, base, seen=seen: Parallel(base, Bottleneck(width, settings, network.device), seen)  # noqa: E731
+            make = lambda _, base, seen=seen, width=width: Parallel(base, Bottleneck(width, settings, network.device), seen)  # noqa: E731
             hosts += wrap(network, [str(parts.feed_forward_output)], make)
         else:
             outputs = parts.attention_output if settings.placement == "houlsby" else ()
             outputs += (str(parts.feed_forward_output),)
-            hosts += wrap(network, outputs, lambda _, base: Serial(base, Bottleneck(width, settings, network.device)))
+            after = lambda _, base, width=width: Serial(base, Bottleneck(width, settings, network.device))  # noqa: E731
+            hosts += wrap(network, outputs, after)
     keys = _keys(network, hosts)
     config = {**peft_format.base_config(network, "BOTTLENECK"), **settings.model_dump(mode="json")}
     return Applied(

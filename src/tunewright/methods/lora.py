@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tunewright.core.types import Applied
+from tunewright.methods._lora_conv import LoraConv, is_adaptable, refuse_lookers
 from tunewright.methods._lora_product import LoraProduct
 from tunewright.methods._low_rank import LowRank, LowRankSettings, install, plan_from_peft, plan_from_settings, saved_keys
 from tunewright.methods._peft_format import fill
@@ -41,14 +42,25 @@ class LoraLinear(LowRank):
         return plain + self.change(x).to(plain.dtype)
 
 
+def _make(base_layer: nn.Module, rank: int, scaling: float, dropout: float) -> LowRank:
+    kind = LoraConv if isinstance(base_layer, nn.Conv2d) else LoraLinear
+    return kind(base_layer, rank, scaling, dropout)
+
+
 def apply(network: Network, settings: Settings) -> Applied:
-    """Wrap the targeted linear layers; outputs are unchanged until B moves away from zero."""
-    return install(network, plan_from_settings(network, settings), LoraLinear, settings.plus_ratio)
+    """Wrap the targeted linear layers, or the convolutions of a network whose blocks have none; outputs stay as they are at first.
+
+    B starts at zero.
+    """
+    applied = install(network, plan_from_settings(network, settings, is_adaptable), _make, settings.plus_ratio)
+    if any(isinstance(module, LoraConv) for module in network.modules()):
+        refuse_lookers(network)
+    return applied
 
 
 def load(network: Network, config: dict[str, Any], state: dict[str, Tensor]) -> Applied:
     """Apply a LoRA adapter that tunewright or PEFT saved."""
     plan = plan_from_peft(config, state)
-    applied = install(network, plan, LoraLinear)
+    applied = install(network, plan, _make)
     fill(network, config, saved_keys(network, plan), state)
     return applied
