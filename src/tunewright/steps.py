@@ -25,6 +25,7 @@ from tunewright.data.prepare import Prepared, prepare
 from tunewright.data.ragged import IGNORED, Ragged
 from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.streaming import prepare_streamed
+from tunewright.data.table_columns import learn_columns
 from tunewright.engine.arithmetic import Arithmetic, Precision, choose_arithmetic
 from tunewright.engine.distillation import Teacher
 from tunewright.engine.evaluate import decode_all
@@ -37,9 +38,11 @@ from tunewright.engine.passes import Passes
 from tunewright.engine.predict import passes, predict_features
 from tunewright.models.form import Form
 from tunewright.models.image_size import fit_image_size
-from tunewright.models.loading import load_network
+from tunewright.models.loading import load_network, read_config
 from tunewright.models.network import Network
 from tunewright.models.seconds import fit_seconds
+from tunewright.models.sources import find_model
+from tunewright.models.table_loading import SCRATCH, load_table
 from tunewright.recipe import Choice, Recipe
 
 PARTS = ("train", "validation", "test")
@@ -112,21 +115,12 @@ def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
     keep_freed_memory()
     training = recipe.training
     device = pick_device(training.device)
-    choice = recipe.head or Choice(name=prepared.labels.task)
+    choice = recipe.head or Choice(name=_own_head(recipe, prepared.labels.task))
     head = load_part("heads", choice.name)
     settings = head.Settings(**choice.settings)
-    recipe = _sized(recipe, head)
+    recipe = _sourced(_sized(recipe, head), prepared.schema.kind)
     model = recipe.model
-    network = load_network(
-        model.source,
-        prepared.labels,
-        form=form_of(head, prepared.schema.kind),
-        pooling=model.pooling,
-        revision=model.revision,
-        dropout=model.dropout,
-        blocks=model.blocks,
-        seed=recipe.seed,
-    ).to(device)
+    network = _load(recipe, prepared, form_of(head, prepared.schema.kind)).to(device)
     network.still_batch_norm = model.still_batch_norm
     sized = _fit_images(network, recipe)
     fit_seconds(network, recipe.data.max_seconds)
@@ -151,6 +145,33 @@ def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
     return Setup(resolved, prepared, network, head, settings, examples, arithmetic, store, sized)
 
 
+def _load(recipe: Recipe, prepared: Prepared, form: Form) -> Network:
+    """The pre-trained network with a head for the task; a table's has a new tokenizer for the training rows' columns."""
+    model = recipe.model
+    if form.kind == "table":
+        assert isinstance(prepared.train, Rows)
+        columns = learn_columns(prepared.schema.text, prepared.train.inputs, where=prepared.train.where)
+        return load_table(model.source, columns, prepared.labels, form=form, dropout=model.dropout, seed=recipe.seed)
+    return load_network(
+        model.source,
+        prepared.labels,
+        form=form,
+        pooling=model.pooling,
+        revision=model.revision,
+        dropout=model.dropout,
+        blocks=model.blocks,
+        quantise=model.quantise,
+        seed=recipe.seed,
+    )
+
+
+def _sourced(recipe: Recipe, kind: Kind) -> Recipe:
+    """The recipe with the network that tables start from, where none was named: no pre-trained one knows the user's columns."""
+    if kind != "table" or "source" in recipe.model.model_fields_set:
+        return recipe
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"source": SCRATCH})})
+
+
 def _sized(recipe: Recipe, head: ModuleType) -> Recipe:
     """The recipe with the task's own length of an example, where none was named."""
     if "max_length" in recipe.data.model_fields_set or not hasattr(head, "MAX_LENGTH"):
@@ -164,6 +185,15 @@ def _audited(head: ModuleType, network: Network, prepared: Prepared, examples: d
         return prepared
     found = head.audit(network, {part: getattr(prepared, part) for part in examples}, examples)
     return replace(prepared, findings=(*prepared.findings, *found.findings), said=(*prepared.said, *found.lines))
+
+
+def _own_head(recipe: Recipe, task: Task) -> str:
+    """The head of a task; one of its own where the model writes with a decoder."""
+    other = getattr(load_part("heads", task), "WITH_DECODER", None)
+    if other is None:
+        return task
+    config = read_config(find_model(recipe.model.source, recipe.model.revision))
+    return str(other) if getattr(config, "is_encoder_decoder", False) else task
 
 
 def form_of(head: ModuleType, kind: Kind) -> Form:
@@ -292,6 +322,11 @@ def apply_method(setup: Setup) -> Applied:
     if applied.adapter_config is not None:
         setup.network.still_batch_norm = True  # an adapter's files hold no running means
     setup.network.to(setup.network.device)
+    if setup.network.form.kind == "table" and applied.adapter_config is not None and applied.merge is None:
+        raise UserError(
+            f"what the method {setup.recipe.method.name} adds cannot be folded into a table network, which is saved whole",
+            expected="a method that changes weights, or lora",
+        )
     if not applied.trainable and not setup.network.head_names:
         raise UserError(
             f"the method {setup.recipe.method.name} trains nothing but a new head, and {setup.head_name.replace('_', ' ')} has none",

@@ -26,6 +26,7 @@ from tunewright.engine.optimiser import build_optimiser
 from tunewright.engine.stages import open_layers
 from tunewright.engine.step import optimiser_step
 from tunewright.models.sources import find_model
+from tunewright.models.table_loading import SCRATCH
 from tunewright.monitoring.early_stopping import EarlyStopping
 from tunewright.monitoring.history import History, read_history
 from tunewright.rates.finder import Found, restored
@@ -250,7 +251,8 @@ def check(recipe: Recipe, given: Given | None = None) -> Checked:
     """Refuse everything that can be refused before a model is loaded; returns what was understood."""
     if recipe.out is not None:
         check_free(Path(recipe.out))
-    find_model(recipe.model.source, recipe.model.revision)
+    if recipe.model.source != SCRATCH:
+        find_model(recipe.model.source, recipe.model.revision)
     return Checked(recipe, prepare_rows(recipe, given or Given()))
 
 

@@ -152,7 +152,9 @@ class Network(nn.Module):
 def pool_tokens(network: Network, inputs: dict[str, Tensor]) -> Tensor:
     """One vector for each text, (batch, width), by the network's pooling."""
     assert network.pooling != "native"
-    return pool(network.inner(**inputs).last_hidden_state, inputs["attention_mask"], network.pooling)
+    tokens = network.inner(**inputs).last_hidden_state
+    mask = inputs.get("attention_mask")
+    return pool(tokens, torch.ones(tokens.shape[:2], device=tokens.device) if mask is None else mask, network.pooling)
 
 
 @contextmanager

@@ -26,6 +26,10 @@ def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
     if kind in TOKENISED:
         return load_tokenizer(folder, config)
     path = folder / PREPROCESSOR
+    if kind == "table":
+        from tunewright.data.table_columns import Columns
+
+        return Columns.from_dict(read_object(path))
     if not path.is_file():
         raise UserError(f"the model folder '{folder}' does not say how to prepare an {kind}", expected=f"its {PREPROCESSOR}")
     if kind == "image":

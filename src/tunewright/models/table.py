@@ -7,11 +7,12 @@ When not: hundreds of columns (attention takes their square); boosted trees are 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple, cast, final
+from typing import Any, ClassVar, NamedTuple, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,8 @@ class TableConfig:
     attention_dropout: float = 0.2
     ffn_dropout: float = 0.1
     residual_dropout: float = 0.0
+    model_type: ClassVar[str] = MODEL_TYPE
+    is_encoder_decoder: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         whole = (self.numbers, self.width, self.blocks, self.heads, *self.categories)
@@ -59,6 +62,15 @@ class TableConfig:
     def hidden_size(self) -> int:
         """Width of a token's vector, by the name that transformers gives it."""
         return self.width
+
+    @property
+    def num_hidden_layers(self) -> int:
+        """Number of blocks, by the name that transformers gives it."""
+        return self.blocks
+
+    def to_json_string(self, use_diff: bool = True) -> str:
+        """As transformers' configs have it."""
+        return json.dumps(self.as_dict(), sort_keys=True)
 
     @property
     def tokens(self) -> int:

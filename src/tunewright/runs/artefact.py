@@ -1,11 +1,12 @@
 """The saved model: a folder that others' tools open as it is, and that says everything needed to open it here.
 
-Four forms, named in ``tunewright.json`` as ``opens_with``:
+Five forms, named in ``tunewright.json`` as ``opens_with``:
 - *transformers*: all weights, as AutoModelForSequenceClassification reads them; our own mean pooling is written as one
   more block where the encoder allows it (``models/pooling_layer.py``).
 - *sentence-transformers*: all weights of an encoder with our pooling that has no such class.
 - *peft*: an adapter beside the hash of its base model.
 - *tunewright*: an adapter of a kind that no other library has.
+- *tunewright-table*: all weights of a table network, which is our own.
 Every file's SHA-256 is kept, so that a damaged or exchanged file is refused by name.
 """
 
@@ -35,11 +36,13 @@ from tunewright.models.pooling import METADATA, Pooling
 from tunewright.models.pooling_layer import to_sequence_classifier
 from tunewright.models.processors import load_processor, save_processor
 from tunewright.models.sources import find_model, hash_weights
-from tunewright.models.speech import speech_of
+from tunewright.models.speech import with_words
+from tunewright.models.table import save_table_network
+from tunewright.models.table_loading import reload_table
 from tunewright.runs.sentence_folder import write_sentence_modules
 
 HEAD_FILE = "head.safetensors"
-OpensWith = Literal["transformers", "sentence-transformers", "peft", "tunewright"]
+OpensWith = Literal["transformers", "sentence-transformers", "peft", "tunewright", "tunewright-table"]
 
 
 class Base(BaseModel):
@@ -155,9 +158,11 @@ def read_metadata(folder: Path) -> Metadata:
 def read_labels(metadata: Metadata) -> Labels:
     """What the outputs mean; names that are not distinct are refused."""
     try:
+        held = metadata.labels.get("parts", ())
+        parts = tuple((column, Labels(**{**part, "names": tuple(part["names"])})) for column, part in held)
         lists = {name: tuple(metadata.labels.get(name, ())) for name in ("names", "thresholds")}
-        labels = Labels(**{**metadata.labels, **lists})
-    except (TypeError, KeyError) as error:
+        labels = Labels(**{**metadata.labels, **lists, "parts": parts})
+    except (TypeError, KeyError, ValueError) as error:
         raise UserError(f"the labels in {METADATA} cannot be used: {error}") from None
     if labels.thresholds and (len(labels.thresholds) != len(labels.names) or not all(0 <= at <= 1 for at in labels.thresholds)):
         raise UserError(f"the thresholds in {METADATA} are {labels.thresholds}", expected="a probability for each label")
@@ -179,6 +184,12 @@ def form_of(metadata: Metadata) -> Form:
 
 def _write_network(folder: Path, network: Network, applied: Applied) -> tuple[OpensWith, bool]:
     """Write the weights; returns what opens them, and whether the mean was written as a block."""
+    if network.form.kind == "table":
+        if applied.merge is not None:
+            applied.merge()
+        save_table_network(network.inner, folder)
+        write_tensors(folder / HEAD_FILE, {name: network.get_parameter(name) for name in network.head_names})
+        return "tunewright-table", False
     if applied.adapter_config is not None:
         write_adapter(folder, network, applied)
         return "tunewright" if applied.adapter_config["peft_type"] == "BOTTLENECK" else "peft", False
@@ -196,6 +207,11 @@ def _write_network(folder: Path, network: Network, applied: Applied) -> tuple[Op
 
 def _load_whole(folder: Path, metadata: Metadata, labels: Labels) -> Network:
     base = metadata.base
+    if metadata.opens_with == "tunewright-table":
+        columns = load_processor(folder, "table", None)
+        network = reload_table(folder, columns, labels, form=form_of(metadata), base=(base.source, base.sha256))
+        _fill_head(network, folder / HEAD_FILE)
+        return network
     network = reload_network(
         folder,
         labels,
@@ -230,8 +246,7 @@ def _load_adapted(folder: Path, metadata: Metadata, labels: Labels) -> Network:
     network = load_network(base.source, labels, form=form_of(metadata), pooling=metadata.pooling, revision=base.revision)
     load_adapter(network, folder)
     network.processor = load_processor(folder, network.form.kind, network.inner.config)
-    if network.form.output == "frames":
-        network.processor = speech_of(folder, network.processor, labels)
+    network.processor = with_words(folder, network.processor, network.form, network.inner.config, labels)
     return network
 
 

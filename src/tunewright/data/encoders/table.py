@@ -7,21 +7,27 @@ When: tables of numbers, categories and dates. When not: columns of free text.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tunewright.core.errors import UserError, gathering, raise_all
-from tunewright.core.types import Finding
+from tunewright.core.types import Finding, Task
+from tunewright.data.columns import TEXT_NAMES, is_identifier, is_numeric, is_wordy
+from tunewright.data.columns import named as columns_named
 from tunewright.data.labels import Where, is_empty, rows_of
 from tunewright.data.numbers import as_number
+from tunewright.data.schema import guess_target, guess_task
 from tunewright.data.table import Table, listed
 from tunewright.data.table_columns import Columns, numbers_of, places_of
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_TASKS = ("classification", "multi_label", "regression")
+_FEWEST = 2  # columns beside the target that make a table of its own kind (a guess)
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,32 @@ class Encoded:
     def arrays(self) -> Iterable[np.ndarray]:
         """All that tells these rows from others."""
         return [self.numbers, self.missing, self.categories]
+
+
+def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+    """Several columns beside the target, numbers among them and no texts; identifiers are left out."""
+    asked = named.get("kind") == "table"
+    if not asked and (named.get("text") or named.get("task") not in (None, *_TASKS)):
+        return None
+    free = [name for name in table.columns if name not in (*(named.get("target") or ()), *(named.get("side") or ()))]
+    if not asked and not _is_plain(table, free):
+        return None
+    target = tuple(named.get("target") or guess_target(table, free))
+    left = [name for name in free if name not in target and not is_identifier(name, table.columns[name])]
+    inputs = tuple(named.get("text") or left)
+    if not inputs or (not asked and len(inputs) < _FEWEST):
+        return None
+    task = named.get("task") or guess_task([table.columns[name] for name in target], 1)
+    return inputs, target, task
+
+
+def _is_plain(table: Table, names: Sequence[str]) -> bool:
+    """Whether columns hold numbers and short words alone, and none is called a text."""
+    cells = [table.columns[name] for name in names if not is_identifier(name, table.columns[name])]
+    nested = any(isinstance(cell, (list, tuple, dict, bytes)) for column in cells for cell in column)
+    if columns_named(names, TEXT_NAMES) or nested:
+        return False
+    return len(cells) > _FEWEST and any(map(is_numeric, cells)) and not any(map(is_wordy, cells))
 
 
 def shown(row: tuple[Any, ...]) -> str:
