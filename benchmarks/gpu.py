@@ -24,7 +24,6 @@ import sys
 import tempfile
 import time
 import warnings
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 

@@ -34,6 +34,7 @@ def main() -> None:
         speed(),
         growth(),
         streamed(),
+        language(),
         compiled(),
         pretrained_tables(),
         recommended(),
@@ -59,6 +60,51 @@ def spread(values: list[float]) -> str:
     """Mean and standard deviation over seeds, in per cent."""
     mean = f"{100 * statistics.mean(values):.1f}"
     return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean
+
+
+def language() -> str:
+    """Language models: a domain, the same losses as TRL, tokens per second."""
+    rows = lines("language.jsonl")
+    page = ""
+    domains = [row for row in rows if row["part"] == "domain"]
+    if domains:
+        page += (
+            "\n## Language models: adapting to a domain\n\n"
+            "stories260K (260,032 weights, vocabulary of 512) before and after two epochs of 150 kB of another domain; perplexity per token on 30 kB of "
+            "each domain that were never trained on, the trained one in bold.\n\n"
+            "| trained on | strategy | rate | trained values | stories | Darwin | articles |\n|---|---|---|---|---|---|---|\n"
+        )
+        names = ("stories", "darwin", "articles")
+        page += "| nothing | | | | " + " | ".join(f"{domains[0]['before'][name]:.2f}" for name in names) + " |\n"
+        for row in domains:
+            cells = [f"**{row['after'][name]:.2f}**" if name == row["target"] else f"{row['after'][name]:.2f}" for name in names]
+            page += f"| {row['target']} | {row['strategy']} | {row['rate']:g} | {row['trained']:,} | {' | '.join(cells)} |\n"
+    equal = [row for row in rows if row["part"] == "equal"]
+    if equal:
+        page += (
+            "\n## Language models: the same losses as TRL\n\n"
+            "The same model, token ids, order, batches and constant rate in float32, one epoch; LoRA from the same drawn matrices. Alpaca rows on "
+            "stories260K against SFTTrainer; preference pairs on a random Llama of 1.9 million weights against DPOTrainer.\n\n"
+            "| task | method | steps | mean loss | TRL's | largest difference of a step |\n|---|---|---|---|---|---|\n"
+        )
+        for row in equal:
+            page += (
+                f"| {row['task']} | {row['method']} | {row['steps']} | {row['ours']:.5f} | {row['theirs']:.5f} "
+                f"| {row['largest_difference']:.1e} |\n"
+            )
+    speed = [row for row in rows if row["part"] == "speed"]
+    if speed:
+        page += (
+            "\n## Language models: tokens per second\n\n"
+            "LoRA of rank 16 on a Llama of 14 million weights, 96 rows of Alpaca in batches of 8, one thread each, in turns on a shared machine: "
+            "median (all turns).\n\n| side | arithmetic | tokens per second | mean loss |\n|---|---|---|---|\n"
+        )
+        for (side, precision), found in grouped(speed, "side", "precision").items():
+            values = sorted(row["tokens_per_second"] for row in found)
+            shown = ", ".join(f"{value:,.0f}" for value in values)
+            name = "tunewright" if side == "ours" else "TRL SFTTrainer + peft"
+            page += f"| {name} | {precision} | {statistics.median(values):,.0f} ({shown}) | {found[0]['loss']:.4f} |\n"
+    return page
 
 
 def strategies() -> str:

@@ -93,6 +93,9 @@ class Model(Section):
     still_batch_norm: bool = Field(
         False, description="Batch norms keep their pre-trained mean and variance where they train, too: for small batches."
     )
+    quantise: Literal["none", "4bit"] = Field(
+        "none", description="The frozen base in 4 bits, for lora on a CUDA device (Dettmers et al. 2023); needs tunewright[quantised]."
+    )
 
 
 class Rates(Section):

@@ -207,6 +207,16 @@ def _crossed(recipe: Recipe) -> list[UserError]:
         faults.append(
             UserError(f"data.group and data.time are both '{recipe.data.group}'", expected="two columns, or one of the two keys")
         )
+    if recipe.model.quantise != "none":
+        if recipe.method.name != "lora":
+            faults.append(UserError(f"model.quantise freezes the base, which {recipe.method.name} trains", try_="--strategy lora"))
+        if recipe.evaluation.certify:
+            faults.append(
+                UserError(
+                    "a base in 4 bits cannot be certified: the fresh process computes on the processor, in float32",
+                    try_="--set evaluation.certify=false",
+                )
+            )
     schedule = recipe.rates.schedule
     if float(schedule.settings.get("warmup", 0)) + float(schedule.settings.get("decay", 0)) > 1:
         faults.append(

@@ -18,8 +18,10 @@ def is_linear(module: nn.Module) -> bool:
 
 def linear_shape(module: nn.Module) -> tuple[int, int]:
     """(inputs, outputs) of a linear layer; Conv1D keeps its weight transposed."""
+    if isinstance(module, nn.Linear):  # which knows it even where its weight is packed into 4 bits
+        return module.in_features, module.out_features
     rows, columns = module.weight.shape  # type: ignore[union-attr,misc]
-    return (int(rows), int(columns)) if isinstance(module, Conv1D) else (int(columns), int(rows))
+    return int(rows), int(columns)
 
 
 def linear_names(network: Network) -> tuple[str, ...]:

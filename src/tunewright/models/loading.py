@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from tunewright.models.form import CLASSIFY_TEXT, Form
 from tunewright.models.network import Network
 from tunewright.models.pooling import Pooling, declared_pooling, has_pooling_block
 from tunewright.models.processors import TOKENISED, ensure_padding, first_line, load_processor
+from tunewright.models.quantised import four_bits
 from tunewright.models.sources import find_model, hash_weights, read_object
 from tunewright.models.speech import alphabet_of, speech_of
 from tunewright.models.stack import block_lists
@@ -38,6 +40,7 @@ def load_network(
     revision: str | None = None,
     dropout: float | None = None,
     blocks: tuple[int, ...] | None = None,
+    quantise: str = "none",
     seed: int = 0,
 ) -> Network:
     """The pre-trained model named ``source`` in the form of a task, for ``labels``, in float32 and evaluation mode.
@@ -49,7 +52,7 @@ def load_network(
     chosen = _pooling(folder, form, pooling)
     config = read_config(folder, dropout)
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
-        inner, absent = _load_inner(folder, config, labels, chosen, form)
+        inner, absent = _load_inner(folder, config, labels, chosen, form, four_bits() if quantise == "4bit" else {})
         if blocks is not None:
             keep_blocks(inner, blocks)
         new = _new_parameters(inner, absent, form)
@@ -136,7 +139,9 @@ def _pooling(folder: Path, form: Form, wanted: str) -> Pooling:
     return "mean" if form.output == "vectors" and chosen == "native" else chosen
 
 
-def _load_inner(folder: Path, config: Any, labels: Labels, pooling: Pooling, form: Form) -> tuple[Any, set[str]]:
+def _load_inner(
+    folder: Path, config: Any, labels: Labels, pooling: Pooling, form: Form, more: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[Any, set[str]]:
     """The transformers model and the names of the parameters that the folder did not hold in the right shape."""
     import transformers
     from safetensors import SafetensorError
@@ -155,6 +160,7 @@ def _load_inner(folder: Path, config: Any, labels: Labels, pooling: Pooling, for
             output_loading_info=True,
             dtype=torch.float32,
             ignore_mismatched_sizes=True,
+            **more,
         )
     except (ValueError, OSError, RuntimeError, KeyError, TypeError, AttributeError, ZeroDivisionError, SafetensorError) as error:
         raise UserError(f"the model in '{folder}' cannot be loaded: {first_line(error)}") from error

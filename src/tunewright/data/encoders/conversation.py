@@ -53,7 +53,8 @@ def _named(
 def _is_certain(table: Table, form: Form) -> bool:
     if form.kind == "judgements":
         return "chat" in form.columns or look.folded(form.columns["label"]) == "kto_tag"
-    return "answer" not in form.columns or "instruction" in map(look.folded, table.columns) or _are_texts(table, form)
+    told = {"instruction", "prompt"} & set(map(look.folded, table.columns))  # names that nothing else has
+    return "answer" not in form.columns or bool(told) or _are_texts(table, form)
 
 
 def _are_texts(table: Table, form: Form) -> bool:
