@@ -19,6 +19,9 @@ LABELS = {
     "classification": Labels("classification", ("a", "b", "c")),
     "multi_label": Labels("multi_label", ("a", "b", "c")),
     "ordinal": Labels("ordinal", ("1", "2", "3", "4")),
+    "several": Labels(
+        "several", parts=(("a", Labels("classification", ("x", "y"))), ("b", Labels("regression", mean=3.0, spread=2.0)))
+    ),
     "regression": Labels("regression", (), mean=3.0, spread=2.0),
     "similarity": Labels("similarity", (), mean=2.5, spread=1.5),
     "tagging": Labels("tagging", ("O", "B-a", "I-a")),
@@ -28,6 +31,7 @@ TARGETS = {
     "classification": torch.tensor([0, 1, 2, 2, 0]),
     "multi_label": torch.tensor([[1.0, 0, 0], [0, 1, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]]),
     "ordinal": torch.tensor([0, 1, 2, 3, 0]),
+    "several": torch.tensor([[0, 1.5], [1, 2], [1, -1], [0, 4], [0, 2]], dtype=torch.float64),
     "regression": torch.tensor([1.0, 3.0, 5.0, 2.0, 4.0]),
     "similarity": torch.tensor([1.0, 3.0, 5.0, 2.0, 4.0]),
     "tagging": torch.tensor([[0, 1, -100], [0, 0, 0], [1, 2, 0], [2, -100, -100], [0, 1, 1]]),

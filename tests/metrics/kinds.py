@@ -13,7 +13,7 @@ import pytest
 from tunewright.core.arrays import object_array
 from tunewright.core.types import Labels
 
-KINDS = ("classes", "sets", "numbers", "tags", "texts", "likelihoods", "masked", "ranks", "relevances", "boxes", "confusions", "margins")
+KINDS = ("classes", "sets", "numbers", "tags", "texts", "likelihoods", "masked", "ranks", "relevances", "boxes", "confusions", "margins", "columns")
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,13 @@ def _confusions(n: int, generator: np.random.Generator) -> Example:
 def _margins(n: int, generator: np.random.Generator) -> Example:
     margins = generator.normal(0.5, 1, n)
     return Example(np.zeros(n), margins, np.abs(margins) + 1, Labels("classification"))
+
+
+def _columns(n: int, generator: np.random.Generator) -> Example:
+    targets = np.stack([generator.integers(0, 3, n), generator.normal(size=n)], 1)
+    noisy = np.stack([np.where(generator.random(n) < 0.7, targets[:, 0], 0), targets[:, 1] + 0.3 * generator.normal(size=n)], 1)
+    parts = (("a", Labels("classification", ("x", "y", "z"))), ("b", Labels("regression")))
+    return Example(targets, noisy, targets, Labels("several", parts=parts))
 
 
 def coco(targets: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:

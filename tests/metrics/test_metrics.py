@@ -110,6 +110,7 @@ def pixels() -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(np.arange(3), counts.sum(1)), np.concatenate([np.repeat(np.arange(3), row) for row in counts])
 
 
+SIDE = example("columns")
 EXPECTED: dict[str, tuple[np.ndarray, np.ndarray, Labels, Callable[[], float]]] = {
     "accuracy": (TARGETS, GIVEN, CLASSES, lambda: reference.accuracy_score(TARGETS, GIVEN)),
     "balanced_accuracy": (TARGETS, GIVEN, CLASSES, lambda: reference.balanced_accuracy_score(TARGETS, GIVEN)),
@@ -128,6 +129,18 @@ EXPECTED: dict[str, tuple[np.ndarray, np.ndarray, Labels, Callable[[], float]]] 
     "r2": (X, Y, NUMBERS, lambda: reference.r2_score(X, Y)),
     "pearson": (X, Y, NUMBERS, lambda: np.corrcoef(X, Y)[0, 1]),
     "spearman": (X, Y, NUMBERS, lambda: np.corrcoef(stats.rankdata(X), stats.rankdata(Y))[0, 1]),
+    "mean_column_score": (
+        SIDE.targets,
+        SIDE.values,
+        SIDE.labels,
+        lambda: (
+            (
+                reference.accuracy_score(SIDE.targets[:, 0], SIDE.values[:, 0])
+                + reference.r2_score(SIDE.targets[:, 1], SIDE.values[:, 1])
+            )
+            / 2
+        ),
+    ),
     "brier": (TARGETS, SHARES, CLASSES, lambda: np.square(ONE_HOT - SHARES).sum(1).mean()),
     "expected_calibration_error": (TARGETS, SHARES, CLASSES, lambda: calibration_gap(SHARES.max(1), GIVEN == TARGETS)),
     "quadratic_weighted_kappa": (TARGETS, GIVEN, CLASSES, lambda: kappa(TARGETS, GIVEN)),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Kind = Literal["text", "words", "question", "pairs", "conversation", "image", "audio", "table"]
-Task = Literal["classification", "multi_label", "ordinal", "regression", "similarity", "tagging", "question_answering", "embedding", "generation", "language", "masked_language", "preference", "transcription"]
+Task = Literal["classification", "multi_label", "ordinal", "several", "regression", "similarity", "tagging", "question_answering", "embedding", "generation", "language", "masked_language", "preference", "transcription"]
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,13 @@ class Labels:
     mean: float = 0.0
     spread: float = 1.0
     thresholds: tuple[float, ...] = ()
+    parts: tuple[tuple[str, Labels], ...] = ()  # of several target columns, by name
 
     @property
     def outputs(self) -> int:
         """Width of the head's output; of grades, the steps between them."""
+        if self.parts:
+            return sum(part.outputs for _, part in self.parts)
         return len(self.names) - (self.task == "ordinal") or 1
 
     @property

@@ -252,6 +252,10 @@ def prepare(
 
 def _measured(labels: Labels, train: Rows) -> Labels:
     """Mean and spread of numbers are those of the rows that are trained on, not of the rows held out."""
+    form = form_of(labels.task)
+    if hasattr(form, "measured"):
+        taken: Labels = form.measured(labels, train.targets)
+        return taken
     return (
         labels
         if train.targets.dtype == object or labels.names

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tunewright.core.parts import load_part
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.examples import Examples, targets_of
 from tunewright.engine.job import Job
+from tunewright.heads import metrics_of
+from tunewright.metrics._columns import load_metric
 
 
 def validation_scores(job: Job) -> dict[str, float]:
@@ -23,7 +24,7 @@ def validation_scores(job: Job) -> dict[str, float]:
         job.head, labels, job.validation, job.forward.evaluated(job.validation), (job.head_settings, job.weights)
     )
     scores = {} if loss is None else {"loss": loss}
-    for name in dict.fromkeys((job.monitor, *getattr(job.head, "WATCHED", job.head.METRICS))):
+    for name in dict.fromkeys((job.monitor, *getattr(job.head, "WATCHED", metrics_of(job.head, labels)))):
         value = loss if name == "loss" else measure(name, job.wanted, predictions, labels)
         if value is not None:
             scores[name] = float(value)
@@ -77,7 +78,7 @@ def _loss_of(
 
 def measure(name: str, targets: np.ndarray, predictions: Predictions, labels: Labels) -> float | None:
     """One metric's value, None where it is undefined."""
-    metric = load_part("metrics", name)
+    metric = load_metric(name)
     read = predictions.probabilities if metric.NEEDS == "probabilities" else predictions.values
     value: float | None = None if read is None else metric.value(targets, read, labels)
     return value
@@ -85,4 +86,4 @@ def measure(name: str, targets: np.ndarray, predictions: Predictions, labels: La
 
 def higher_is_better(name: str) -> bool:
     """The direction of a metric; 'loss' is best low."""
-    return name != "loss" and bool(load_part("metrics", name).HIGHER_IS_BETTER)
+    return name != "loss" and bool(load_metric(name).HIGHER_IS_BETTER)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.core.parts import load_part
 from tunewright.core.types import Labels, Predictions
 from tunewright.evaluation.intervals import is_share, measured, what_it_reads
+from tunewright.metrics._columns import load_metric
 
 
 def compare(
@@ -27,7 +27,7 @@ def compare(
     seed: int = 0,
 ) -> dict[str, Any]:
     """Difference first - second in one metric with its paired interval, and a p-value with the name of its test."""
-    metric = load_part("metrics", name)
+    metric = load_metric(name)
     reads = [read for read in (what_it_reads(metric, one) for one in (first, second)) if read is not None]
     empty = {"metric": name, "difference": None, "low": None, "high": None, "p": None, "test": "undefined for one of the two"}
     if len(reads) < 2:

@@ -11,8 +11,8 @@ from types import ModuleType
 
 import numpy as np
 
-from tunewright.core.parts import load_part
 from tunewright.core.types import Labels, Predictions, Score
+from tunewright.metrics._columns import load_metric
 
 _CELLS = 20_000_000  # rows x resamples; beyond it the slow ways draw fewer, and the product is cut in pieces
 _OBJECT = 200  # cells that a row of boxes or words counts for; a guess
@@ -30,7 +30,7 @@ def score(
     seed: int = 0,
 ) -> Score:
     """One metric on n rows with a percentile bootstrap interval; undefined values say so in the note."""
-    metric = load_part("metrics", name)
+    metric = load_metric(name)
     read = what_it_reads(metric, predictions)
     n = len(predictions.values)
     found, values = (None, None) if read is None else measured(metric, targets, read, labels, resamples, seed)

@@ -17,5 +17,18 @@ Contract of a head file:
 - ``tune(predictions, targets, labels, settings) -> Labels`` where something is decided by the validation rows after training;
 - ``WHOLE_BATCH = True`` where a row's loss looks at the other rows of its batch (``engine/whole_batch.py``);
 - ``badness(targets, predictions) -> (n,)``, how wrong each row is, where it is no simple difference;
+- ``metrics(labels)`` where they depend on the target columns;
 - ``majority(train, wanted, labels)`` and ``prior_bias(targets, labels)`` where they mean something.
 """
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from tunewright.core.types import Labels
+
+
+def metrics_of(head: ModuleType, labels: Labels) -> tuple[str, ...]:
+    """Names of the metrics by which a task's test rows are judged."""
+    found: tuple[str, ...] = head.metrics(labels) if hasattr(head, "metrics") else head.METRICS
+    return found

@@ -1,15 +1,15 @@
 """The head starts as the best linear probe on the features of the network as it is.
 
 Source: Kumar et al. 2022, 'Fine-tuning can distort pretrained features', section 4 (LP-FT): a good head first keeps the
-features whole. Classification: multinomial logistic regression; several labels, and steps between
-grades: one logistic regression each; numbers: ridge regression in closed form. The strength of the L2 penalty is the strictest whose loss on a held-out fifth of the training rows
-is within one standard error of the lowest (Breiman et al. 1984, section 3.4.3). When: almost always. When not: a head with
-new hidden layers of its own, whose features are random.
+features whole. Classification: multinomial logistic regression; several labels, and steps between grades: one logistic
+regression each; numbers: ridge regression in closed form; several target columns: a probe each. The strength of the L2 penalty
+is the strictest whose loss on a held-out fifth of the training rows is within one standard error of the lowest (Breiman et
+al. 1984, section 3.4.3). When: almost always. When not: a head with new hidden layers of its own, whose features are random.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -46,17 +46,31 @@ def initialise(
 ) -> str:
     """Fit the probe and write it into the last linear layer, exactly folded back to the features' own scale."""
     linear = network.last_linear
-    x, y = torch.from_numpy(features()), _wanted(targets, labels)
+    x = torch.from_numpy(features())
     centre, spread = x.mean(0), float(x.std(correction=0)) or 1.0
     has_bias = linear.bias is not None
     scaled = (x - centre) / spread if has_bias else x / spread
-    strength = settings.strength or _choose(scaled, y, labels, has_bias, settings.iterations, seed)
-    weight, bias = _fit(scaled, y, labels, strength, has_bias, settings.iterations)
+    weights, biases = [], []
+    for part, wanted in _parts(targets, labels):
+        y = _wanted(wanted, part)
+        strength = settings.strength or _choose(scaled, y, part, has_bias, settings.iterations, seed)
+        weight, bias = _fit(scaled, y, part, strength, has_bias, settings.iterations)
+        weights.append(weight)
+        biases.append(bias)
+    weight, bias = torch.cat(weights), torch.cat(biases)
     with torch.no_grad():
         linear.weight.copy_(weight / spread)
         if has_bias:
             linear.bias.copy_(bias - (weight / spread) @ centre)
     return f"the head starts as a linear probe on {len(x)} rows (weight variance {strength:g})"
+
+
+def _parts(targets: np.ndarray, labels: Labels) -> Iterator[tuple[Labels, np.ndarray]]:
+    """The labels and targets of each target column; of one, all."""
+    if not labels.parts:
+        yield labels, targets
+    for place, (_, part) in enumerate(labels.parts):
+        yield part, targets[:, place]
 
 
 def _wanted(targets: np.ndarray, labels: Labels) -> Tensor:

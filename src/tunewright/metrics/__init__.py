@@ -23,6 +23,7 @@ Kinds of values (targets; predicted), n rows each; ``object`` means an array of 
   returned, best first.
 - ``boxes``: object, (boxes (k, 4) as x1, y1, x2, y2; classes (k,)); object, (boxes, classes, scores (k,)).
 - ``confusions``: unused; (n, C, C) pixels by right class (row) and predicted class (column).
+- ``columns``: class numbers and numbers side by side (n, columns); the same. ``labels.parts`` tells which is which.
 - ``margins``: unused; (n,) reward of the chosen answer less that of the rejected one.
 
 ``core.arrays.object_array`` makes such arrays.

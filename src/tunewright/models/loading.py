@@ -289,6 +289,8 @@ def _initialise_head(network: Network, spread: float, kept: Container[str] = ())
 
 def _describe_labels(config: Any, labels: Labels) -> None:
     names = labels.names or ("score",)
+    if labels.parts:
+        names = tuple(f"{column} {name}".strip() for column, part in labels.parts for name in part.names or ("",))
     if labels.task == "ordinal":
         names = tuple(f"above {name}" for name in names[:-1])
     config.id2label = dict(enumerate(names))

@@ -20,6 +20,7 @@ from tunewright.evaluation.compare import compare
 from tunewright.evaluation.intervals import score
 from tunewright.evaluation.overfitting import findings as training_findings
 from tunewright.evaluation.tables import confusion, per_class, worst_errors
+from tunewright.heads import metrics_of
 from tunewright.monitoring.history import read_history
 from tunewright.rates.groups import param_groups
 from tunewright.runs.manifest import code_hash, now, versions
@@ -109,7 +110,7 @@ def score_all(setup: Setup, predictions: Predictions) -> list[Score]:
             resamples=evaluation.resamples,
             seed=setup.recipe.seed,
         )
-        for name in setup.head.METRICS
+        for name in metrics_of(setup.head, setup.prepared.labels)
     ]
 
 

@@ -16,6 +16,7 @@ from tunewright.data.read import read_table
 from tunewright.data.schema import Schema
 from tunewright.data.table import Table
 from tunewright.evaluation.intervals import score
+from tunewright.heads import metrics_of
 from tunewright.monitoring.history import read_history
 from tunewright.recipe import Recipe
 from tunewright.recipe_reader import read_recipe
@@ -131,7 +132,7 @@ class Run:
                 resamples=evaluation.resamples,
                 seed=self.recipe.seed,
             )
-            for name in load_part("heads", loaded.head).METRICS
+            for name in metrics_of(load_part("heads", loaded.head), loaded.labels)
         ]
 
     @cached_property

@@ -1,6 +1,7 @@
 """What a task's targets look like in a table: one file for each form.
 
 Contract: ``read(table, schema) -> list`` with one value for each row; ``faults(values, task, where)``, why they are unusable;
+``measured(labels, targets)``, the labels with what numbers there are taken from the rows that are trained on;
 ``notes(values, where)``, findings about what was mended, where a form mends anything;
 ``labels(values, task, names) -> Labels`` of the train values; ``encode(values, labels, where) -> ndarray`` (n, …), of objects
 where rows differ in length, as metrics and the head's ``encode`` read them.
@@ -16,6 +17,7 @@ from tunewright.core.types import Task
 _FORMS: dict[Task, str] = {
     **dict.fromkeys(("classification", "multi_label", "regression", "similarity"), "values"),
     "ordinal": "grades",
+    "several": "columns",
     "tagging": "tags",
     **dict.fromkeys(("language", "masked_language", "preference"), "nothing"),
     "question_answering": "spans",
