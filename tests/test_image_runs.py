@@ -173,7 +173,7 @@ def test_probes_and_validation_read_images_as_they_are(resnet: str) -> None:
         ("vit", "lora", "peft PeftModel"),
         ("vit", "adapter", None),
         ("swin", "full", "transformers AutoModelForImageClassification"),
-        ("mobilenet_v2", "partial", "transformers AutoModelForImageClassification"),
+        ("convnext", "partial", "transformers AutoModelForImageClassification"),
     ],
 )
 def test_what_is_saved_opens_in_a_fresh_process(family: str, strategy: str, opened: str | None, tmp_path: Path) -> None:

@@ -15,13 +15,15 @@ _HOMES = {
     "Run": "tunewright.runs.run",
     "Recipe": "tunewright.recipe",
     "FineTuner": "tunewright.estimator",
+    "ImagePreprocessing": "tunewright.data.encoders.image",
     "UserError": "tunewright.core.errors",
 }
 
-__all__ = ["FineTuner", "Recipe", "Run", "UserError", "__version__", "fit", "load"]
+__all__ = ["FineTuner", "ImagePreprocessing", "Recipe", "Run", "UserError", "__version__", "fit", "load"]
 
 if TYPE_CHECKING:
     from tunewright.core.errors import UserError
+    from tunewright.data.encoders.image import ImagePreprocessing
     from tunewright.estimator import FineTuner
     from tunewright.recipe import Recipe
     from tunewright.runs.run import Run, load

@@ -40,6 +40,7 @@ from tunewright.models.form import Form
 from tunewright.models.image_size import fit_image_size
 from tunewright.models.loading import load_network, read_config
 from tunewright.models.network import Network
+from tunewright.models.plain import SOURCE, Backbone, missing_module, plain_network
 from tunewright.models.seconds import fit_seconds
 from tunewright.models.sources import find_model
 from tunewright.models.table_loading import SCRATCH, load_table
@@ -109,8 +110,11 @@ def prepare_rows(recipe: Recipe, given: Given) -> Prepared:
     )
 
 
-def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
-    """Steps 1 to 3: load the network with a head for the task, and turn rows into token ids."""
+def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None) -> Setup:
+    """Steps 1 to 3: load the network with a head for the task, and turn rows into token ids.
+
+    ``backbone`` is a module from Python in place of the folder of a model.
+    """
     seed_everything(recipe.seed)
     keep_freed_memory()
     training = recipe.training
@@ -120,7 +124,10 @@ def set_up(recipe: Recipe, prepared: Prepared) -> Setup:
     settings = head.Settings(**choice.settings)
     recipe = _sourced(_sized(recipe, head), prepared.schema.kind)
     model = recipe.model
-    network = _load(recipe, prepared, form_of(head, prepared.schema.kind)).to(device)
+    if backbone is None and not model.source.startswith(SOURCE):
+        network = _load(recipe, prepared, form_of(head, prepared.schema.kind)).to(device)
+    else:
+        network = _of_module(recipe, prepared, head, backbone).to(device)
     network.still_batch_norm = model.still_batch_norm
     sized = _fit_images(network, recipe)
     fit_seconds(network, recipe.data.max_seconds)
@@ -202,6 +209,21 @@ def form_of(head: ModuleType, kind: Kind) -> Form:
         task = head.__name__.rsplit(".", 1)[-1].replace("_", " ")
         raise UserError(f"{task} does not read {kind}", expected=f"rows of {' or '.join(head.READS)}")
     return Form(kind, head.READS[kind], head.OUTPUT)
+
+
+def _of_module(recipe: Recipe, prepared: Prepared, head: ModuleType, backbone: Backbone | None) -> Network:
+    """The network made from a module; what only a folder of transformers has is refused."""
+    model = recipe.model
+    if backbone is None:
+        raise missing_module(f"the model '{model.source}'")
+    if form_of(head, prepared.schema.kind).auto != "AutoModelForImageClassification":
+        task = prepared.labels.task.replace("_", " ")
+        raise UserError(f"{task} of {prepared.schema.kind} cannot be learnt with a Python module", expected="a task with images")
+    given = {key: getattr(model, key) for key in ("revision", "dropout", "blocks") if getattr(model, key) is not None}
+    given |= {} if model.pooling in ("auto", "native") else {"pooling": model.pooling}
+    if given:
+        raise UserError(f"model.{next(iter(given))} means nothing for a Python module", expected="a model's folder")
+    return plain_network(backbone, prepared.labels, recipe.seed)
 
 
 def _fit_images(network: Network, recipe: Recipe) -> str | None:

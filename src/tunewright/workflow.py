@@ -25,6 +25,8 @@ from tunewright.engine.loop import train
 from tunewright.engine.optimiser import build_optimiser
 from tunewright.engine.stages import open_layers
 from tunewright.engine.step import optimiser_step
+from tunewright.data.encoders.image import ImagePreprocessing
+from tunewright.models.plain import Backbone, backbone_of
 from tunewright.models.sources import find_model
 from tunewright.models.table_loading import SCRATCH
 from tunewright.monitoring.early_stopping import EarlyStopping
@@ -68,7 +70,8 @@ def fit(
     data: Any = None,
     /,
     *,
-    model: str | Path | Mapping[str, Any] | None = None,
+    model: Any = None,
+    preprocessing: ImagePreprocessing | None = None,
     target: str | Sequence[str] | None = None,
     strategy: str | None = None,
     validation: Any = None,
@@ -82,13 +85,17 @@ def fit(
 
     ``data``, ``validation`` and ``test`` are paths, hub ids, DataFrames, lists of dicts, dicts of lists, or (texts, labels).
     ``sections`` are the recipe's own: ``rates={"layer_decay": 0.9}``, ``training={"epochs": 3}``, and the short forms
-    ``text="message"``, ``task="regression"``, ``budget=600`` (seconds).
+    ``text="message"``, ``task="regression"``, ``budget=600`` (seconds). ``model`` is a folder, a package's name, a hub id, a section,
+    or a ``torch.nn.Module`` that reads images as ``preprocessing`` makes them; a module stays as it is, a copy is trained.
     When: a table of texts with a target. When not: generating text.
     """
+    section = dict(model) if isinstance(model, Mapping) else {"source": model}
+    backbone = backbone_of(section.get("source"), preprocessing)
+    source = model if backbone is None else section | {"source": backbone.source}
     recipe = make_recipe(
-        data, model=model, target=target, strategy=strategy, validation=validation, test=test, seed=seed, out=out, **sections
+        data, model=source, target=target, strategy=strategy, validation=validation, test=test, seed=seed, out=out, **sections
     )
-    return fit_recipe(recipe, given=_from_python(data, validation, test), watchers=watchers)
+    return fit_recipe(recipe, given=_from_python(data, validation, test), watchers=watchers, backbone=backbone)
 
 
 def make_recipe(
@@ -121,9 +128,15 @@ def make_recipe(
 
 
 def fit_recipe(
-    recipe: Recipe, *, given: Given | None = None, watchers: Sequence[Watcher] = (), parent: str | None = None, command: str = ""
+    recipe: Recipe,
+    *,
+    given: Given | None = None,
+    watchers: Sequence[Watcher] = (),
+    parent: str | None = None,
+    command: str = "",
+    backbone: Backbone | None = None,
 ) -> Run:
-    """Run a resolved recipe from its rows to its report."""
+    """Run a resolved recipe from its rows to its report; ``backbone`` is the module of a recipe that has no model's folder."""
     started = time.monotonic()
     given = given or Given()
     if recipe.out is not None:
@@ -131,19 +144,19 @@ def fit_recipe(
     tell = _Teller(tuple(watchers))
     prepared = prepare_rows(recipe, given)
     tell.phase("data", *prepared.said, *(finding.message for finding in prepared.findings))
-    setup = set_up(recipe, prepared)
+    setup = set_up(recipe, prepared, backbone)
     tell.phase("model", *_said_of_model(setup), *setup.prepared.said[len(prepared.said) :])
     folder = new_folder(recipe.out, f"{Path(recipe.data.train or 'rows').stem}-{recipe.strategy or recipe.method.name}")
     kept = _keep_rows(setup.recipe, given, folder)
     write_text(folder / "recipe.yaml", to_yaml(kept))
     manifest = open_manifest(folder, setup, parent=parent, command=command or f"tunewright fit {folder / 'recipe.yaml'}")
-    return _run(setup, folder, manifest, tell, started, resuming=False)
+    return _run(setup, folder, manifest, tell, started, backbone, resuming=False)
 
 
-def resume(folder: str | Path, *, watchers: Sequence[Watcher] = ()) -> Run:
+def resume(folder: str | Path, *, watchers: Sequence[Watcher] = (), backbone: Backbone | None = None) -> Run:
     """Continue an interrupted run from its last checkpoint, as if it had never stopped; a finished run is left as it is."""
     started = time.monotonic()
-    run = load(folder)
+    run = load(folder, backbone=backbone)
     if run.manifest["status"] == "done":
         return run
     if not (run.folder / "checkpoints" / "index.json").is_file():
@@ -155,35 +168,60 @@ def resume(folder: str | Path, *, watchers: Sequence[Watcher] = ()) -> Run:
     if prepared.data_hash != run.manifest["data_hash"]:
         raise UserError(f"the rows of '{folder}' changed since it was interrupted", expected="the same rows", try_="a new run")
     tell.phase("data", *prepared.said)
-    setup = set_up(run.recipe, prepared)
-    return _run(setup, run.folder, run.manifest, tell, started, resuming=True)
+    setup = set_up(run.recipe, prepared, backbone)
+    return _run(setup, run.folder, run.manifest, tell, started, backbone, resuming=True)
 
 
-def reproduce(folder: str | Path, *, out: str | Path | None = None, watchers: Sequence[Watcher] = ()) -> Reproduced:
+def reproduce(
+    folder: str | Path,
+    *,
+    out: str | Path | None = None,
+    watchers: Sequence[Watcher] = (),
+    backbone: Backbone | None = None,
+) -> Reproduced:
     """Make a finished run again from its folder; equal means: the same weights, bit for bit."""
-    first = load(folder)
+    first = load(folder, backbone=backbone)
     if not first.finished:
         raise UserError(f"the run '{folder}' is not finished ({first.manifest['status']})", try_=f"tunewright resume {folder}")
     target = str(out) if out is not None else f"{first.folder}-reproduced"
     recipe = first.recipe.model_copy(update={"out": target})
-    second = fit_recipe(recipe, watchers=watchers, parent=str(first.folder), command=f"tunewright reproduce {folder}")
+    command = f"tunewright reproduce {folder}"
+    second = fit_recipe(recipe, watchers=watchers, parent=str(first.folder), command=command, backbone=backbone)
     return compare_weights(first, second)
 
 
-def _run(setup: Setup, folder: Path, manifest: dict[str, Any], tell: _Teller, started: float, *, resuming: bool) -> Run:
+def _run(
+    setup: Setup,
+    folder: Path,
+    manifest: dict[str, Any],
+    tell: _Teller,
+    started: float,
+    backbone: Backbone | None,
+    *,
+    resuming: bool,
+) -> Run:
     """Steps 4 to 8 and what follows them; the manifest says how it ended, whatever happens."""
     try:
-        _steps(setup, folder, manifest, tell, started, resuming=resuming)
+        _steps(setup, folder, manifest, tell, started, backbone, resuming=resuming)
     except KeyboardInterrupt:
         write_manifest(folder, manifest | {"status": "interrupted"})
         raise
     except Exception as error:
         write_manifest(folder, manifest | {"status": "failed", "error": str(error)})
         raise
-    return load(folder)
+    return load(folder, backbone=backbone)
 
 
-def _steps(setup: Setup, folder: Path, manifest: dict[str, Any], tell: _Teller, started: float, *, resuming: bool) -> None:
+def _steps(
+    setup: Setup,
+    folder: Path,
+    manifest: dict[str, Any],
+    tell: _Teller,
+    started: float,
+    backbone: Backbone | None,
+    *,
+    resuming: bool,
+) -> None:
     recipe, training = setup.recipe, setup.recipe.training
     features = train_features(setup)
     untrained = {}
@@ -217,9 +255,10 @@ def _steps(setup: Setup, folder: Path, manifest: dict[str, Any], tell: _Teller, 
     )
     proof = None
     if recipe.evaluation.certify:
-        tell.phase("certifying", "a fresh process reloads the saved model and predicts the same rows")
+        who = "a fresh process" if backbone is None else "a fresh copy of the module"
+        tell.phase("certifying", f"{who} reloads the saved model and predicts the same rows")
         write_probe(folder, setup.network, setup.head, setup.head_settings, setup.prepared.test.inputs, recipe.data.max_length)
-        proof = certify(folder)
+        proof = certify(folder, backbone)
     seconds = round(time.monotonic() - started, 2)
     manifest = manifest | {"status": "done", "finished": now(), "seconds": seconds, "certified": proof}
     write_manifest(folder, manifest)

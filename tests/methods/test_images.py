@@ -86,7 +86,7 @@ def test_bottlenecks_have_every_place_in_vision_transformers(make: Callable[[str
     torch.testing.assert_close(network(images()), plain)
     with torch.no_grad():
         for name in applied.trainable:
-            network.get_parameter(name).add_(0.3)
+            network.get_parameter(name).add_(torch.randn(network.get_parameter(name).shape))
     assert not torch.allclose(network(images()), plain, atol=1e-4)
 
 

@@ -5,7 +5,8 @@ Five forms, named in ``tunewright.json`` as ``opens_with``:
   more block where the encoder allows it (``models/pooling_layer.py``).
 - *sentence-transformers*: all weights of an encoder with our pooling that has no such class.
 - *peft*: an adapter beside the hash of its base model.
-- *tunewright*: an adapter of a kind that no other library has.
+- *tunewright*: an adapter of a kind that no other library has, or of a Python module.
+- *module*: all tensors of a Python module, which has to be given again.
 - *tunewright-table*: all weights of a table network, which is our own.
 Every file's SHA-256 is kept, so that a damaged or exchanged file is refused by name.
 """
@@ -32,6 +33,7 @@ from tunewright.methods._peft_format import load_adapter, write_adapter
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network, quiet_transformers, reload_network
 from tunewright.models.network import Network
+from tunewright.models.plain import FORM, Backbone, missing_module, plain_network
 from tunewright.models.pooling import METADATA, Pooling
 from tunewright.models.pooling_layer import to_sequence_classifier
 from tunewright.models.processors import load_processor, save_processor
@@ -42,7 +44,8 @@ from tunewright.models.table_loading import reload_table
 from tunewright.runs.sentence_folder import write_sentence_modules
 
 HEAD_FILE = "head.safetensors"
-OpensWith = Literal["transformers", "sentence-transformers", "peft", "tunewright", "tunewright-table"]
+MODULE_FILE = "module.safetensors"  # all tensors of a Python module
+OpensWith = Literal["transformers", "sentence-transformers", "peft", "tunewright", "tunewright-table", "module"]
 
 
 class Base(BaseModel):
@@ -125,8 +128,11 @@ def save_model(
         write_json(new / METADATA, metadata.model_dump(mode="json", by_alias=True))
 
 
-def load_model(folder: Path) -> Loaded:
-    """Open a saved model on the processor; UserError names the file that is missing, damaged or does not fit."""
+def load_model(folder: Path, backbone: Backbone | None = None) -> Loaded:
+    """Open a saved model on the processor; UserError names the file that is missing, damaged or does not fit.
+
+    ``backbone`` is the Python module that it was trained from, where it was one.
+    """
     metadata = read_metadata(folder)
     for name, digest in metadata.sha256.items():
         if not (folder / name).is_file():
@@ -134,7 +140,9 @@ def load_model(folder: Path) -> Loaded:
         if hash_file(folder / name) != digest:
             raise UserError(f"the file '{name}' of the saved model '{folder}' is not the one that was saved (its hash differs)")
     labels = read_labels(metadata)
-    if metadata.opens_with in ("peft", "tunewright"):
+    if metadata.form["auto"] == FORM.auto:
+        network = _load_module(folder, metadata, labels, backbone)
+    elif metadata.opens_with in ("peft", "tunewright"):
         network = _load_adapted(folder, metadata, labels)
     else:
         network = _load_whole(folder, metadata, labels)
@@ -178,7 +186,7 @@ def form_of(metadata: Metadata) -> Form:
         form = Form(**metadata.form)
     except TypeError as error:
         raise UserError(f"the form in {METADATA} cannot be used: {error}") from None
-    if not re.fullmatch(r"AutoModel(For\w+)?|TableTransformer", form.auto):
+    if not re.fullmatch(r"AutoModel(For\w+)?|TableTransformer|module", form.auto):
         raise UserError(f"the form in {METADATA} names the class '{form.auto}'", expected="an auto class of transformers")
     return form
 
@@ -193,7 +201,11 @@ def _write_network(folder: Path, network: Network, applied: Applied) -> tuple[Op
         return "tunewright-table", False
     if applied.adapter_config is not None:
         write_adapter(folder, network, applied)
-        return "tunewright" if applied.adapter_config["peft_type"] == "BOTTLENECK" else "peft", False
+        ours = applied.adapter_config["peft_type"] == "BOTTLENECK" or network.form.auto == FORM.auto
+        return "tunewright" if ours else "peft", False
+    if network.form.auto == FORM.auto:
+        write_tensors(folder / MODULE_FILE, network.inner.state_dict())
+        return "module", False
     classifier = network.inner if network.pooling == "native" else None
     if network.pooling != "native" and network.classifier is not None:
         classifier = to_sequence_classifier(network)
@@ -223,6 +235,28 @@ def _load_whole(folder: Path, metadata: Metadata, labels: Labels) -> Network:
     )
     if network.classifier is not None:
         _fill_head(network, folder / HEAD_FILE)
+    return network
+
+
+def _load_module(folder: Path, metadata: Metadata, labels: Labels, backbone: Backbone | None) -> Network:
+    """The module that was given again, with what was trained of it."""
+    if backbone is None:
+        raise missing_module(f"the model in '{folder}'")
+    network = plain_network(backbone, labels)
+    network.processor = load_processor(folder, "image", network.inner.config)
+    if metadata.opens_with == "tunewright":
+        if network.base_hash != metadata.base.sha256:
+            raise UserError(
+                f"the module is not the one that '{folder}' was trained on (its weights' hash differs)",
+                expected=f"weights with the hash {metadata.base.sha256[:12]}…",
+            )
+        load_adapter(network, folder)
+        return network
+    saved, own = read_tensors(folder / MODULE_FILE), network.inner.state_dict()
+    wrong = sorted(set(saved) ^ set(own)) or [name for name, value in own.items() if value.shape != saved[name].shape]
+    if wrong:
+        raise UserError(f"the module is not built like the one in '{folder}': '{wrong[0]}' differs", expected="the same class")
+    network.inner.load_state_dict(saved)
     return network
 
 

@@ -32,6 +32,7 @@ from tunewright.heads._rows import encode
 from tunewright.models.form import SEQUENCE_CLASSIFICATION, Form
 from tunewright.models.loading import quiet_transformers
 from tunewright.models.network import Network
+from tunewright.models.plain import Backbone
 from tunewright.models.pooling import NORM_EPSILON, last_token, pool
 from tunewright.models.sources import find_model
 from tunewright.models.speech import alphabet_of
@@ -94,12 +95,16 @@ def _last_places(inputs: dict[str, Tensor]) -> Tensor:
     return last_token(inputs["attention_mask"]) if written is None else torch.full((len(written),), written.shape[1] - 1)
 
 
-def certify(folder: Path) -> dict[str, Any]:
+def certify(folder: Path, backbone: Backbone | None = None) -> dict[str, Any]:
     """Compare the saved model in ``folder`` with the trained one's probe, in a fresh process without a network.
+
+    A Python module cannot be had in another process: what was saved is loaded into a fresh copy of it here.
 
     Returns ``equal``, ``largest_difference`` (None where nothing could be compared), ``tolerance``, ``relative_to``,
     ``rows``, ``with`` (what reloaded it, each with its own difference in ``differences``) and, after a failure, ``error``.
     """
+    if backbone is not None:
+        return compare(folder, backbone)
     source = str(Path(tunewright.__file__).parent.parent)
     threads = str(torch.get_num_threads())
     environment = os.environ | {
@@ -120,14 +125,15 @@ def certify(folder: Path) -> dict[str, Any]:
     return verdict
 
 
-def compare(folder: Path) -> dict[str, Any]:
+def compare(folder: Path, backbone: Backbone | None = None) -> dict[str, Any]:
     """What the fresh process does: reload ``folder``'s model in every way that it promises, and compare."""
     probe, model = read_json(folder / PROBE_FILE), folder / "model"
     tensors = read_tensors(folder / PROBE_TENSORS)
     expected = tensors.pop("output").double().numpy()
     probe["inputs"] = {name.removeprefix("input."): value for name, value in tensors.items()}
     metadata = read_metadata(model)
-    found = {"tunewright": _with_tunewright(model, probe)}
+    ours = "tunewright" if backbone is None else "tunewright, in this process"
+    found = {ours: _with_tunewright(model, probe, backbone)}
     if metadata.opens_with == "transformers":
         found[f"transformers {metadata.form['auto']}"] = _with_transformers(model, form_of(metadata), probe)
     elif metadata.opens_with == "sentence-transformers" and metadata.form["output"] == "vectors":
@@ -159,8 +165,8 @@ def _difference(expected: np.ndarray, found: np.ndarray) -> float:
     return float(np.abs(expected - found).max() / max(1.0, np.abs(expected).max()))
 
 
-def _with_tunewright(model: Path, probe: dict[str, Any]) -> np.ndarray:
-    loaded = load_model(model)
+def _with_tunewright(model: Path, probe: dict[str, Any], backbone: Backbone | None) -> np.ndarray:
+    loaded = load_model(model, backbone)
     network = loaded.network
     if "texts" in probe:
         examples = encode(network, [tuple(row) for row in probe["texts"]], None, None, probe["max_length"])

@@ -10,6 +10,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
 from tunewright.core.parts import load_part
 from tunewright.core.types import Predictions, Score
+from tunewright.data.encoders.image import ImagePreprocessing
 from tunewright.data.inputs import inputs_of
 from tunewright.data.prepare import label_rows
 from tunewright.data.read import read_table
@@ -17,6 +18,7 @@ from tunewright.data.schema import Schema
 from tunewright.data.table import Table
 from tunewright.evaluation.intervals import score
 from tunewright.heads import metrics_of
+from tunewright.models.plain import Backbone, backbone_of
 from tunewright.monitoring.history import read_history
 from tunewright.recipe import Recipe
 from tunewright.recipe_reader import read_recipe
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
 class Run:
     """A run's folder: its recipe, what it measured, and its model, read when first asked for."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, backbone: Backbone | None = None) -> None:
         self.folder = Path(folder)
+        self.backbone = backbone
 
     def __repr__(self) -> str:
         return f"Run('{self.folder}')"
@@ -85,7 +88,7 @@ class Run:
         """The trained model, reloaded from what was saved."""
         from tunewright.runs.artefact import load_model  # torch is loaded here, not where runs are listed
 
-        return load_model(self.folder / "model")
+        return load_model(self.folder / "model", self.backbone)
 
     def predict(self, data: Any) -> list[dict[str, Any]]:
         """Predict each row of a file, table, or list of texts: its number, the answer, its probability where there is one.
@@ -160,9 +163,9 @@ class Run:
         return decode_all(head, loaded.labels, examples, outputs)[0]
 
 
-def load(folder: str | Path) -> Run:
-    """Open the folder of a run."""
-    run = Run(folder)
+def load(folder: str | Path, *, backbone: Backbone | tuple[Any, ImagePreprocessing] | None = None) -> Run:
+    """Open the folder of a run; one of a Python module needs it again, as it was before training, with its preprocessing."""
+    run = Run(folder, backbone_of(*backbone) if isinstance(backbone, tuple) else backbone)
     if not run.folder.is_dir():
         raise UserError(f"'{folder}' is not a folder", expected="the folder of a run", try_="tunewright runs list")
     if not (run.folder / "manifest.json").is_file():
