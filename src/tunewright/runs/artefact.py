@@ -168,7 +168,6 @@ def read_labels(metadata: Metadata) -> Labels:
     try:
         held = metadata.labels.get("parts", ())
         parts = tuple((column, Labels(**{**part, "names": tuple(part["names"])})) for column, part in held)
-        parts = tuple((column, Labels(**{**part, "names": tuple(part["names"])})) for column, part in metadata.labels.get("parts", ()))
         lists = {name: tuple(metadata.labels.get(name, ())) for name in ("names", "thresholds")}
         labels = Labels(**{**metadata.labels, **lists, "parts": parts})
     except (TypeError, KeyError, ValueError) as error:
