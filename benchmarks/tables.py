@@ -35,6 +35,7 @@ def main() -> None:
         growth(),
         streamed(),
         language(),
+        text_tasks(),
         compiled(),
         pretrained_tables(),
         recommended(),
@@ -60,6 +61,28 @@ def spread(values: list[float]) -> str:
     """Mean and standard deviation over seeds, in per cent."""
     mean = f"{100 * statistics.mean(values):.1f}"
     return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean
+
+
+def text_tasks() -> str:
+    """Tagging, answers, retrieval and few rows, each beside what people use."""
+    rows = lines("text_tasks.jsonl")
+    told = (
+        ("tagging", "entity_f1", "entity F1", "600 training sentences, five epochs, 400 test sentences; Trainer as run_ner.py"),
+        ("answers", "answer_f1", "F1", "XQuAD's English questions, contexts held out, four epochs; Trainer as run_qa.py"),
+        ("retrieval", "recall_at_1", "nearest row has the intent", "ten questions of each intent, 1,000 test questions"),
+        ("few_shot", "accuracy", "accuracy", "eight rows of each class, 1,000 test rows; probe on the encoder as it is, or tuned on them first"),
+    )
+    page = ""
+    for task, metric, name, said in told:
+        of_task = [row for row in rows if row["task"].split()[0] == task]
+        if not of_task:
+            continue
+        page += f"\n## {task.replace('_', '-').capitalize()} of texts\n\nall-MiniLM-L6-v2; {said}. Seconds are the processor's.\n\n"
+        page += f"| rows of | by | {name}, % | seeds | seconds |\n|---|---|---|---|---|\n"
+        for (of, arm), found in grouped(of_task, "task", "arm").items():
+            seconds = f"{statistics.median(row['seconds'] for row in found):.0f}"
+            page += f"| {of.split()[1]} | {arm} | {spread([row[metric] for row in found])} | {len(found)} | {seconds} |\n"
+    return page
 
 
 def language() -> str:
