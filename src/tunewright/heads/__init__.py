@@ -11,6 +11,7 @@ Contract of a head file:
 - ``keep(output, encoded, rows)``: the little that decoding needs of a batch, an array or a list with one array for each example;
   ``decode(kept, labels, encoded) -> Predictions``, one for each row;
 - ``shown(value, labels) -> str`` and ``answer(predictions, index, labels) -> dict`` for people and for JSON;
+- ``WITH_DECODER``: the head that stands in for this one where the model has a decoder;
 - ``WATCHED``: metrics of validation rows during training, the first of them decides, where they are others than ``METRICS``;
 - ``generate(network, examples, settings) -> Predictions`` where the answer is written step by step, not read off one pass;
   ``from_inputs(name, inputs, train) -> Predictions``, the baselines *copy* and *lead*;

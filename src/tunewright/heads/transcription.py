@@ -32,6 +32,7 @@ OUTPUT = "frames"
 BASELINES = ("majority", "before")
 METRICS = ("word_error_rate", "character_error_rate")
 PRIMARY = "word_error_rate"
+WITH_DECODER = "speech_generation"
 WATCHED = ("character_error_rate", "word_error_rate")  # the first words are right long after the first characters
 
 _FRAMES, _BLANK, _TEXT = 0, 1, 2  # places in an example's target

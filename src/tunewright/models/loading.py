@@ -21,7 +21,7 @@ from tunewright.models.pooling import Pooling, declared_pooling, has_pooling_blo
 from tunewright.models.processors import TOKENISED, ensure_padding, first_line, load_processor
 from tunewright.models.quantised import four_bits
 from tunewright.models.sources import find_model, hash_weights, read_object
-from tunewright.models.speech import alphabet_of, speech_of
+from tunewright.models.speech import alphabet_of, with_words
 from tunewright.models.stack import block_lists
 
 # transformers names classes with a head by what they are for; RoFormer is no such name.
@@ -198,8 +198,7 @@ def _network(
 ) -> Network:
     """Put the processor beside the model and make sure that they fit."""
     processor = load_processor(folder, form.kind, inner.config)
-    if form.output == "frames":
-        processor = speech_of(folder, processor, labels)
+    processor = with_words(folder, processor, form, inner.config, labels)
     if form.kind in TOKENISED:
         ensure_padding(processor, inner.config)
         known = inner.get_input_embeddings().num_embeddings

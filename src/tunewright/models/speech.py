@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import write_json
 from tunewright.core.types import Labels
 from tunewright.data.characters import Characters, from_folder, made_of
 from tunewright.data.encoders.audio import AudioPreprocessing
+from tunewright.models.form import Form
+from tunewright.models.processors import PREPROCESSOR, load_tokenizer
 
 _ENOUGH = 0.9  # share of the training texts' characters that a model's own alphabet must know (a guess)
 
@@ -24,7 +27,7 @@ class Speech:
 
     def save_pretrained(self, folder: str) -> None:
         """Write both as transformers' feature extractor and tokenizer read them."""
-        write_json(Path(folder) / "preprocessor_config.json", self.sounds.to_dict())
+        write_json(Path(folder) / PREPROCESSOR, self.sounds.to_dict())
         self.characters.save(Path(folder))
 
 
@@ -41,6 +44,28 @@ def alphabet_of(folder: Path, labels: Labels) -> tuple[Characters, str]:
         raise UserError("the training texts hold no character to spell", expected="texts of what is said")
     why = "the model has none" if own is None else f"the model's own lacks {len(strange)} of {len(labels.names)} characters"
     return made, f"words are spelt in a new alphabet of {len(made)} tokens, because {why}"
+
+
+@dataclass(frozen=True)
+class Dictation:
+    """The preparation of sounds beside the tokenizer of the decoder that writes what is said."""
+
+    sounds: AudioPreprocessing
+    tokenizer: Any
+
+    def save_pretrained(self, folder: str) -> None:
+        """Write both as transformers reads them."""
+        write_json(Path(folder) / PREPROCESSOR, self.sounds.to_dict())
+        self.tokenizer.save_pretrained(folder)
+
+
+def with_words(folder: Path, processor: Any, form: Form, config: Any, labels: Labels) -> Any:
+    """The processor, beside the alphabet or the tokenizer where sounds become words."""
+    if form.kind != "audio" or form.output not in ("frames", "vocabulary"):
+        return processor
+    return (
+        speech_of(folder, processor, labels) if form.output == "frames" else Dictation(processor, load_tokenizer(folder, config))
+    )
 
 
 def speech_of(folder: Path, sounds: AudioPreprocessing, labels: Labels) -> Speech:

@@ -216,7 +216,7 @@ def _read(out: Any, form: Form, inputs: dict[str, Tensor]) -> Any:
     if form.output == "boxes":
         return {"logits": out.logits, "boxes": out.pred_boxes}
     if form.output == "vocabulary":
-        own = inputs.get("decoder_input_ids", inputs["attention_mask"])
+        own = inputs["decoder_input_ids"] if "decoder_input_ids" in inputs else inputs["attention_mask"]
         logits = out.logits[:, -own.shape[1] :]  # virtual tokens, where there are any, stand before the text
         return logits[torch.arange(len(logits)), _last_places(inputs)]
     return out.logits

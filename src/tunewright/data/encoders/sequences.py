@@ -19,6 +19,8 @@ from tunewright.data.ragged import IGNORED, Ragged, ragged
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from tunewright.core.sound_augmentation import SoundAugmentation
+
 _AT_ONCE = 256
 _SHOWN = 8  # tokens with which a decoder is tried where there is nothing to write
 
@@ -30,10 +32,11 @@ class Encoded:
     The states of a row lie on two sides, so that nothing is kept of them (``varies``).
     """
 
-    read: text.Encoded
+    read: Any  # an encoded text, or sounds
     written: Ragged
     sizes: np.ndarray  # (n,) int64
     cut: int  # texts to write that lost their end
+    pad: int = 0  # of the decoder
     varies: ClassVar[bool] = True
     side: ClassVar[str] = "right"  # where the decoder's tokens are filled up
 
@@ -59,8 +62,14 @@ class Encoded:
         """Padded input_ids and attention_mask (batch, tokens), and decoder_input_ids (batch, tokens of the decoder)."""
         import torch
 
-        ids = self.written.padded(np.asarray(rows), fill=self.read.pad_id)
-        return {**self.read.collate(rows), "decoder_input_ids": torch.from_numpy(ids.astype(np.int64))}
+        ids = self.written.padded(np.asarray(rows), fill=self.pad)
+        return {**self.read.collate(rows, training=training), "decoder_input_ids": torch.from_numpy(ids.astype(np.int64))}
+
+    def disturbed(self, augmentation: SoundAugmentation) -> Encoded:
+        """The same rows, whose sounds change at random in batches for training."""
+        if not hasattr(self.read, "disturbed"):
+            raise UserError("data.sounds changes sounds, and these rows are texts", try_="leave data.sounds out")
+        return replace(self, read=self.read.disturbed(augmentation))
 
     def arrays(self) -> Iterable[np.ndarray]:
         """All that tells these rows from others."""
