@@ -10,6 +10,7 @@ import pytest
 
 from tunewright.cli._options import parse_duration
 from tunewright.cli._output import aligned, cell, print_json, print_table
+from tunewright.cli._results import _show_scores
 from tunewright.core.errors import UserError
 from tunewright.core.types import Score
 from tunewright.core.words import count, duration
@@ -36,6 +37,20 @@ def test_a_plain_table_has_aligned_columns_and_no_trailing_space(capsys):
 
 def test_numbers_are_to_the_right():
     assert aligned([["x", "1"], ["y", "100"]], [False, True]) == ["x    1", "y  100"]
+
+
+def test_every_model_that_was_scored_is_shown_and_the_tuned_one_last(capsys):
+    scores = [
+        {"of": of, "name": "chrf", "value": 1.0, "low": None, "n": 3} for of in ("fine-tuned", "before", "lead", "new", "copy")
+    ]
+    _show_scores(scores)
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]] == [
+        "new",
+        "copy",
+        "lead",
+        "before",
+        "fine-tuned",
+    ]
 
 
 def test_cells():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tunewright.runs.run import Run
 
 # From the least a model can do to the run's own result.
-_ORDER = ("majority", "frozen", "fine-tuned")
+_ORDER = ("majority", "copy", "lead", "frozen", "before", "fine-tuned")
 
 
 def by_name(scores: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -76,7 +76,8 @@ def show_run(run: Run, *, as_json: bool) -> None:
 def _show_scores(scores: list[dict[str, Any]]) -> None:
     metrics = list(dict.fromkeys(score["name"] for score in scores))
     found = {(score["of"], score["name"]): interval(score) for score in scores}
-    models = [name for name in _ORDER if any(of == name for of, _ in found)]
+    named = {of for of, _ in found}
+    models = [*sorted(named - set(_ORDER)), *(name for name in _ORDER if name in named)]
     rows = [(name, *(found.get((name, metric)) for metric in metrics)) for name in models]
     print_table(("", *metrics), rows, title=f"Test rows: {scores[0]['n']:,}")
 
