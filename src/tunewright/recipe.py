@@ -63,7 +63,7 @@ class Data(Section):
         128,
         ge=4,
         le=8192,
-        description="Tokens kept of each example; what is cut is counted and said (a guess; language models take 1024 of their own).",
+        description="Tokens kept of each example; what is cut is counted and said (a guess; language models take 1024).",
     )
     image_size: int | None = Field(
         None, ge=8, le=4096, description="Sides of the images that the model reads, in pixels; None takes the model's own."
@@ -94,7 +94,7 @@ class Model(Section):
         False, description="Batch norms keep their pre-trained mean and variance where they train, too: for small batches."
     )
     quantise: Literal["none", "4bit"] = Field(
-        "none", description="The frozen base in 4 bits, for lora on a CUDA device (Dettmers et al. 2023); needs tunewright[quantised]."
+        "none", description="The frozen base in 4 bits, for lora on a CUDA device (QLoRA); needs tunewright[quantised]."
     )
 
 

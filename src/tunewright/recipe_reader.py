@@ -209,7 +209,8 @@ def _crossed(recipe: Recipe) -> list[UserError]:
         )
     if recipe.model.quantise != "none":
         if recipe.method.name != "lora":
-            faults.append(UserError(f"model.quantise freezes the base, which {recipe.method.name} trains", try_="--strategy lora"))
+            said = f"model.quantise freezes the base, which {recipe.method.name} trains"
+            faults.append(UserError(said, try_="--strategy lora"))
         if recipe.evaluation.certify:
             faults.append(
                 UserError(

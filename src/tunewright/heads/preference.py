@@ -95,9 +95,8 @@ def audit(network: Network, rows: Mapping[str, Rows], examples: Mapping[str, Exa
             raise looking.nothing_learned(flat, part)
     train: Any = examples["train"].encoded
     numbers = list(rows["train"].numbers)
-    found = looking.audit(
-        train.flat, network.tokenizer, numbers=np.repeat(np.array(numbers)[train.rows], 2), unit="answer of row"
-    )
+    of_texts = np.repeat(np.array(numbers)[train.rows], 2).tolist()
+    found = looking.audit(train.flat, network.tokenizer, numbers=of_texts, unit="answer of row")
     given = [row[0] for row in rows["train"].inputs]
     held = looking.tokens_in_text(language.chosen_template(network), [conversation.messages_of(row) for row in given], numbers)
     if all(isinstance(row, Preference) for row in given):
