@@ -52,13 +52,16 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     rows = Dataset.from_list(json.loads(Path(options.rows).read_text()))
     clock: list[float] = []
+    spent: list[float] = []
 
     class Clock(TrainerCallback):
         def on_train_begin(self, *_: Any, **__: Any) -> None:
             clock.append(time.perf_counter())
+            spent.append(time.process_time())
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
             clock.append(time.perf_counter())
+            spent.append(time.process_time())
 
     with tempfile.TemporaryDirectory() as out:
         trainer = (sft if options.task == "sft" else dpo)(options, model, tokenizer, rows, out)
@@ -75,7 +78,13 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         "torch": torch.__version__,
         "peft": peft.__version__,
     }
-    return {"losses": losses, "seconds": round(clock[-1] - clock[0], 4), "steps": len(clock) - 1, "peers": about}
+    return {
+        "losses": losses,
+        "seconds": round(clock[-1] - clock[0], 4),
+        "cpu_seconds": round(spent[-1] - spent[0], 4),
+        "steps": len(clock) - 1,
+        "peers": about,
+    }
 
 
 def common(options: argparse.Namespace, out: str) -> dict[str, Any]:

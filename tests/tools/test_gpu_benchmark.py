@@ -21,7 +21,7 @@ def test_both_sides_of_a_toy_have_the_same_losses() -> None:
     pytest.importorskip("peft")
     made = called("--smoke")
     assert made.returncode == 0, made.stderr[-2000:]
-    lines = [json.loads(line) for line in made.stdout.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in made.stdout.splitlines() if line.startswith('{"case"')]
     assert [(line["case"], line["side"]) for line in lines] == [
         ("toy-lora", "tunewright"),
         ("toy-lora", "Trainer + peft"),

@@ -19,6 +19,10 @@ Contract of a head file:
 - ``WHOLE_BATCH = True`` where a row's loss looks at the other rows of its batch (``engine/whole_batch.py``);
 - ``badness(targets, predictions) -> (n,)``, how wrong each row is, where it is no simple difference;
 - ``metrics(labels)`` where they depend on the target columns;
+- optional: ``MAX_LENGTH``, the length of an example where the recipe names none; ``audit(network, rows, examples) -> Audit``,
+  what is said of the examples before training; ``remembers(settings)`` and ``remember(examples, passes) -> Examples``, the
+  examples with what the untouched network says of them; ``for_training(examples, network, packing) -> Examples``, those that
+  steps read;
 - ``majority(train, wanted, labels)`` and ``prior_bias(targets, labels)`` where they mean something.
 """
 
