@@ -192,3 +192,11 @@ def test_gradual_unfreezing_with_slower_lower_stages(resnet: str, tmp_path: Path
     assert rates == sorted(rates)
     assert rates[1] == pytest.approx(rates[2] / 2.6)
     assert run.manifest["certified"]["equal"]
+
+
+def test_a_source_with_splits_is_scored_on_its_test_rows(folder: Path, resnet: str, tmp_path: Path) -> None:
+    model = {"source": resnet, "still_batch_norm": True}
+    run = tunewright.fit(folder, model=model, strategy="feature-extraction", out=tmp_path / "run", **QUICK)
+    assert len(run.predict(folder)) == 12  # train has 40
+    again = {score.name: score.value for score in run.evaluate(folder)}
+    assert again["accuracy"] == accuracy(run)

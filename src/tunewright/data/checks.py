@@ -69,6 +69,11 @@ def _empty_texts(part: str, rows: Rows) -> list[Finding]:
     return [_warning("empty_text", f"{len(empty)} of {len(rows)} rows have an empty text", part, rows, empty)] if empty else []
 
 
+def _content(rows: Rows) -> str:
+    """What rows are compared by, in a word."""
+    return rows.kind if rows.kind in ("image", "audio") else "text"
+
+
 def _repeats(groups: np.ndarray) -> list[int]:
     """Indices of all rows but the first of each group."""
     first = np.unique(groups, return_index=True)[1]
@@ -82,7 +87,7 @@ def _duplicates(part: str, rows: Rows, near: np.ndarray) -> list[Finding]:
     findings = []
     if repeated:
         findings.append(
-            _warning("exact_duplicates", f"{len(repeated)} rows have the text of an earlier row", part, rows, repeated)
+            _warning("exact_duplicates", f"{len(repeated)} rows have the {_content(rows)} of an earlier row", part, rows, repeated)
         )
     if alike:
         findings.append(_warning("near_duplicates", f"{len(alike)} rows have nearly the text of another row", part, rows, alike))
@@ -167,7 +172,7 @@ def _leakage(parts: Mapping[str, Rows], near: Mapping[str, np.ndarray]) -> list[
         known = set(near[other].tolist())
         leaked = [index for index, group in enumerate(near[held].tolist()) if group in known]
         if leaked:
-            message = f"{len(leaked)} rows have the text of a {other} row, or nearly; scores on them flatter"
+            message = f"{len(leaked)} rows have the {_content(parts[held])} of a {other} row, or nearly; scores on them flatter"
             findings.append(_warning("leakage", message, held, parts[held], leaked))
     return findings
 

@@ -90,7 +90,7 @@ def _read(sources: Mapping[str, Any]) -> dict[str, Table]:
     for part, names in _SPLIT_NAMES.items():
         if sources[part] is not None:
             with gathering(faults):
-                tables[part] = read_table(sources[part])
+                tables[part] = read_table(sources[part], *names)
         elif found := [own[name] for name in names if name in own and "train" in own]:
             tables[part] = found[0]
     raise_all(faults)

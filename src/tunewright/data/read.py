@@ -97,9 +97,12 @@ def the_train_split(splits: dict[str, Table], name: str) -> Table:
     return splits["train"] if "train" in splits else next(iter(splits.values()))
 
 
-def read_table(source: Any) -> Table:
-    """One table: of several splits the one to train on."""
-    return the_train_split(read_splits(source), str(source) if isinstance(source, (str, Path)) else "the data set")
+def read_table(source: Any, *wanted: str) -> Table:
+    """One table: of several splits the first of ``wanted`` that is there, else the one to train on."""
+    splits = read_splits(source)
+    found = next((splits[name] for name in wanted if name in splits), None)
+    name = str(source) if isinstance(source, (str, Path)) else "the data set"
+    return the_train_split(splits, name) if found is None else found
 
 
 def read_pieces(path: Path, size: int) -> Iterator[Table]:
