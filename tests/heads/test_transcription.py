@@ -13,7 +13,7 @@ import torch
 from tests.data.pictures import wav
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
-from tunewright.core.files import read_json, read_tensors
+from tunewright.core.files import read_json, read_tensors, write_tensors
 from tunewright.core.types import Labels
 from tunewright.data.characters import Characters, from_folder, made_of
 from tunewright.data.sound_files import Sound
@@ -37,7 +37,10 @@ def hubert(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "final_dropout"), 0.0
     )
     folder = tmp_path_factory.mktemp("tiny") / "hubert"
-    return tiny_audio_model("hubert", folder, layers=2, mask_time_prob=0.0, layerdrop=0.0, **still)
+    tiny_audio_model("hubert", folder, layers=1, mask_time_prob=0.0, layerdrop=0.0, **still)
+    weights = folder / "model.safetensors"  # larger ones hear tones apart from the start
+    write_tensors(weights, {name: value * 3 if value.ndim > 1 else value for name, value in read_tensors(weights).items()})
+    return folder
 
 
 def network_of(folder: Path, labels: Labels = LABELS) -> Network:
@@ -166,12 +169,12 @@ def test_a_trained_head_and_its_alphabet_are_kept(hubert: Path, tmp_path: Path) 
     assert "lacks 6 of 6 characters" in other.processor.said[0]
 
 
-def toy(folder: Path, count: int) -> Path:
-    """Each letter is a tone; written with the silence between two words."""
+def toy(folder: Path, count: int, longest: int = 4) -> Path:
+    """Texts of up to ``longest`` letters, each a tone and a silence."""
     generator, time = np.random.default_rng(0), np.arange(1920) / 16_000
     lines = ["path,sentence"]
     for number in range(count):
-        text = "".join(generator.choice(list("abcd"), generator.integers(2, 5)))
+        text = "".join(generator.choice(list("abcd"), generator.integers(1, longest + 1)))
         parts = [np.zeros(generator.integers(200, 800))]
         for letter in text:
             parts += [0.4 * np.sin(2 * np.pi * 300 * 2 ** "abcd".index(letter) * time), np.zeros(640)]
@@ -182,21 +185,22 @@ def toy(folder: Path, count: int) -> Path:
 
 
 def test_tones_are_learnt_as_letters(hubert: Path, tmp_path: Path) -> None:
-    rows = toy(tmp_path, 240)
+    rows = toy(tmp_path, 160, longest=2)
     run = fit(
         str(rows),
         model=str(hubert),
         strategy="full",
         out=tmp_path / "run",
-        rates={"backbone": 8e-3, "head": 8e-3},
-        training={"epochs": 20, "batch_size": 16},
+        rates={"backbone": 6e-3, "head": 6e-3, "schedule": "constant"},
+        training={"epochs": 16, "batch_size": 16},
     )
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}
     assert scores["fine-tuned", "character_error_rate"] < 0.1
     assert scores["majority", "character_error_rate"] > 0.5
     assert run.manifest["certified"]["with"] == ["tunewright", "transformers AutoModelForCTC"]
-    wanted = [line.split(",")[1] for line in rows.read_text().splitlines()[1:6]]
-    assert sum(answer["predicted"] == text for answer, text in zip(run.predict(str(rows)), wanted, strict=False)) >= 4
+    wanted = [line.split(",")[1] for line in rows.read_text().splitlines()[1:]]
+    right = sum(answer["predicted"] == text for answer, text in zip(run.predict(str(rows)), wanted, strict=True))
+    assert right > 0.7 * len(wanted)
     assert {score.name for score in run.evaluate(str(rows))} == set(transcription.METRICS)
     assert read_json(tmp_path / "run" / "model" / "vocab.json")["<pad>"] == 0
 
