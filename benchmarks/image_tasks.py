@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from common import DATA, done, machine, write
-from resnet_cifar import ResNet, from_scratch, pretrained, preprocessing
+from resnet_cifar import ResNet, from_scratch, preprocessing, pretrained
 
 FILE = "image_tasks.jsonl"
 SIZES = {10: (60, 10), 100: (30, 32), 1000: (10, 32)}  # rows: epochs, rows of a batch

@@ -40,7 +40,6 @@ def main() -> None:
         pretrained_tables(),
         recommended(),
         images(),
-        images(),
         audio(),
         estimates(),
     ]
@@ -248,26 +247,6 @@ def speed() -> str:
                 peak = f"{statistics.median(row['peak_bytes'] for row in runs) / 2**20:.0f}"
                 faults = f"{statistics.median(row['page_faults'] / max(1, row['steps']) for row in runs):.0f}"
             page += f"| {name} | {side} | {seconds:.1f} | {seconds / ours:.2f} × | {accuracy} | {limit} | {peak} | {faults} | {len(runs)} |\n"
-    return page
-
-
-def images() -> str:
-    rows = lines("image_tasks.jsonl")
-    if not rows:
-        return ""
-    found = grouped(rows, "task", "rows", "arm")
-    arms = ["from scratch", "feature-extraction", "full", "gradual-unfreezing", "lora"]
-    page = (
-        "\n## Other images with a network of CIFAR-10\n\nResNet-20 (public weights, a plain torch module) adapted to few labelled rows: accuracy on "
-        "the same 1,000 test rows, or fewer where a set has fewer, all pictures at 32 pixels, one setting for each strategy "
-        "and no tuning on any set; 50 more rows choose the best step. 'after mnist' starts from the same network, fine-tuned on 2,000 "
-        "of MNIST's digits before. Code and settings: `benchmarks/image_tasks.py`.\n\n"
-        f"| task | rows | {' | '.join(arms)} | seeds |\n|---|---|{'---|' * (len(arms) + 1)}\n"
-    )
-    for task, size in dict.fromkeys((row["task"], row["rows"]) for row in rows):
-        runs = [found.get((task, size, arm), []) for arm in arms]
-        cells = [spread([row["accuracy"] for row in some]) if some else "–" for some in runs]
-        page += f"| {task} | {size} | {' | '.join(cells)} | {max(map(len, runs))} |\n"
     return page
 
 

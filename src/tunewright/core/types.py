@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Kind = Literal["text", "words", "question", "pairs", "conversation", "image", "audio", "table"]
-Task = Literal["classification", "multi_label", "ordinal", "several", "regression", "similarity", "tagging", "question_answering", "embedding", "generation", "language", "masked_language", "preference", "transcription"]
+Task = Literal["classification", "multi_label", "ordinal", "several", "regression", "similarity", "tagging", "question_answering", "embedding", "generation", "language", "masked_language", "preference", "transcription", "segmentation", "detection"]
 
 
 @dataclass(frozen=True)

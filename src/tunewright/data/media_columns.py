@@ -10,12 +10,17 @@ from tunewright.data.table import Table
 
 
 def media_column(
-    table: Table, named: Mapping[str, Any], kind: str, names: frozenset[str], holds: Callable[[Any], bool]
+    table: Table,
+    named: Mapping[str, Any],
+    kind: str,
+    names: frozenset[str],
+    holds: Callable[[Any], bool],
+    others: frozenset[str] = frozenset(),
 ) -> str | None:
     """The column whose cells ``holds`` accepts; None where there is none, or where a column of texts stands beside it.
 
     What the user named, or a kind that the user named, is taken at its word; otherwise the column's name is one of ``names``, or
-    it is the only one with such cells.
+    it is the only one with such cells. ``others`` are names of columns that hold such cells for another purpose.
     """
     asked = tuple(named.get("text") or ())
     if asked:
@@ -25,6 +30,7 @@ def media_column(
         return None
     taken_by_others = {*(named.get("target") or ()), *(named.get("side") or ())}
     found = [name for name, cells in table.columns.items() if name not in taken_by_others and _all(cells, holds)]
+    found = [name for name in found if look.folded(name) not in others]
     by_name = [name for name in found if look.folded(name) in names]
     if len(by_name) > 1:
         raise look.ambiguous(table, kind, by_name, "text")

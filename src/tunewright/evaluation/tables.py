@@ -12,7 +12,7 @@ from tunewright.core.types import Labels, Predictions
 
 def per_class(targets: np.ndarray, predictions: Predictions, labels: Labels) -> list[dict[str, Any]]:
     """Precision, recall, F1 and rows of each class; None where a class never occurs or is never predicted. Empty for numbers."""
-    if not labels.names or predictions.values.dtype == object:
+    if not labels.names or predictions.values.dtype == object or predictions.values.ndim > 2:
         return []
     wanted, given = _decisions(targets, labels), _decisions(predictions.values, labels)
     return [_of_class(name, wanted[:, index], given[:, index]) for index, name in enumerate(labels.names)]
@@ -81,10 +81,12 @@ def _is_right(wanted: Any, given: Any) -> bool:
 
 
 def _badness(targets: np.ndarray, predictions: Predictions) -> np.ndarray:
-    """How wrong each row is, (n,); 0 where it is right."""
+    """How wrong each row is, (n,); 0 where it is right; of pixels counted by right and given class, the share that is wrong."""
     values, shares = predictions.values, predictions.probabilities
     if values.dtype == object:
         return np.array([float(not _is_right(a, b)) for a, b in zip(targets, values, strict=True)])
+    if values.ndim == 3:
+        return np.asarray(1 - np.trace(values, axis1=1, axis2=2) / np.maximum(1, values.sum((1, 2))))
     if shares is None:
         distance: np.ndarray = np.abs(targets - values)
         return distance

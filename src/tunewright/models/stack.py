@@ -75,11 +75,16 @@ def find_stack(network: nn.Module, run: Callable[[], object], head: tuple[str, .
         )
     blocks = [f"{name}.{index}" for name, modules in lists.items() for index in range(len(modules))]
     order = _trace(network, run)
-    blocks = sorted((name for name in blocks if name in order), key=lambda name: order[name][0])
+    blocks = sorted((name for name in blocks if name in order and _has_old(network, name, head)), key=lambda name: order[name][0])
     if not blocks:
         raise UserError(f"the blocks of {type(network).__name__} did not run in a forward pass", expected="blocks that run")
     shared = _runs_per_block(network, run, blocks)
     return LayerStack(_groups(network, blocks, order, set(head)), shared)
+
+
+def _has_old(network: nn.Module, name: str, head: tuple[str, ...]) -> bool:
+    """Whether a module is more than a part of the new head."""
+    return any(key not in head for key, _ in network.get_submodule(name).named_parameters(prefix=name))
 
 
 def block_lists(network: nn.Module) -> dict[str, nn.ModuleList | nn.Sequential]:

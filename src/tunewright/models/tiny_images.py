@@ -53,6 +53,24 @@ _SETTINGS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 IMAGE_FAMILIES: tuple[str, ...] = tuple(_SETTINGS)
 
+# Families for other tasks than classes of whole images.
+_OTHERS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "segformer": lambda size: {
+        "num_encoder_blocks": 2,
+        "depths": [1, 1],
+        "sr_ratios": [2, 1],
+        "hidden_sizes": [8, 16],
+        "patch_sizes": [3, 3],
+        "strides": [2, 2],
+        "num_attention_heads": [1, 2],
+        "mlp_ratios": [2, 2],
+        "decoder_hidden_size": 16,
+    },
+    "yolos": lambda size: (
+        _patches(size) | {"image_size": [size, size], "num_detection_tokens": 8, "use_mid_position_embeddings": False}
+    ),
+}
+
 
 def tiny_image_model(family: str, folder: Path, *, size: int = 32, channels: int = 3, seed: int = 0, **settings: Any) -> Path:
     """Write a random model of ``family`` for images of ``size`` pixels a side and its processor; returns ``folder``."""
@@ -61,9 +79,10 @@ def tiny_image_model(family: str, folder: Path, *, size: int = 32, channels: int
 
     from tunewright.models.loading import quiet_transformers
 
-    if family not in _SETTINGS:
-        raise unknown("model family", family, IMAGE_FAMILIES)
-    config = CONFIG_MAPPING[family](num_channels=channels, **(_SETTINGS[family](size) | settings))
+    known = _SETTINGS | _OTHERS
+    if family not in known:
+        raise unknown("model family", family, known)
+    config = CONFIG_MAPPING[family](num_channels=channels, **(known[family](size) | settings))
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         AutoModel.from_config(config).save_pretrained(str(folder))

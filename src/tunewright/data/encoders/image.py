@@ -21,7 +21,7 @@ from tunewright.core.types import Finding, Task
 from tunewright.data import media
 from tunewright.data.augment import augment
 from tunewright.data.class_folders import IMAGE_SUFFIXES
-from tunewright.data.columns import find
+from tunewright.data.columns import find, folded
 from tunewright.data.encoders.storage import MEMORY, room
 from tunewright.data.image_files import REMARKS, check, decode, strict
 from tunewright.data.media_columns import media_column
@@ -47,7 +47,8 @@ _NAMES = frozenset(
         "image_file",
     )
 )
-_TASKS: tuple[Task, ...] = ("classification", "multi_label", "regression")
+_TASKS: tuple[Task, ...] = ("classification", "multi_label", "ordinal", "several", "regression", "segmentation", "detection")
+_MASKS = frozenset(("mask", "masks", "segmentation", "segmentation_mask", "annotation", "label_map"))
 _ROWS_AT_ONCE = 256  # when hashing
 _PATCH = 16  # pixels per side of what counts as one patch (ViT-Base/16)
 
@@ -67,6 +68,7 @@ _KINDS = {
     "MobileViT": (_BICUBIC, False, True),
     "OwlViT": (_BICUBIC, True, False),
     "Pvt": (_BILINEAR, True, False),
+    "Segformer": (_BILINEAR, True, False),
     "Siglip": (_BICUBIC, False, False),
     "ViT": (_BILINEAR, True, False),
 }
@@ -296,12 +298,24 @@ def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], 
     """A column of pictures (paths, bytes or arrays) beside what is to be learnt of them."""
     if named.get("task") not in (None, *_TASKS):
         return None
-    image = media_column(table, named, "image", _NAMES, holds_picture)
+    image = media_column(table, named, "image", _NAMES, holds_picture, _MASKS)
     if image is None:
         return None
     free = [name for name in table.columns if name != image and name not in named.get("side", ())]
-    target = tuple(named.get("target") or guess_target(table, free))
+    of_boxes = [name for name in free if all(map(_holds_boxes, table.columns[name]))]
+    of_masks = [name for name in free if folded(name) in _MASKS and all(map(holds_picture, table.columns[name]))]
+    wanted = tuple(named.get("target") or ())
+    if named.get("task") in (None, "detection") and len(of_boxes) == 1 and wanted in ((), tuple(of_boxes)):
+        return (image,), tuple(of_boxes), "detection"
+    if named.get("task") in (None, "segmentation") and len(of_masks) == 1 and wanted in ((), tuple(of_masks)):
+        return (image,), tuple(of_masks), "segmentation"
+    target = wanted or guess_target(table, free)
     return (image,), target, named.get("task") or guess_task([table.columns[name] for name in target], 1)
+
+
+def _holds_boxes(cell: Any) -> bool:
+    """Whether a cell is a list of objects, each with its box and label; it may be empty."""
+    return isinstance(cell, list) and all(isinstance(one, dict) and {"box", "label"} <= set(one) for one in cell)
 
 
 def holds_picture(cell: Any) -> bool:

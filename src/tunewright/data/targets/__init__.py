@@ -21,6 +21,7 @@ _FORMS: dict[Task, str] = {
     "tagging": "tags",
     **dict.fromkeys(("language", "masked_language", "preference"), "nothing"),
     "question_answering": "spans",
+    "segmentation": "masks",
     "transcription": "texts",
     "embedding": "together",
     "generation": "texts",

@@ -1,0 +1,151 @@
+"""A class for each pixel: softmax cross-entropy over the pixels that have one, logits brought to the mask's size.
+
+Source: Long et al. 2015, Fully convolutional networks, section 3; mean intersection over union: Everingham et al. 2010.
+When: where things are matters, to the pixel. When not: what is there is enough (classification), or where roughly (detection).
+Images and masks are compared at the size that the model reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
+
+from tunewright.core.arrays import object_array
+from tunewright.core.types import Labels, Predictions
+from tunewright.data.encoders import image
+from tunewright.data.examples import Examples
+from tunewright.data.media import numbered
+from tunewright.data.targets.masks import NO_CLASS
+from tunewright.models.network import Network
+
+READS = {"image": "AutoModelForSemanticSegmentation"}
+OUTPUT = "logits"
+BASELINES: tuple[str, ...] = ()
+METRICS = ("mean_iou", "pixel_accuracy")
+PRIMARY = "mean_iou"
+
+_NEAREST = 0  # Pillow's number
+
+
+class Settings(BaseModel):
+    """Loss settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of the target spread over all classes (Szegedy et al. 2016)."
+    )
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Images, and their masks (n, height, width) uint8 where they are known: what is kept of an answer are its counts then."""
+
+    images: image.Encoded
+    masks: np.ndarray | None
+    varies = False
+    truncated = 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return self.images.lengths
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.images.preprocessing.height, self.images.preprocessing.width
+
+    def subset(self, rows: np.ndarray) -> Encoded:
+        """Some images, in the order given."""
+        return Encoded(self.images.subset(rows), None if self.masks is None else self.masks[rows])
+
+    def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
+        """pixel_values (batch, channels, height, width)."""
+        return self.images.collate(rows)
+
+    def arrays(self) -> Iterable[np.ndarray]:
+        """All that tells these images from others."""
+        return self.images.arrays()
+
+
+def encode(
+    network: Network,
+    inputs: list[tuple[Any, ...]],
+    targets: np.ndarray | None,
+    settings: Settings,
+    max_length: int,
+    where: Callable[[Sequence[int]], str] = numbered,
+) -> Examples:
+    """Images as the model reads them; masks go through the same resizing and cropping, by the nearest pixel."""
+    encoded = image.encode(inputs, network.processor, where=where)
+    if targets is None:
+        return Examples(Encoded(encoded, None), None)
+    from PIL import Image
+
+    plain = replace(network.processor, resample=_NEAREST, flip=False)
+    masks = np.stack([plain.apply(Image.fromarray(mask))[0] for mask in targets])
+    return Examples(Encoded(encoded, masks), masks)
+
+
+def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
+    """Classes weigh alike."""
+    return None
+
+
+def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
+    """Summed loss of each image's pixels, (batch,), of logits (batch, classes, h, w) and masks (batch, height, width)."""
+    each = functional.cross_entropy(
+        enlarged(output, targets.shape[-2:]),
+        targets.long(),
+        reduction="none",
+        ignore_index=NO_CLASS,
+        label_smoothing=settings.label_smoothing,
+    )
+    return each.sum((1, 2))
+
+
+def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
+    """Pixels of each image that have a class, (batch,)."""
+    return (targets != NO_CLASS).sum((1, 2)).float()
+
+
+def enlarged(output: Tensor, size: Sequence[int]) -> Tensor:
+    """Logits at each pixel, (batch, classes, height, width), bilinear as transformers' own losses have it."""
+    return functional.interpolate(output, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def keep(output: Tensor, encoded: Encoded, rows: np.ndarray) -> Any:
+    """Pixels of each image by right and given class, (batch, classes, classes); without masks the classes themselves."""
+    classes = output.shape[1]
+    given = enlarged(output.float(), encoded.size).argmax(1).cpu().numpy().astype(np.uint8)
+    if encoded.masks is None:
+        return list(given)
+    wanted = encoded.masks[rows].astype(np.int64)
+    pairs = [classes * right[right != NO_CLASS] + found[right != NO_CLASS] for right, found in zip(wanted, given, strict=True)]
+    return np.stack([np.bincount(pair, minlength=classes**2).reshape(classes, classes) for pair in pairs])
+
+
+def decode(kept: Any, labels: Labels, encoded: Encoded) -> Predictions:
+    """Counts (n, classes, classes), or the masks themselves, (n,) objects, where the right ones are not known."""
+    return Predictions(kept if isinstance(kept, np.ndarray) else object_array(kept), None)
+
+
+def shown(value: np.ndarray, labels: Labels) -> str:
+    """The share of each class: of a mask, or of what was given where counts were kept."""
+    counted = value.sum(0) if value.dtype != np.uint8 else np.bincount(value[value != NO_CLASS], minlength=len(labels.names))
+    shares = counted / max(1, counted.sum())
+    return ", ".join(f"{name}: {share:.0%}" for name, share in zip(labels.names, shares, strict=True) if share)
+
+
+def answer(predictions: Predictions, index: int, labels: Labels) -> dict[str, Any]:
+    """The mask as rows of class names' places, and the share of each class."""
+    mask = predictions.values[index]
+    return {"predicted": shown(mask, labels), "probability": None, "classes": list(labels.names), "mask": mask.tolist()}
