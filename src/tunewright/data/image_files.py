@@ -85,6 +85,15 @@ def decode(content: Content | np.ndarray, channels: int) -> Image:
         return _converted(_upright(_inked(image), image), channels)
 
 
+def size_of(content: Content | np.ndarray) -> tuple[int, int]:
+    """Width and height in pixels, as they are stored."""
+    if isinstance(content, np.ndarray):
+        height, width = _of_array(content).shape[:2]
+        return int(width), int(height)
+    with _reading(content) as image:
+        return int(image.width), int(image.height)
+
+
 def as_png(array: np.ndarray) -> bytes:
     """Pixels as the content of a PNG file, without loss; what is no picture is ``UnreadableError``."""
     out = BytesIO()

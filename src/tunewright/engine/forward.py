@@ -156,6 +156,8 @@ class Forward:
 
 def compared(output: Any) -> Tensor:
     """A tensor by which two outputs are compared, in float32."""
+    if isinstance(output, dict):
+        return torch.cat([part.float().flatten(1) for part in output.values()], 1)
     found: Tensor = output.hidden if isinstance(output, Vocabulary) else output
     return found.float()
 

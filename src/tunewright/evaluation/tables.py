@@ -81,12 +81,10 @@ def _is_right(wanted: Any, given: Any) -> bool:
 
 
 def _badness(targets: np.ndarray, predictions: Predictions) -> np.ndarray:
-    """How wrong each row is, (n,); 0 where it is right; of pixels counted by right and given class, the share that is wrong."""
+    """How wrong each row is, (n,); 0 where it is right."""
     values, shares = predictions.values, predictions.probabilities
     if values.dtype == object:
         return np.array([float(not _is_right(a, b)) for a, b in zip(targets, values, strict=True)])
-    if values.ndim == 3:
-        return np.asarray(1 - np.trace(values, axis1=1, axis2=2) / np.maximum(1, values.sum((1, 2))))
     if shares is None:
         distance: np.ndarray = np.abs(targets - values)
         return distance

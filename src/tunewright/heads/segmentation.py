@@ -149,3 +149,9 @@ def answer(predictions: Predictions, index: int, labels: Labels) -> dict[str, An
     """The mask as rows of class names' places, and the share of each class."""
     mask = predictions.values[index]
     return {"predicted": shown(mask, labels), "probability": None, "classes": list(labels.names), "mask": mask.tolist()}
+
+
+def badness(targets: np.ndarray, predictions: Predictions) -> np.ndarray:
+    """Share of each image's pixels that are wrong, (n,)."""
+    right, all_ = np.trace(predictions.values, axis1=1, axis2=2), predictions.values.sum((1, 2))
+    return np.asarray(1 - right / np.maximum(1, all_))

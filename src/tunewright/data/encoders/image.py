@@ -72,6 +72,9 @@ _KINDS = {
     "Siglip": (_BICUBIC, False, False),
     "ViT": (_BILINEAR, True, False),
 }
+# Detectors' processors keep the proportions and fill up; here the whole image gets the shorter side's length both ways.
+_SQUARED = ("Yolos", "Detr", "ConditionalDetr", "DeformableDetr", "RTDetr")
+_KINDS |= dict.fromkeys(_SQUARED, (_BILINEAR, True, False))
 _UNSUPPORTED = ("rescale_offset", "do_pad", "do_image_splitting")
 
 
@@ -100,6 +103,7 @@ class ImagePreprocessing:
     def from_processor_config(cls, config: Mapping[str, Any]) -> ImagePreprocessing:
         """The settings in a processor's ``preprocessor_config.json``; what cannot be done alike is a ``UserError``."""
         kind = _kind(config)
+        config = _squared(config) if kind in _SQUARED else config
         _refuse_unsupported(kind, config)
         own_filter, square, crops = _KINDS[kind]
         size = _sides(config.get("size", 224), "size", square=square)
@@ -201,6 +205,14 @@ def _kind(config: Mapping[str, Any]) -> str:
             try_="a model with one of these processors",
         )
     return name
+
+
+def _squared(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A detector's settings with one size for all images and nothing to fill up."""
+    size = config.get("size")
+    if isinstance(size, Mapping) and size.get("shortest_edge"):
+        size = {"height": size["shortest_edge"], "width": size["shortest_edge"]}
+    return {**config, "do_pad": False, **({} if size is None else {"size": size})}
 
 
 def _refuse_unsupported(kind: str, config: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ _FORMS: dict[Task, str] = {
     **dict.fromkeys(("language", "masked_language", "preference"), "nothing"),
     "question_answering": "spans",
     "segmentation": "masks",
+    "detection": "boxes",
     "transcription": "texts",
     "embedding": "together",
     "generation": "texts",

@@ -1,0 +1,208 @@
+"""Boxes with classes, as a set: each right box is matched with one of the network's queries, the others are to say 'nothing'.
+
+Source: Carion et al. 2020, DETR, section 3.1 (matching and loss) and appendix A.4 (weights); Rezatofighi et al. 2019 (generalised
+overlap). Divided image by image, so that batches can be cut anywhere; of one image it is DETR's loss.
+When: what is where, roughly. When not: one answer for the whole image (classification), exact outlines (segmentation).
+The picture is brought to one size with its sides out of proportion; YOLOS and DETR's relatives read that as well as any.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
+
+from tunewright.core.arrays import object_array
+from tunewright.core.errors import UserError
+from tunewright.core.types import Labels, Predictions
+from tunewright.data.encoders import image
+from tunewright.data.examples import Examples
+from tunewright.data.image_files import size_of
+from tunewright.data.media import numbered
+from tunewright.metrics._boxes import overlaps
+from tunewright.models.network import Network
+
+READS = {"image": "AutoModelForObjectDetection"}
+OUTPUT = "boxes"
+BASELINES: tuple[str, ...] = ()
+METRICS = ("mean_average_precision", "average_precision_50")
+PRIMARY = "mean_average_precision"
+
+_SHOWN = 0.5  # score from which a box is told to people (a guess); metrics read all
+
+
+class Settings(BaseModel):
+    """Weights of the loss and of the matching."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    box: float = Field(5.0, ge=0, description="Weight of the corners' distance, L1 in shares of the sides (Carion et al. 2020).")
+    overlap: float = Field(2.0, ge=0, description="Weight of one minus the generalised overlap (Carion et al. 2020).")
+    nothing: float = Field(0.1, gt=0, le=1, description="Weight of queries without an object (Carion et al. 2020).")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Images, and how wide and high each was, (n, 2)."""
+
+    images: image.Encoded
+    sizes: np.ndarray
+    varies = False
+    truncated = 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return self.images.lengths
+
+    def subset(self, rows: np.ndarray) -> Encoded:
+        """Some images, in the order given."""
+        return Encoded(self.images.subset(rows), self.sizes[rows])
+
+    def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
+        """pixel_values (batch, channels, height, width)."""
+        return self.images.collate(rows)
+
+    def arrays(self) -> Iterable[np.ndarray]:
+        """All that tells these images from others."""
+        return self.images.arrays()
+
+
+def encode(
+    network: Network,
+    inputs: list[tuple[Any, ...]],
+    targets: np.ndarray | None,
+    settings: Settings,
+    max_length: int,
+    where: Callable[[Sequence[int]], str] = numbered,
+) -> Examples:
+    """Images as the model reads them; targets (n, most, 5): centre and sides as shares of the image, and class, -1 for none."""
+    if network.processor.resize is None or network.processor.crop:
+        raise UserError(
+            f"the image processor of {network.base} cuts pieces off, with the boxes in them",
+            expected="one size for the whole image",
+            try_="data.image_size: 512",
+        )
+    encoded = image.encode(inputs, network.processor, where=where)
+    sizes = np.array([size_of(row[0]) for row in inputs], dtype=np.float64).reshape(-1, 2)
+    if targets is None:
+        return Examples(Encoded(encoded, sizes), None)
+    wanted = np.full((len(inputs), max([1, *(len(classes) for _, classes in targets)]), 5), -1.0, dtype=np.float32)
+    for row, (boxes, classes) in enumerate(targets):
+        shares = boxes / np.tile(sizes[row], 2)
+        wanted[row, : len(classes), :2] = (shares[:, :2] + shares[:, 2:]) / 2
+        wanted[row, : len(classes), 2:4] = shares[:, 2:] - shares[:, :2]
+        wanted[row, : len(classes), 4] = classes
+    return Examples(Encoded(encoded, sizes), wanted)
+
+
+def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
+    """Classes weigh alike."""
+    return None
+
+
+def losses(output: dict[str, Tensor], targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
+    """Loss of each image, (batch,), of logits (batch, queries, classes + 1) and boxes (batch, queries, 4)."""
+    rows = zip(output["logits"].float(), output["boxes"].float(), targets, strict=True)
+    return torch.stack([_of_image(logits, boxes, wanted[wanted[:, 4] >= 0], settings) for logits, boxes, wanted in rows])
+
+
+def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
+    """Every image weighs one, (batch,)."""
+    return torch.ones(len(targets), device=targets.device)
+
+
+def _of_image(logits: Tensor, boxes: Tensor, wanted: Tensor, settings: Settings) -> Tensor:
+    nothing = logits.shape[-1] - 1
+    classes = torch.full((len(logits),), nothing, device=logits.device)
+    right, kinds = wanted[:, :4], wanted[:, 4].long()
+    queries, objects = match(logits, boxes, right, kinds, settings)
+    classes[queries] = kinds[objects]
+    weight = torch.ones(nothing + 1, device=logits.device)
+    weight[nothing] = settings.nothing
+    loss = functional.cross_entropy(logits, classes, weight)
+    if len(objects):
+        distance = (boxes[queries] - right[objects]).abs().sum()
+        apart = (1 - generalised_overlap(corners(boxes[queries]), corners(right[objects])).diagonal()).sum()
+        loss = loss + (settings.box * distance + settings.overlap * apart) / len(wanted)
+    return loss
+
+
+@torch.no_grad()
+def match(logits: Tensor, boxes: Tensor, right: Tensor, kinds: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
+    """Queries and objects that belong together at the least cost, at most one of each (Kuhn 1955)."""
+    from scipy.optimize import linear_sum_assignment
+
+    cost = settings.box * torch.cdist(boxes, right, p=1) - logits.softmax(-1)[:, kinds]
+    cost = cost - settings.overlap * generalised_overlap(corners(boxes), corners(right))
+    queries, objects = linear_sum_assignment(cost.nan_to_num(1e6).cpu().numpy())
+    return torch.from_numpy(queries).to(boxes.device), torch.from_numpy(objects).to(boxes.device)
+
+
+def corners(boxes: Tensor) -> Tensor:
+    """(…, 4) left, top, right, bottom of centre and sides."""
+    return torch.cat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], -1)
+
+
+def generalised_overlap(first: Tensor, second: Tensor) -> Tensor:
+    """Overlap of boxes (k, 4) and (j, 4) less the share of their common frame that neither fills, (k, j), from -1 to 1."""
+
+    def area(low: Tensor, high: Tensor) -> Tensor:
+        return (high - low).clamp(min=0).prod(-1)
+
+    a, b = first[:, None], second[None]
+    common = area(torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:]))
+    union = area(a[..., :2], a[..., 2:]) + area(b[..., :2], b[..., 2:]) - common
+    frame = area(torch.minimum(a[..., :2], b[..., :2]), torch.maximum(a[..., 2:], b[..., 2:]))
+    return common / union.clamp(min=1e-9) - (frame - union) / frame.clamp(min=1e-9)
+
+
+def keep(output: dict[str, Tensor], encoded: Encoded, rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Boxes in the image's own pixels, classes and scores of each image's queries."""
+    scores, classes = output["logits"].float().softmax(-1)[..., :-1].max(-1)
+    shares = corners(output["boxes"].float()).clamp(0, 1).cpu().numpy()
+    boxes = shares * np.tile(encoded.sizes[rows], 2)[:, None]
+    return list(zip(boxes, classes.cpu().numpy(), scores.cpu().numpy(), strict=True))
+
+
+def decode(kept: Any, labels: Labels, encoded: Encoded) -> Predictions:
+    """(boxes, classes, scores) of each image, (n,) objects."""
+    return Predictions(object_array(list(kept)), None)
+
+
+def shown(value: Any, labels: Labels) -> str:
+    """How many of each class: right ones, or those found with a score of one half or more."""
+    classes = value[1] if len(value) == 2 else value[1][value[2] >= _SHOWN]
+    found = Counter(labels.names[one] for one in classes)
+    return ", ".join(f"{count} {name}" for name, count in sorted(found.items())) or "(none)"
+
+
+def answer(predictions: Predictions, index: int, labels: Labels) -> dict[str, Any]:
+    """The boxes with a score of one half or more, the surest first."""
+    boxes, classes, scores = predictions.values[index]
+    order = [one for one in np.argsort(-scores, kind="stable") if scores[one] >= _SHOWN]
+    found = [
+        {"box": [round(float(side), 1) for side in boxes[one]], "label": labels.names[classes[one]], "score": float(scores[one])}
+        for one in order
+    ]
+    return {"predicted": found, "probability": None}
+
+
+def badness(targets: np.ndarray, predictions: Predictions) -> np.ndarray:
+    """Share of right and found boxes without a partner of their class that overlaps by half, (n,); found: a score of one half."""
+    shares = []
+    for (right, kinds), (boxes, classes, scores) in zip(targets, predictions.values, strict=True):
+        found = scores >= _SHOWN
+        partners = (overlaps(right, boxes[found]) >= 0.5) & (kinds[:, None] == classes[found][None])
+        alone = (~partners.any(1)).sum() + (~partners.any(0)).sum()
+        shares.append(alone / max(1, len(kinds) + found.sum()))
+    return np.array(shares)
