@@ -17,6 +17,7 @@ from tunewright.core.files import write_text
 from tunewright.core.parts import load_part
 from tunewright.core.seed import seed_everything
 from tunewright.core.types import Finding
+from tunewright.data.encoders.image import ImagePreprocessing
 from tunewright.data.prepare import Prepared
 from tunewright.data.rows import StreamedRows
 from tunewright.engine.distillation import Teacher, make_teacher
@@ -25,7 +26,6 @@ from tunewright.engine.loop import train
 from tunewright.engine.optimiser import build_optimiser
 from tunewright.engine.stages import open_layers
 from tunewright.engine.step import optimiser_step
-from tunewright.data.encoders.image import ImagePreprocessing
 from tunewright.models.plain import Backbone, backbone_of
 from tunewright.models.sources import find_model
 from tunewright.models.table_loading import SCRATCH
@@ -85,8 +85,8 @@ def fit(
 
     ``data``, ``validation`` and ``test`` are paths, hub ids, DataFrames, lists of dicts, dicts of lists, or (texts, labels).
     ``sections`` are the recipe's own: ``rates={"layer_decay": 0.9}``, ``training={"epochs": 3}``, and the short forms
-    ``text="message"``, ``task="regression"``, ``budget=600`` (seconds). ``model`` is a folder, a package's name, a hub id, a section,
-    or a ``torch.nn.Module`` that reads images as ``preprocessing`` makes them; a module stays as it is, a copy is trained.
+    ``text="message"``, ``task="regression"``, ``budget=600`` (seconds). ``model`` is a folder, a package's name, a hub id,
+    a section, or a ``torch.nn.Module`` that reads images as ``preprocessing`` makes them, of which a copy is trained.
     When: a table of texts with a target. When not: generating text.
     """
     section = dict(model) if isinstance(model, Mapping) else {"source": model}

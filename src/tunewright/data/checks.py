@@ -87,7 +87,9 @@ def _duplicates(part: str, rows: Rows, near: np.ndarray) -> list[Finding]:
     findings = []
     if repeated:
         findings.append(
-            _warning("exact_duplicates", f"{len(repeated)} rows have the {_content(rows)} of an earlier row", part, rows, repeated)
+            _warning(
+                "exact_duplicates", f"{len(repeated)} rows have the {_content(rows)} of an earlier row", part, rows, repeated
+            )
         )
     if alike:
         findings.append(_warning("near_duplicates", f"{len(alike)} rows have nearly the text of another row", part, rows, alike))

@@ -48,10 +48,7 @@ def _make(base_layer: nn.Module, rank: int, scaling: float, dropout: float) -> L
 
 
 def apply(network: Network, settings: Settings) -> Applied:
-    """Wrap the targeted linear layers, or the convolutions of a network whose blocks have none; outputs stay as they are at first.
-
-    B starts at zero.
-    """
+    """Wrap the targeted linear layers, or the convolutions of a network whose blocks have none; B starts at zero."""
     applied = install(network, plan_from_settings(network, settings, is_adaptable), _make, settings.plus_ratio)
     if any(isinstance(module, LoraConv) for module in network.modules()):
         refuse_lookers(network)

@@ -174,7 +174,7 @@ def load(folder: str | Path, *, backbone: Backbone | tuple[Any, ImagePreprocessi
 
 
 def _as_table(data: Any, schema: Schema) -> Table:
-    """Rows to predict, of several splits those to test on; a list of texts, paths or images becomes the run's own input column."""
+    """Rows to predict, of several splits the test rows; a list of texts, paths or images becomes the run's input column."""
     if isinstance(data, (list, tuple)) and data and all(isinstance(item, (str, bytes, Path)) or _is_image(item) for item in data):
         data = {schema.text[0]: list(data)}
     return read_table(data, "test")
