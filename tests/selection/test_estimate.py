@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.toy import toy_job, toy_recipe
+from tests.engine.toy import toy_job, toy_recipe, toy_rows
 from tunewright.engine.job import Job
 from tunewright.selection import estimate as module
 from tunewright.selection.estimate import estimate
@@ -65,3 +67,21 @@ def test_frozen_layers_are_counted_once(tiny_bert: Path, monkeypatch: pytest.Mon
 def test_more_trained_weights_take_more_memory(tiny_bert: Path) -> None:
     head, whole = estimate(opened(tiny_bert, method="frozen")), estimate(opened(tiny_bert, method="full"))
     assert whole.bytes > head.bytes > 0
+
+
+def test_nothing_stays_in_memory_after_a_run(tiny_bert: Path, tmp_path: Path) -> None:
+    """Tensors that only a graph holds are seen by no collector but torch's own count."""
+    from tunewright.workflow import fit
+
+    def alive() -> int:
+        gc.collect()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return sum(isinstance(item, torch.Tensor) for item in gc.get_objects())
+
+    quick = {"training": {"max_steps": 2, "batch_size": 8}, "evaluation": {"baselines": (), "certify": False}}
+    counts = []
+    for number in range(3):
+        fit(toy_rows(48), model=str(tiny_bert), target="label", strategy="full", out=tmp_path / str(number), **quick)
+        counts.append(alive())
+    assert counts[1] == counts[2]

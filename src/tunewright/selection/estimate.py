@@ -99,13 +99,12 @@ def _activation_bytes(job: Job, rows: np.ndarray) -> int:
     parameters = {parameter.untyped_storage().data_ptr() for parameter in job.network.parameters()}
     kept: dict[int, int] = {}
 
-    def pack(tensor: Tensor) -> Tensor:
+    def pack(tensor: Tensor) -> None:  # kept by its own graph, a tensor would never be freed
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in parameters:
             kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda nothing: nothing):
         whole(job.train, rows)
     return sum(kept.values())
 
