@@ -62,7 +62,8 @@ def measure(key: str, setting: str, strategy: str, seed: int, options: argparse.
         scores = {entry["of"]: entry for entry in run.all_scores() if entry["name"] == "accuracy"}
         details = run.details
         row = {
-            "setting": setting, "precision": run.recipe.training.precision,
+            "setting": setting,
+            "precision": run.recipe.training.precision,
             "strategy": strategy,
             "seed": seed,
             "rows": len(train),

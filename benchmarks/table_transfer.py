@@ -26,7 +26,7 @@ from common import DATA, RESULTS, done, machine, write
 
 FILE = "table_transfer.jsonl"
 ARMS = ("trees", "linear", "scratch", "other tables", "own rows")
-SEEDS = {"100": 10, "1000": 5, "full": 3}
+SEEDS = {"100": 10, "1000": 4, "full": 3}
 DROPPED = {"titanic": ("PassengerId", "Name", "Ticket", "Cabin")}  # names of rows
 TARGETS = {"adult": "income", "german_credit": "class", "titanic": "Survived", "wine_quality": "quality"}
 SHAPE = {"width": 64, "blocks": 3, "heads": 4}  # a third of the published width: one core, many runs

@@ -264,9 +264,10 @@ def images() -> str:
         f"| task | rows | {' | '.join(arms)} | seeds |\n|---|---|{'---|' * (len(arms) + 1)}\n"
     )
     for task, size in dict.fromkeys((row["task"], row["rows"]) for row in rows):
-        runs = [found.get((task, size, arm), []) for arm in arms]
-        cells = [spread([row["accuracy"] for row in some]) if some else "–" for some in runs]
-        page += f"| {task} | {size} | {' | '.join(cells)} | {max(map(len, runs))} |\n"
+        by_arm = [{row["seed"]: row["accuracy"] for row in found.get((task, size, arm), [])} for arm in arms]
+        seeds = set.intersection(*(set(some) for some in by_arm if some))  # those that every arm has
+        cells = [spread([some[seed] for seed in sorted(seeds)]) if some else "–" for some in by_arm]
+        page += f"| {task} | {size} | {' | '.join(cells)} | {len(seeds)} |\n" if seeds and sum(map(bool, by_arm)) > 3 else ""
     return page
 
 

@@ -163,7 +163,8 @@ class Evaluation(Section):
     """What every run measures and reports."""
 
     baselines: tuple[Literal["majority", "frozen", "before", "copy", "lead"], ...] = Field(
-        ("majority", "frozen", "before", "copy", "lead"), description="Shown beside the result where they mean something for the task."
+        ("majority", "frozen", "before", "copy", "lead"),
+        description="Shown beside the result where they mean something for the task.",
     )
     monitor: str | None = Field(None, description="Metric that decides which evaluation is best; None takes the task's own.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the intervals.")

@@ -350,8 +350,9 @@ def apply_method(setup: Setup) -> Applied:
             expected="a method that changes weights, or lora",
         )
     if not applied.trainable and not setup.network.head_names:
+        task = setup.head_name.replace("_", " ")
         raise UserError(
-            f"the method {setup.recipe.method.name} trains nothing but a new head, and {setup.head_name.replace('_', ' ')} has none",
+            f"the method {setup.recipe.method.name} trains nothing but a new head, and {task} has none",
             expected="a method that changes the network",
             try_="--strategy lora",
         )

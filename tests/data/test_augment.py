@@ -10,8 +10,8 @@ import torch
 from pydantic import ValidationError
 
 from tests.data.pictures import photo
-from tunewright.data import augment as changes
 from tunewright.core.augmentation import Augmentation, Mixing
+from tunewright.data import augment as changes
 from tunewright.data.augment import augment
 
 

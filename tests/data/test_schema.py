@@ -8,9 +8,9 @@ import pytest
 
 from tests.data.examples import sentence
 from tunewright.core.errors import UserError
+from tunewright.data.inputs import texts_of
 from tunewright.data.prepare import prepare
 from tunewright.data.read import read_table
-from tunewright.data.inputs import texts_of
 from tunewright.data.schema import Schema, guess_schema
 
 TEXTS = [sentence(number) for number in range(40)]

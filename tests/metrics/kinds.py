@@ -13,7 +13,21 @@ import pytest
 from tunewright.core.arrays import object_array
 from tunewright.core.types import Labels
 
-KINDS = ("classes", "sets", "numbers", "tags", "texts", "likelihoods", "masked", "ranks", "relevances", "boxes", "confusions", "margins", "columns")
+KINDS = (
+    "classes",
+    "sets",
+    "numbers",
+    "tags",
+    "texts",
+    "likelihoods",
+    "masked",
+    "ranks",
+    "relevances",
+    "boxes",
+    "confusions",
+    "margins",
+    "columns",
+)
 
 
 @dataclass(frozen=True)

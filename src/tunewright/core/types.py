@@ -11,7 +11,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Kind = Literal["text", "words", "question", "pairs", "conversation", "image", "audio", "table"]
-Task = Literal["classification", "multi_label", "ordinal", "several", "regression", "similarity", "tagging", "question_answering", "embedding", "generation", "language", "masked_language", "preference", "transcription", "segmentation", "detection"]
+Task = Literal[
+    "classification",
+    "multi_label",
+    "ordinal",
+    "several",
+    "regression",
+    "similarity",
+    "tagging",
+    "question_answering",
+    "embedding",
+    "generation",
+    "language",
+    "masked_language",
+    "preference",
+    "transcription",
+    "segmentation",
+    "detection",
+]
 
 
 @dataclass(frozen=True)

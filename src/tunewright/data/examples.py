@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from tunewright.data.ragged import Ragged
-
 if TYPE_CHECKING:
     import torch
     from torch import Tensor

@@ -13,9 +13,9 @@ import numpy as np
 from tunewright.core.errors import UserError, gathering, raise_all
 from tunewright.core.files import hash_json
 from tunewright.core.types import Finding, Labels, Task
+from tunewright.data.inputs import texts_of
 from tunewright.data.labels import encode, label_faults, label_name, make_labels, missing_faults
 from tunewright.data.read import read_pieces
-from tunewright.data.inputs import texts_of
 from tunewright.data.schema import Named, Schema, guess_schema
 from tunewright.data.table import Table, listed
 from tunewright.data.targets import values as target_values

@@ -18,9 +18,9 @@ from tunewright.core.files import hash_json
 from tunewright.core.types import Finding, Labels
 from tunewright.data.checks import check_targets, check_texts, refuse_targets
 from tunewright.data.duplicates import normalise, same_groups
+from tunewright.data.inputs import texts_of
 from tunewright.data.prepare import Prepared, label_rows, no_training_rows
 from tunewright.data.read import read_pieces, read_table
-from tunewright.data.inputs import texts_of
 from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.scan import TASKS, Scanned, scan
 from tunewright.data.schema import Named, Schema

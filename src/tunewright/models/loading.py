@@ -269,7 +269,8 @@ def _check_finite(inner: nn.Module, new: set[str], folder: Path) -> None:
 def _is_other_half(inner: nn.Module) -> bool:
     """An encoder taken out of an encoder-decoder leaves the decoder's blocks unused."""
     no_decoder = not any("decoder" in name for name, _ in inner.named_modules())
-    return no_decoder and (type(inner).__name__.endswith("EncoderModel") or inner.config.is_encoder_decoder)
+    whole: Any = inner.config
+    return no_decoder and (type(inner).__name__.endswith("EncoderModel") or bool(whole.is_encoder_decoder))
 
 
 def _initialise_head(network: Network, spread: float, kept: Container[str] = ()) -> None:

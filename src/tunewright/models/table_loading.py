@@ -17,7 +17,7 @@ from tunewright.data.table_columns import Columns
 from tunewright.models.form import Form
 from tunewright.models.network import Network
 from tunewright.models.sources import find_model, hash_weights
-from tunewright.models.table import TableConfig, TableTransformer, load_table_network, with_other_columns
+from tunewright.models.table import TableBlock, TableConfig, TableTransformer, load_table_network, with_other_columns
 
 SCRATCH = "table-transformer"  # the source that stands for blocks of random values
 
@@ -63,4 +63,5 @@ def _set_dropout(inner: TableTransformer, dropout: float) -> None:
         if isinstance(module, nn.Dropout):
             module.p = dropout
     for block in inner.blocks:
+        assert isinstance(block, TableBlock)
         block.attention_dropout = dropout

@@ -111,7 +111,9 @@ class Run:
 
         return generated(self.model, data, settings)
 
-    def check_answers(self, data: Any, check: Any, *, schema: Any = None, before: bool = True, **settings: Any) -> dict[str, Score]:
+    def check_answers(
+        self, data: Any, check: Any, *, schema: Any = None, before: bool = True, **settings: Any
+    ) -> dict[str, Score]:
         """Share of written answers that pass a check ('number', 'words', or 'json' with a ``schema``), tuned and before."""
         from tunewright.runs.generation import checked
 

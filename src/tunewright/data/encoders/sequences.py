@@ -52,7 +52,7 @@ class Encoded:
     @property
     def truncated(self) -> int:
         """Rows that lost the end of what is read, and those that lost the end of what is written."""
-        return self.read.truncated + self.cut
+        return int(self.read.truncated) + int(self.cut)
 
     def subset(self, rows: np.ndarray) -> Encoded:
         """Some rows, in the order given."""
