@@ -285,6 +285,16 @@ EFFECTS: dict[str, Any] = {
     "evaluation.certify": True,
 }
 ELSEWHERE = {
+    "data.sounds.frequency_masks": "tests/data/test_audio.py",
+    "data.sounds.frequency_width": "tests/data/test_audio.py",
+    "data.sounds.time_masks": "tests/data/test_audio.py",
+    "data.sounds.time_width": "tests/data/test_audio.py",
+    "data.sounds.time_share": "tests/data/test_audio.py",
+    "data.sounds.shift": "tests/data/test_audio.py",
+    "data.sounds.noise": "tests/data/test_audio.py",
+    "data.max_seconds": "tests/heads/test_audio_classification.py",
+    "training.packing": "tests/heads/test_packed.py",
+    "model.quantise": "tests/models/test_quantised.py",
     "version": "only version 1 exists",
     "strategy": "tests/strategies",
     "out": "every run here",

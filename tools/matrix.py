@@ -188,6 +188,74 @@ def conversation(folder: Path) -> Toy:
     return rows, text_model(folder, "llama"), {}
 
 
+def masked_language(folder: Path) -> Toy:
+    from transformers import AutoModelForMaskedLM
+
+    whole = text_model(folder, "bert")
+    AutoModelForMaskedLM.from_pretrained(str(whole)).save_pretrained(str(whole))
+    return [{"text": text} for text, _ in texts()], whole, {"data": {"task": "masked_language"}}
+
+
+def preference(folder: Path) -> Toy:
+    rows = [{"prompt": text, "chosen": topic, "rejected": "no"} for text, topic in texts()]
+    return rows, text_model(folder, "llama"), {}
+
+
+def generation(folder: Path) -> Toy:
+    rows = [{"text": text, "summary": topic} for text, topic in texts()]
+    return rows, text_model(folder, "t5"), {"data": {"task": "generation", "target": ["summary"]}}
+
+
+def embedding(folder: Path) -> Toy:
+    rows = [{"anchor": text, "positive": f"{topic} {text}"} for text, topic in texts()]
+    return rows, text_model(folder), {}
+
+
+def ordinal(folder: Path) -> Toy:
+    rows = [{"text": text, "stars": len(topic) - 3} for text, topic in texts()]
+    return rows, text_model(folder), {"data": {"task": "ordinal", "target": ["stars"]}}
+
+
+def images(folder: Path) -> Toy:
+    from tunewright.models.tiny_images import tiny_image_model
+
+    generator = np.random.default_rng(0)
+    rows = [
+        {
+            "image": generator.integers(0, 128, (32, 32, 3), dtype=np.uint8) + np.uint8(100 * (number % 2)),
+            "label": "ab"[number % 2],
+        }
+        for number in range(36)
+    ]
+    return rows, tiny_image_model("vit", folder / "vit"), {}
+
+
+def sounds(folder: Path) -> Toy:
+    from tunewright.models.tiny_audio import tiny_audio_model
+
+    times = np.arange(8000) / 16000
+    rows = [
+        {"audio": {"array": np.sin(2 * np.pi * (300 + 400 * (number % 2)) * times).astype(np.float32), "sampling_rate": 16000}}
+        | {"label": "ab"[number % 2], "place": number}
+        for number in range(36)
+    ]
+    return rows, tiny_audio_model("wav2vec2", folder / "wav2vec2"), {"data": {"max_seconds": 1.0}}
+
+
+def table(folder: Path) -> Toy:
+    rows = [
+        {
+            "age": 20 + number % 31,
+            "income": number * 1.5,
+            "job": "abc"[number % 3],
+            "town": "xy"[number % 2],
+            "label": number > 18,
+        }
+        for number in range(40)
+    ]
+    return rows, Path("table-transformer"), {"data": {"target": ["label"]}}
+
+
 TOYS: dict[str, Callable[[Path], Toy]] = {
     "classification": classification,
     "multi_label": multi_label,
@@ -197,6 +265,14 @@ TOYS: dict[str, Callable[[Path], Toy]] = {
     "question_answering": question_answering,
     "language": language,
     "language: conversations": conversation,
+    "masked_language": masked_language,
+    "preference": preference,
+    "generation": generation,
+    "embedding": embedding,
+    "ordinal": ordinal,
+    "classification: images": images,
+    "classification: sounds": sounds,
+    "classification: table": table,
 }
 
 

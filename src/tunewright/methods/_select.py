@@ -120,7 +120,8 @@ def roles(network: Network, block: LayerGroup) -> Roles:
 def width_of(network: Network, block: LayerGroup) -> int:
     """The width of the stream through all blocks; stages of several layers, each of its own width, have none."""
     width = getattr(network.inner.config, "hidden_size", None)
-    if not isinstance(width, int) or block_lists(network.get_submodule(block.modules[0])):
+    inside = block_lists(network.get_submodule(block.modules[0]))
+    if not isinstance(width, int) or any(len(layers) > 1 for layers in inside.values()):
         raise UserError(
             f"{block.name} of {network.base} is no transformer block of one width, whose parts could be told",
             expected="blocks of attention and feed-forward layers",

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tunewright.core.files import write_text
 from tunewright.data.encoders.image import holds_picture
 from tunewright.data.read import read_table
@@ -47,5 +49,9 @@ def _kept(value: Any, folder: Path, name: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars as Python's own; everything else as it is."""
+    """NumPy's numbers and arrays as Python's own, those of a sound in a dictionary too; everything else as it is."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     return value.item() if hasattr(value, "item") else value

@@ -18,7 +18,6 @@ from tunewright.data.schema import Schema
 from tunewright.data.table import Table
 from tunewright.evaluation.intervals import score
 from tunewright.heads import metrics_of
-from tunewright.models.plain import Backbone, backbone_of
 from tunewright.monitoring.history import read_history
 from tunewright.recipe import Recipe
 from tunewright.recipe_reader import read_recipe
@@ -26,6 +25,7 @@ from tunewright.recipe_reader import read_recipe
 if TYPE_CHECKING:
     import numpy as np
 
+    from tunewright.models.plain import Backbone
     from tunewright.runs.artefact import Loaded
 
 
@@ -167,7 +167,11 @@ class Run:
 
 def load(folder: str | Path, *, backbone: Backbone | tuple[Any, ImagePreprocessing] | None = None) -> Run:
     """Open the folder of a run; one of a Python module needs it again, as it was before training, with its preprocessing."""
-    run = Run(folder, backbone_of(*backbone) if isinstance(backbone, tuple) else backbone)
+    if isinstance(backbone, tuple):
+        from tunewright.models.plain import backbone_of  # with torch, which listing runs needs not
+
+        backbone = backbone_of(*backbone)
+    run = Run(folder, backbone)
     if not run.folder.is_dir():
         raise UserError(f"'{folder}' is not a folder", expected="the folder of a run", try_="tunewright runs list")
     if not (run.folder / "manifest.json").is_file():
