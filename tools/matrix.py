@@ -58,7 +58,7 @@ def column(task: str, folder: Path) -> dict[str, str]:
         settings = {
             "data": {"near_duplicates": "ignore", "max_length": 48} | sections.get("data", {}),
             "training": {"max_steps": 1, "batch_size": 8, "checkpoints": False, "threads": 1, "precision": "float32"},
-            "evaluation": {"baselines": (), "certify": False, "resamples": 100},
+            "evaluation": {"baselines": (), "certify": False, "resamples": 100, "monitor": "loss"},
         }
         try:
             with warnings.catch_warnings():

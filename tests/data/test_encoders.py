@@ -72,6 +72,8 @@ def test_a_text_of_megabytes_is_cut_before_it_is_tokenised(tokenizer: Any) -> No
         is_fast = True
         seen = 0
         backend_tokenizer = tokenizer.backend_tokenizer
+        pad_token_id = tokenizer.pad_token_id
+        padding_side = tokenizer.padding_side
 
         def __call__(self, texts: list[str], **settings: Any) -> Any:
             self.seen = max(map(len, texts))

@@ -13,8 +13,12 @@ from tunewright.core.types import Labels
 from tunewright.heads import classification, multi_label, regression
 
 ALL = [part.name for part in list_parts("heads")]
-# Those whose answer is a tensor of logits for each row or token; vocabularies, vectors and boxes have tests of their own.
-NAMES = [name for name in ALL if load_part("heads", name).OUTPUT in ("logits", "spans")]
+# Those whose answer is a tensor of logits for each row or token; pixels, vocabularies, vectors and boxes have tests of their own.
+NAMES = [
+    part.__name__.rsplit(".", 1)[-1]
+    for part in (load_part("heads", name) for name in ALL)
+    if part.OUTPUT in ("logits", "spans") and set(part.READS) != {"image"}
+]
 LABELS = {
     "classification": Labels("classification", ("a", "b", "c")),
     "multi_label": Labels("multi_label", ("a", "b", "c")),
