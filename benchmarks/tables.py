@@ -329,7 +329,9 @@ def pretrained_tables() -> str:
         "pre-trained whole on the table's own training rows without labels; beside boosted trees (leaf size and rate chosen on a held-out "
         "fifth) and a linear model. Area under the ROC curve, for wine quality R²; ± is the standard deviation over seeds, which draw "
         "the labelled rows; test rows and pre-training are the same for all seeds, so ± leaves their part out. The full adult table is "
-        f"cut to {table_transfer.LARGEST_FULL:,} rows.\n\n{table_transfer.summary()}\n"
+        f"cut to {table_transfer.LARGEST_FULL:,} rows.\n\n{table_transfer.summary()}\n\n"
+        "No difference to the network from scratch is clearly larger than its spread: blocks of other tables bring nothing here, and "
+        "a table's own unlabelled rows at best a little, from a thousand labelled rows on.\n"
     )
 
 

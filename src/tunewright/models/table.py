@@ -1,8 +1,9 @@
 """FT-Transformer: every column of a row is a token, a [CLS] token reads them through attention.
 
 Source: Gorishniy et al. 2021, Revisiting Deep Learning Models for Tabular Data, section 3.3 and appendix E (defaults).
-When: tables with some thousand rows, and where rows without labels or other tables are there to pre-train on.
-When not: hundreds of columns (attention takes their square); boosted trees are the first thing to compare with on any table.
+When: tables with some thousand rows, and where rows without labels are there to pre-train on.
+When not: hundreds of columns (attention takes their square). Compare with a linear model and boosted trees first: they are
+faster, and on most of our tables as good or better (docs/benchmarks.md).
 """
 
 from __future__ import annotations
