@@ -42,8 +42,13 @@ def few_per_class(rows: Rows, shots: int, seed: int) -> Rows:
 
 def done(file: str) -> set[str]:
     """Keys of the runs that ``results/<file>`` already has."""
+    return {row["key"] for row in results(file)}
+
+
+def results(file: str) -> list[dict[str, Any]]:
+    """Every line of ``results/<file>``, in the order of writing."""
     path = RESULTS / file
-    return {json.loads(line)["key"] for line in path.read_text().splitlines()} if path.is_file() else set()
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 
 def write(file: str, key: str, row: dict[str, Any]) -> None:

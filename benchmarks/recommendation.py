@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
-import json
 import statistics
 import time
 import warnings
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import DATA, RESULTS, done, machine, write
+from common import DATA, done, machine, results, write
 
 FILE = "recommendation.jsonl"
 ARMS = ("popularity", "als", "two-tower ids", "two-tower genres titles", "two-tower ids uncorrected")
@@ -225,14 +224,9 @@ def two_tower(train: Any, features: np.ndarray | None, corrected: bool, epochs: 
     return scorer, at
 
 
-def lines() -> list[dict[str, Any]]:
-    path = RESULTS / FILE
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-
-
 def summary() -> str:
     """Markdown: mean ± standard deviation over the splits, and the paired difference of ndcg to matrix factorisation."""
-    values = {(line["split"], line["arm"]): line for line in lines()}
+    values = {(line["split"], line["arm"]): line for line in results(FILE)}
     splits = sorted({split for split, _ in values if all((split, arm) in values for arm in ARMS)})
     out = [
         f"Splits: {', '.join(splits)}.",

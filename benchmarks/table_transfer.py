@@ -14,7 +14,6 @@ import argparse
 import copy
 import csv
 import gzip
-import json
 import statistics
 import time
 import warnings
@@ -22,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from common import DATA, RESULTS, done, machine, write
+from common import DATA, done, machine, results, write
 
 FILE = "table_transfer.jsonl"
 ARMS = ("trees", "linear", "scratch", "other tables", "own rows")
@@ -257,14 +256,9 @@ def network(task: Task, arm: str, train: np.ndarray, held: np.ndarray, seed: int
     return predict(task.test).numpy() * spread + mean
 
 
-def lines() -> list[dict[str, Any]]:
-    path = RESULTS / FILE
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-
-
 def summary() -> str:
     """Markdown: mean ± standard deviation over seeds, and the paired difference to the network from scratch."""
-    found = {(line["table"], line["size"], line["seed"], line["arm"]): line["value"] for line in lines()}
+    found = {(line["table"], line["size"], line["seed"], line["arm"]): line["value"] for line in results(FILE)}
     cells = sorted({key[:2] for key in found}, key=lambda cell: (cell[0], list(SEEDS).index(cell[1])))
     out = [
         "| table | labelled rows | seeds | " + " | ".join(ARMS) + " | other tables − scratch | own rows − scratch |",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections import defaultdict
@@ -12,7 +11,7 @@ from typing import Any
 
 import recommendation
 import table_transfer
-from common import RESULTS
+from common import results
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 HEAD = """<!-- Written by benchmarks/tables.py from benchmarks/results/; measure, then run it again. -->
@@ -47,11 +46,6 @@ def main() -> None:
     print(PAGE)
 
 
-def lines(file: str) -> list[dict[str, Any]]:
-    path = RESULTS / file
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-
-
 def grouped(rows: Iterable[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -67,7 +61,7 @@ def spread(values: list[float]) -> str:
 
 def text_tasks() -> str:
     """Tagging, answers, retrieval and few rows, each beside what people use."""
-    rows = lines("text_tasks.jsonl")
+    rows = results("text_tasks.jsonl")
     told = (
         ("tagging", "entity_f1", "entity F1", "600 training sentences, five epochs, 400 test sentences; Trainer as run_ner.py"),
         ("answers", "answer_f1", "F1", "XQuAD's English questions, contexts held out, four epochs; Trainer as run_qa.py"),
@@ -96,7 +90,7 @@ def text_tasks() -> str:
 
 def language() -> str:
     """Language models: a domain, the same losses as TRL, tokens per second."""
-    rows = lines("language.jsonl")
+    rows = results("language.jsonl")
     page = ""
     domains = [row for row in rows if row["part"] == "domain"]
     if domains:
@@ -140,7 +134,7 @@ def language() -> str:
 
 
 def strategies() -> str:
-    rows = lines("strategies.jsonl")
+    rows = results("strategies.jsonl")
     page = ""
     for setting, title in (("10-shot", "ten rows per class"), ("full", "all 10,003 rows")):
         of_setting = [row for row in rows if row["setting"] == setting]
@@ -170,8 +164,8 @@ def strategies() -> str:
 
 def precision() -> str:
     """The same runs in both arithmetics."""
-    rounded = {row["key"]: row for row in lines("strategies.jsonl") if row["precision"] == "bfloat16"}
-    pairs = [(row, rounded[row["key"]]) for row in lines("strategies_float32.jsonl") if row["key"] in rounded]
+    rounded = {row["key"]: row for row in results("strategies.jsonl") if row["precision"] == "bfloat16"}
+    pairs = [(row, rounded[row["key"]]) for row in results("strategies_float32.jsonl") if row["key"] in rounded]
     if not pairs:
         return ""
     page = "\n## bfloat16 against float32: the same runs, seed 0, ten rows per class\n\n| strategy | float32 | bfloat16 |\n|---|---|---|\n"
@@ -183,7 +177,7 @@ def precision() -> str:
 
 
 def trainer() -> str:
-    rows = lines("trainer_peft.jsonl")
+    rows = results("trainer_peft.jsonl")
     if not rows:
         return ""
     page = "\n## transformers.Trainer and peft on the same rows\n\n| setting | method | best rate | accuracy | seeds |\n|---|---|---|---|---|\n"
@@ -195,7 +189,7 @@ def trainer() -> str:
 
 
 def ablation() -> str:
-    rows = lines("ulmfit_ablation.jsonl")
+    rows = results("ulmfit_ablation.jsonl")
     if not rows:
         return ""
     page = "\n## ULMFiT's three ideas, one taken away at a time\n\n| data | rows | variant | accuracy | frozen | seeds |\n|---|---|---|---|---|---|\n"
@@ -206,7 +200,7 @@ def ablation() -> str:
 
 
 def finder() -> str:
-    rows = lines("rate_finder.jsonl")
+    rows = results("rate_finder.jsonl")
     page = ""
     for (data, strategy), runs in grouped(rows, "data", "strategy").items():
         swept = [row for row in runs if "suggested" not in row]
@@ -224,7 +218,7 @@ def finder() -> str:
 
 
 def speed() -> str:
-    rows = lines("speed.jsonl")
+    rows = results("speed.jsonl")
     if not rows:
         return ""
     page = (
@@ -251,7 +245,7 @@ def speed() -> str:
 
 
 def images() -> str:
-    rows = lines("image_tasks.jsonl")
+    rows = results("image_tasks.jsonl")
     if not rows:
         return ""
     found = grouped(rows, "task", "rows", "arm")
@@ -272,7 +266,7 @@ def images() -> str:
 
 
 def audio() -> str:
-    rows = lines("audio_tasks.jsonl")
+    rows = results("audio_tasks.jsonl")
     if not rows:
         return ""
     found = grouped(rows, "model", "task", "arm")
@@ -294,7 +288,7 @@ def audio() -> str:
 def growth() -> str:
     """Seconds against rows, with the slope of a straight line through logarithms."""
     page = ""
-    for (name,), runs in grouped(lines("growth.jsonl"), "name").items():
+    for (name,), runs in grouped(results("growth.jsonl"), "name").items():
         if len(runs) > 1:
             points = [(math.log(row["rows"]), math.log(row["seconds"])) for row in sorted(runs, key=lambda row: int(row["rows"]))]
             slope = statistics.linear_regression(*zip(*points, strict=True)).slope
@@ -305,7 +299,7 @@ def growth() -> str:
 
 
 def streamed() -> str:
-    rows = lines("streaming.jsonl")
+    rows = results("streaming.jsonl")
     if not rows:
         return ""
     page = (
@@ -321,7 +315,7 @@ def streamed() -> str:
 
 
 def pretrained_tables() -> str:
-    if not table_transfer.lines():
+    if not results(table_transfer.FILE):
         return ""
     return (
         "\n## Does pre-training help a table network?\n\n"
@@ -336,7 +330,7 @@ def pretrained_tables() -> str:
 
 
 def recommended() -> str:
-    if not recommendation.lines():
+    if not results(recommendation.FILE):
         return ""
     return (
         "\n## Recommendation: MovieLens-100K, official splits\n\n"
@@ -347,7 +341,7 @@ def recommended() -> str:
 
 
 def compiled() -> str:
-    rows = lines("compile.jsonl")
+    rows = results("compile.jsonl")
     if not rows:
         return ""
     row = rows[-1]
@@ -359,7 +353,7 @@ def compiled() -> str:
 
 
 def estimates() -> str:
-    rows = [row for row in lines("strategies.jsonl") if row["seconds"] > 1]
+    rows = [row for row in results("strategies.jsonl") if row["seconds"] > 1]
     if not rows:
         return ""
     ratios = [row["estimated_seconds"] / row["seconds"] for row in rows]
