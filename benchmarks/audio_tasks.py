@@ -116,7 +116,7 @@ def trained_res8() -> Res8:
 
 def spectra(clips: list[np.ndarray]) -> Tensor:
     """The 40 cepstra of one second that res8 reads, (clips, 101, 40): log-mel up to 4 kHz, every 10 ms, cosine-transformed."""
-    from tunewright.data.log_mel import mel_filters
+    from tunewright.data.sounds.log_mel import mel_filters
 
     window, filters = np.hanning(481)[:-1], mel_filters(241, 40, 20.0, 4000.0, 16_000, "slaney")
     angles = np.arange(40)[:, None] * (np.arange(40) + 0.5) * np.pi / 40

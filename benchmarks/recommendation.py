@@ -66,8 +66,8 @@ def read(name: str) -> list[dict[str, str]]:
 
 
 def load() -> dict[str, Any]:
-    from tunewright.data.interactions import label_matrix, read_interactions
     from tunewright.data.table import Table
+    from tunewright.data.tables.interactions import label_matrix, read_interactions
 
     ratings, items = read("ratings"), read("items")
     columns = {name: [row[name] for row in ratings] for name in ratings[0]}
@@ -101,7 +101,7 @@ def title_vectors(titles: list[str]) -> np.ndarray:
 
 
 def run(every: dict[str, Any], number: int, arm: str) -> tuple[dict[str, float], Any]:
-    from tunewright.data.interactions import split_by_pairs
+    from tunewright.data.tables.interactions import split_by_pairs
 
     test_pairs = [(row["user"], row["item"]) for row in read(f"u{number}_test_index")]
     rated, _ = split_by_pairs(every["rated"], test_pairs)
@@ -126,7 +126,7 @@ def run(every: dict[str, Any], number: int, arm: str) -> tuple[dict[str, float],
 
 
 def by_user(interactions: Any) -> dict[int, np.ndarray]:
-    from tunewright.data.interactions import histories
+    from tunewright.data.tables.interactions import histories
 
     found = histories(interactions)
     return {user: found.of(user) for user in range(1, len(interactions.user_names) + 1) if len(found.of(user))}
@@ -183,7 +183,7 @@ def two_tower(train: Any, features: np.ndarray | None, corrected: bool, epochs: 
     """Train with Adam; with ``measure`` stop when it no longer rises and tell the best number of epochs."""
     import torch
 
-    from tunewright.data.interactions import histories
+    from tunewright.data.tables.interactions import histories
     from tunewright.models.two_tower import TwoTower, TwoTowerConfig, in_batch_softmax, log_shares
 
     torch.manual_seed(0)

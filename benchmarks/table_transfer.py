@@ -90,7 +90,7 @@ def read(path: str) -> list[dict[str, str]]:
 
 def load(name: str) -> Task:
     from tunewright.data.encoders.table import encode
-    from tunewright.data.table_columns import learn_columns
+    from tunewright.data.tables.columns import learn_columns
 
     if name == "adult":
         parts = [read("adult/train.csv.gz"), read("adult/test.csv.gz")]

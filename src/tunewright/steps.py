@@ -25,7 +25,7 @@ from tunewright.data.prepare import Prepared, prepare
 from tunewright.data.ragged import IGNORED, Ragged
 from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.streaming import prepare_streamed
-from tunewright.data.table_columns import learn_columns
+from tunewright.data.tables.columns import learn_columns
 from tunewright.engine.arithmetic import Arithmetic, Precision, choose_arithmetic
 from tunewright.engine.distillation import Teacher
 from tunewright.engine.evaluate import decode_all

@@ -16,10 +16,10 @@ from tunewright.core.errors import UserError
 from tunewright.core.sound_augmentation import SoundAugmentation
 from tunewright.data.encoders import audio
 from tunewright.data.encoders.audio import AudioPreprocessing
-from tunewright.data.log_mel import frame_count, kaldi_fbank
-from tunewright.data.noise import disturbed
-from tunewright.data.sound_files import Sound
-from tunewright.data.spec_augment import spec_augment
+from tunewright.data.sounds.files import Sound
+from tunewright.data.sounds.log_mel import frame_count, kaldi_fbank
+from tunewright.data.sounds.noise import disturbed
+from tunewright.data.sounds.spec_augment import spec_augment
 from tunewright.data.table import Table
 
 pytest.importorskip("soundfile")

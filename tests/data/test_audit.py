@@ -12,11 +12,11 @@ from tests.data import chats
 from tests.data.chats import byte_tokenizer, chat
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
-from tunewright.data.audit import audit, equal_answers, shown, tokens_in_text
-from tunewright.data.chat_template import choose
-from tunewright.data.conversations import Preference
 from tunewright.data.encoders.language import Encoded, encode_completions, encode_conversations, encode_raw
-from tunewright.data.messages import Message
+from tunewright.data.language.audit import audit, equal_answers, shown, tokens_in_text
+from tunewright.data.language.chat_template import choose
+from tunewright.data.language.conversations import Preference
+from tunewright.data.language.messages import Message
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from tests.data.pictures import photo
 from tunewright.core.augmentation import Augmentation, Mixing
-from tunewright.data import augment as changes
-from tunewright.data.augment import augment
+from tunewright.data.images import augment as changes
+from tunewright.data.images.augment import augment
 
 
 def pictures(count: int = 4, height: int = 24, width: int = 32) -> torch.Tensor:

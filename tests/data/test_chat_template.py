@@ -10,7 +10,7 @@ import pytest
 from tests.data import chats
 from tests.data.chats import as_dictionaries, byte_tokenizer, chat
 from tunewright.core.errors import UserError
-from tunewright.data.chat_template import ALPACA, CHATML, Rendered, choose, prompt_text, render, writes_marks
+from tunewright.data.language.chat_template import ALPACA, CHATML, Rendered, choose, prompt_text, render, writes_marks
 
 TURNS = chat("Hello there", "Hello", "What is two?", "It is\nfour.")
 
@@ -153,7 +153,7 @@ def test_a_template_that_refuses_system_messages_says_so() -> None:
     ],
 )
 def test_a_runaway_template_is_stopped(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunewright.data.chat_template._SECONDS", 0.2)
+    monkeypatch.setattr("tunewright.data.language.chat_template._SECONDS", 0.2)
     traced = sys.gettrace()
     with pytest.raises(UserError, match="did not end within"):
         render(choose(byte_tokenizer(body)), chat("Hi", "Ho"))

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.conversations import (
+from tunewright.data.formats.records import from_records
+from tunewright.data.language.conversations import (
     Form,
     Judgement,
     Preference,
@@ -19,8 +20,7 @@ from tunewright.data.conversations import (
     read_preferences,
     recognise,
 )
-from tunewright.data.messages import Message
-from tunewright.data.records import from_records
+from tunewright.data.language.messages import Message
 from tunewright.data.table import Table
 
 USER, ANSWER = Message("user", "Hi"), Message("assistant", "Hello")

@@ -11,7 +11,7 @@ import torch
 from tunewright.core.errors import UserError
 from tunewright.data.encoders.table import Encoded, encode, key, read, shown
 from tunewright.data.table import Table
-from tunewright.data.table_columns import Columns, learn_columns
+from tunewright.data.tables.columns import Columns, learn_columns
 
 NAMES = ("age", "job", "since")
 ROWS: list[tuple[Any, ...]] = [

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.interactions import (
+from tunewright.data.table import Table
+from tunewright.data.tables.interactions import (
     Interactions,
     histories,
     label_matrix,
@@ -16,7 +17,6 @@ from tunewright.data.interactions import (
     read_interactions,
     split_by_pairs,
 )
-from tunewright.data.table import Table
 
 ROWS = [  # user, item, rating, time
     ("ann", "tea", 5, 30),

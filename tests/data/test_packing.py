@@ -11,7 +11,7 @@ import torch
 
 from tunewright.core.errors import UserError
 from tunewright.data.encoders.language import Encoded
-from tunewright.data.packing import additive, block_causal, collate_flat, collate_packed, masks_of, pack
+from tunewright.data.language.packing import additive, block_causal, collate_flat, collate_packed, masks_of, pack
 from tunewright.models.loading import quiet_transformers
 from tunewright.models.tiny import tiny_model
 

@@ -10,7 +10,7 @@ import torch
 from tunewright.core.errors import UserError
 from tunewright.core.parts import load_part
 from tunewright.core.types import Labels
-from tunewright.data.messages import Message
+from tunewright.data.language.messages import Message
 from tunewright.engine.generation import Settings, generate, prompt_ids
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network

@@ -13,7 +13,7 @@ import torch
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
 from tunewright.data.examples import targets_of
-from tunewright.data.messages import Message
+from tunewright.data.language.messages import Message
 from tunewright.engine.evaluate import decode_all
 from tunewright.engine.predict import passes
 from tunewright.heads import language

@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.conversations import Judgement, Preference
 from tunewright.data.examples import targets_of
-from tunewright.data.messages import Message
+from tunewright.data.language.conversations import Judgement, Preference
+from tunewright.data.language.messages import Message
 from tunewright.engine.predict import passes
 from tunewright.heads import preference
 from tunewright.models.form import Form

@@ -16,7 +16,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, read_tensors, write_tensors
 from tunewright.core.types import Labels
 from tunewright.data.characters import Characters, from_folder, made_of
-from tunewright.data.sound_files import Sound
+from tunewright.data.sounds.files import Sound
 from tunewright.heads import transcription
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network

@@ -17,7 +17,7 @@ from tunewright.core.parts import list_parts, load_part
 from tunewright.core.seed import random_states, restore_random_states, seed_everything
 from tunewright.core.types import Labels
 from tunewright.data.encoders.audio import Encoded
-from tunewright.data.sound_files import Sound
+from tunewright.data.sounds.files import Sound
 from tunewright.engine.stages import open_layers
 from tunewright.heads import classification
 from tunewright.models.form import Form

@@ -1,4 +1,4 @@
-"""What may happen to training images: settings of the recipe; what they do is in ``data/augment.py``."""
+"""What may happen to training images: settings of the recipe; what they do is in ``data/images/augment.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may happen to training sounds: settings of the recipe; ``data/spec_augment.py`` and ``data/noise.py`` do it."""
+"""What may happen to training sounds: settings of the recipe; what they do is in ``data/sounds/``."""
 
 from __future__ import annotations
 

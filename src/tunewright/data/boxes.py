@@ -10,7 +10,7 @@ from typing import Any
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
-from tunewright.data.archives import members
+from tunewright.data.formats.archives import members
 from tunewright.data.table import Table, listed
 
 _BESIDE = ("", "images/", "JPEGImages/", "imgs/")  # where pictures usually lie, seen from the file that names them

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Literal, TypeVar
 from tunewright.core.errors import UserError, nearest, raise_all
 from tunewright.core.files import hash_bytes
 from tunewright.core.types import Finding
-from tunewright.data.archives import Member
+from tunewright.data.formats.archives import Member
 from tunewright.data.table import Table, listed
 
 Content = Path | Member | bytes

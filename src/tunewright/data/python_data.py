@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunewright.core.errors import UserError
-from tunewright.data.arrow import plain
-from tunewright.data.image_files import as_png
+from tunewright.data.formats.arrow import plain
+from tunewright.data.formats.records import from_records
+from tunewright.data.images.files import as_png
 from tunewright.data.media import UnreadableError
 from tunewright.data.readers.datasets_folder import from_splits
-from tunewright.data.records import from_records
 from tunewright.data.table import Table
 
 _ACCEPTED = (

@@ -9,7 +9,7 @@ from typing import Any
 
 from tunewright.core.errors import UserError, nearest
 from tunewright.core.parts import list_parts, load_part
-from tunewright.data.decoding import PACKED
+from tunewright.data.formats.decoding import PACKED
 from tunewright.data.python_data import from_python
 from tunewright.data.readers import datasets_folder
 from tunewright.data.table import Table

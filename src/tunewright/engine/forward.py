@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from tunewright.core.augmentation import Mixing
-from tunewright.data.augment import mix
 from tunewright.data.batching import for_evaluation
 from tunewright.data.examples import Examples, batch
+from tunewright.data.images.augment import mix
 from tunewright.engine.feature_store import FeatureStore
 from tunewright.engine.frozen_features import FrozenFeatures
 from tunewright.engine.predict import PASS_TOKENS, arithmetic, evaluation_mode, passes

@@ -13,9 +13,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.core.errors import UserError
-from tunewright.data import chat_template
 from tunewright.data.encoders import language
-from tunewright.data.messages import Conversation, Message
+from tunewright.data.language import chat_template
+from tunewright.data.language.messages import Conversation, Message
 from tunewright.engine.predict import evaluation_mode
 from tunewright.models.loading import quiet_transformers
 from tunewright.models.network import Network

@@ -24,7 +24,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.encoders import image
 from tunewright.data.examples import Examples
-from tunewright.data.image_files import size_of
+from tunewright.data.images.files import size_of
 from tunewright.data.media import numbered
 from tunewright.metrics._boxes import overlaps
 from tunewright.models.network import Network

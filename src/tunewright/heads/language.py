@@ -17,11 +17,11 @@ from torch import Tensor
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
-from tunewright.data import audit as looking
-from tunewright.data import chat_template
-from tunewright.data.audit import Audit
 from tunewright.data.encoders import language, packed
 from tunewright.data.examples import Examples
+from tunewright.data.language import audit as looking
+from tunewright.data.language import chat_template
+from tunewright.data.language.audit import Audit
 from tunewright.data.ragged import IGNORED
 from tunewright.data.rows import Rows
 from tunewright.models.network import Network

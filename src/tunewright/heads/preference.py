@@ -19,11 +19,11 @@ from torch import Tensor
 from tunewright.core.errors import UserError
 from tunewright.core.parts import load_part
 from tunewright.core.types import Labels, Predictions
-from tunewright.data import audit as looking
-from tunewright.data.audit import Audit
-from tunewright.data.conversations import Preference
 from tunewright.data.encoders import conversation, preference
 from tunewright.data.examples import Examples
+from tunewright.data.language import audit as looking
+from tunewright.data.language.audit import Audit
+from tunewright.data.language.conversations import Preference
 from tunewright.data.ragged import IGNORED
 from tunewright.data.rows import Rows
 from tunewright.heads import language

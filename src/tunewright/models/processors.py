@@ -27,7 +27,7 @@ def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
         return load_tokenizer(folder, config)
     path = folder / PREPROCESSOR
     if kind == "table":
-        from tunewright.data.table_columns import Columns
+        from tunewright.data.tables.columns import Columns
 
         return Columns.from_dict(read_object(path))
     if not path.is_file():

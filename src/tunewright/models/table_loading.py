@@ -13,7 +13,7 @@ from torch import nn
 from tunewright.core.errors import UserError
 from tunewright.core.files import bytes_of, hash_bytes
 from tunewright.core.types import Labels
-from tunewright.data.table_columns import Columns
+from tunewright.data.tables.columns import Columns
 from tunewright.models.form import Form
 from tunewright.models.network import Network
 from tunewright.models.sources import find_model, hash_weights

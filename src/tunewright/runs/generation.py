@@ -13,7 +13,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.types import Score
 from tunewright.data.encoders import conversation
 from tunewright.data.inputs import inputs_of
-from tunewright.data.messages import Conversation, message_of
+from tunewright.data.language.messages import Conversation, message_of
 from tunewright.data.read import read_table
 from tunewright.data.schema import Schema
 from tunewright.data.table import Table

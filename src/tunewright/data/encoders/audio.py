@@ -22,14 +22,14 @@ from tunewright.core.sound_augmentation import SoundAugmentation
 from tunewright.core.types import Finding, Task
 from tunewright.data import columns as look
 from tunewright.data import media
-from tunewright.data.class_folders import AUDIO_SUFFIXES
 from tunewright.data.encoders.storage import MEMORY, room
-from tunewright.data.log_mel import frame_count, kaldi_fbank, whisper_log_mel
+from tunewright.data.formats.class_folders import AUDIO_SUFFIXES
 from tunewright.data.media_columns import media_column
-from tunewright.data.noise import disturbed
 from tunewright.data.schema import guess_target, guess_task
-from tunewright.data.sound_files import REMARKS, Sound, decode, length
-from tunewright.data.spec_augment import spec_augment
+from tunewright.data.sounds.files import REMARKS, Sound, decode, length
+from tunewright.data.sounds.log_mel import frame_count, kaldi_fbank, whisper_log_mel
+from tunewright.data.sounds.noise import disturbed
+from tunewright.data.sounds.spec_augment import spec_augment
 from tunewright.data.table import Table
 
 if TYPE_CHECKING:

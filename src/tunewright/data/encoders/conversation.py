@@ -11,9 +11,9 @@ from typing import Any
 from tunewright.core.errors import UserError
 from tunewright.core.types import Task
 from tunewright.data import columns as look
-from tunewright.data import conversations
-from tunewright.data.conversations import Form, Judgement, Preference
-from tunewright.data.messages import Conversation, Message
+from tunewright.data.language import conversations
+from tunewright.data.language.conversations import Form, Judgement, Preference
+from tunewright.data.language.messages import Conversation, Message
 from tunewright.data.table import Table
 
 Row = Conversation | Preference | Judgement

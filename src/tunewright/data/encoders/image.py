@@ -19,11 +19,11 @@ from tunewright.core.errors import UserError
 from tunewright.core.extras import require
 from tunewright.core.types import Finding, Task
 from tunewright.data import media
-from tunewright.data.augment import augment
-from tunewright.data.class_folders import IMAGE_SUFFIXES
 from tunewright.data.columns import find, folded
 from tunewright.data.encoders.storage import MEMORY, room
-from tunewright.data.image_files import REMARKS, check, decode, strict
+from tunewright.data.formats.class_folders import IMAGE_SUFFIXES
+from tunewright.data.images.augment import augment
+from tunewright.data.images.files import REMARKS, check, decode, strict
 from tunewright.data.media_columns import media_column
 from tunewright.data.schema import guess_target, guess_task
 from tunewright.data.table import Table

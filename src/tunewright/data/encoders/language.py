@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from tunewright.core.errors import UserError
-from tunewright.data import chat_template
-from tunewright.data.chat_template import Rendered, Template
 from tunewright.data.encoders import text
-from tunewright.data.messages import Conversation
+from tunewright.data.language import chat_template
+from tunewright.data.language.chat_template import Rendered, Template
+from tunewright.data.language.messages import Conversation
 from tunewright.data.ragged import IGNORED, Ragged
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The rows of a batch in fewer, longer ones: what is learned in a step stays the same, and no row sees another.
 
-Source and measurements: ``data/packing.py``. When: an accelerator, and rows of unlike lengths in one batch. When not: a
+Source and measurements: ``data/language/packing.py``. When: an accelerator, and rows of unlike lengths in one batch. When not: a
 processor, or methods that put tokens before each row.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tunewright.data.encoders import language
-from tunewright.data.packing import collate_packed, masks_of, pack
+from tunewright.data.language.packing import collate_packed, masks_of, pack
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tunewright.core.errors import UserError
-from tunewright.data.chat_template import Template
-from tunewright.data.conversations import Judgement, Preference
 from tunewright.data.encoders import language
-from tunewright.data.messages import Message
+from tunewright.data.language.chat_template import Template
+from tunewright.data.language.conversations import Judgement, Preference
+from tunewright.data.language.messages import Message
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,7 +21,7 @@ from tunewright.data.labels import Where, is_empty, rows_of
 from tunewright.data.numbers import as_number
 from tunewright.data.schema import guess_target, guess_task
 from tunewright.data.table import Table, listed
-from tunewright.data.table_columns import Columns, numbers_of, places_of
+from tunewright.data.tables.columns import Columns, numbers_of, places_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,8 +21,8 @@ from pathlib import Path, PurePosixPath
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
 from tunewright.data.boxes import Pictures
-from tunewright.data.class_folders import SPLITS, the_train_part
-from tunewright.data.decoding import read_lines
+from tunewright.data.formats.class_folders import SPLITS, the_train_part
+from tunewright.data.formats.decoding import read_lines
 from tunewright.data.numbers import as_number
 from tunewright.data.table import Table, listed
 

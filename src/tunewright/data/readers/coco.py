@@ -15,8 +15,8 @@ from typing import Any
 
 from tunewright.core.errors import UserError
 from tunewright.data.boxes import Pictures
-from tunewright.data.decoding import read_text
-from tunewright.data.strict_json import parse
+from tunewright.data.formats.decoding import read_text
+from tunewright.data.formats.strict_json import parse
 from tunewright.data.table import Table
 
 SUFFIXES: tuple[str, ...] = ()  # .json, known by its keys

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.errors import UserError
-from tunewright.data.arrow import from_arrow
+from tunewright.data.formats.arrow import from_arrow
 from tunewright.data.table import Table
 
 SUFFIXES: tuple[str, ...] = ()  # a folder, known by the files that the library writes

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunewright.data.class_folders import is_media, splits_of, the_train_part
+from tunewright.data.formats.class_folders import is_media, splits_of, the_train_part
 from tunewright.data.table import Table
 
 SUFFIXES: tuple[str, ...] = ()  # a folder, known by what is in it

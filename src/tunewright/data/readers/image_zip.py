@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tunewright.data.archives import members
-from tunewright.data.class_folders import splits_of, the_train_part
+from tunewright.data.formats.archives import members
+from tunewright.data.formats.class_folders import splits_of, the_train_part
 from tunewright.data.table import Table
 
 SUFFIXES = (".zip",)

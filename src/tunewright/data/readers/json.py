@@ -11,10 +11,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from tunewright.core.errors import UserError
-from tunewright.data.decoding import read_text
-from tunewright.data.records import from_records
-from tunewright.data.squad import from_squad, is_squad
-from tunewright.data.strict_json import parse
+from tunewright.data.formats.decoding import read_text
+from tunewright.data.formats.records import from_records
+from tunewright.data.formats.squad import from_squad, is_squad
+from tunewright.data.formats.strict_json import parse
 from tunewright.data.table import Table
 
 SUFFIXES = (".json",)

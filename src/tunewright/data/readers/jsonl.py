@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.errors import UserError
-from tunewright.data.decoding import read_lines
+from tunewright.data.formats.decoding import read_lines
+from tunewright.data.formats.records import from_records
+from tunewright.data.formats.strict_json import parse
 from tunewright.data.readers import json
-from tunewright.data.records import from_records
-from tunewright.data.strict_json import parse
 from tunewright.data.table import Table
 
 SUFFIXES = (".jsonl", ".ndjson")

@@ -25,8 +25,8 @@ import numpy as np
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
-from tunewright.data.archives import Member
-from tunewright.data.class_folders import SPLITS, the_train_part
+from tunewright.data.formats.archives import Member
+from tunewright.data.formats.class_folders import SPLITS, the_train_part
 from tunewright.data.table import Table, listed
 
 SUFFIXES = (".npz",)

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tunewright.core.errors import UserError
-from tunewright.data.arrow import from_arrow
-from tunewright.data.decoding import read_bytes
+from tunewright.data.formats.arrow import from_arrow
+from tunewright.data.formats.decoding import read_bytes
 from tunewright.data.table import Table
 
 SUFFIXES = (".parquet",)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunewright.data.delimited import delimited_pieces, read_delimited
+from tunewright.data.formats.delimited import delimited_pieces, read_delimited
 from tunewright.data.table import Table
 
 SUFFIXES = (".tsv", ".tab")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tunewright.core.errors import UserError
-from tunewright.data.decoding import read_lines
+from tunewright.data.formats.decoding import read_lines
 from tunewright.data.table import Table
 
 SUFFIXES = (".txt",)

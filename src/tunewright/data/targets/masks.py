@@ -14,7 +14,7 @@ from tunewright.core.extras import require
 from tunewright.core.types import Labels, Task
 from tunewright.data import media
 from tunewright.data.columns import find
-from tunewright.data.image_files import strict
+from tunewright.data.images.files import strict
 from tunewright.data.labels import Where
 from tunewright.data.schema import Schema
 from tunewright.data.table import Table, listed

@@ -19,8 +19,8 @@ from tunewright.core.types import Finding
 from tunewright.data.columns import is_identifier
 from tunewright.data.labels import Where, is_empty, rows_of
 from tunewright.data.numbers import as_number
-from tunewright.data.quantile_normal import QuantileNormal, apply_quantiles, learn_quantiles
 from tunewright.data.table import listed
+from tunewright.data.tables.quantile_normal import QuantileNormal, apply_quantiles, learn_quantiles
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,7 +12,16 @@ from typing import Any, Literal, TypeVar
 
 from tunewright.core.errors import UserError, raise_all
 from tunewright.data.columns import folded
-from tunewright.data.messages import Conversation, Message, RowFaults, Unreadable, checked, message_of, messages_of, text_of
+from tunewright.data.language.messages import (
+    Conversation,
+    Message,
+    RowFaults,
+    Unreadable,
+    checked,
+    message_of,
+    messages_of,
+    text_of,
+)
 from tunewright.data.table import Table
 
 Kind = Literal["conversations", "preferences", "judgements"]

@@ -27,7 +27,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tunewright.core.errors import UserError
-from tunewright.data.messages import Conversation
+from tunewright.data.language.messages import Conversation
 
 _SECONDS = 2.0  # for one conversation, which takes well below a millisecond (a guess)
 _EXTRA_CHARACTERS = 100_000  # that a template may write beside ten times what the conversation holds (a guess)

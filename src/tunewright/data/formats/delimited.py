@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
-from tunewright.data.decoding import LONGEST_LINE, read_lines
+from tunewright.data.formats.decoding import LONGEST_LINE, read_lines
 from tunewright.data.numbers import as_number
 from tunewright.data.table import Table, listed
 

@@ -16,10 +16,10 @@ import numpy as np
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
 from tunewright.core.words import printable
-from tunewright.data.chat_template import Template, writes_marks
-from tunewright.data.conversations import Preference
 from tunewright.data.encoders.language import Encoded
-from tunewright.data.messages import Conversation
+from tunewright.data.language.chat_template import Template, writes_marks
+from tunewright.data.language.conversations import Preference
+from tunewright.data.language.messages import Conversation
 from tunewright.data.table import listed
 
 _SHOWN = 3

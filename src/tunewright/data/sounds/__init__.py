@@ -1,0 +1,1 @@
+"""Sounds before the network hears them: read from their files, as spectrograms, and changed at random while training."""

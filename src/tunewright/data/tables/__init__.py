@@ -1,0 +1,1 @@
+"""Tables of mixed columns: what each column is, its numbers made normal, and who took what."""
