@@ -16,7 +16,7 @@ import torch
 from tunewright.core.device import pick_device
 from tunewright.core.errors import UserError
 from tunewright.core.memory import keep_freed_memory
-from tunewright.core.parts import load_part
+from tunewright.core.parts import load_part, name_of
 from tunewright.core.seed import seed_everything
 from tunewright.core.types import Applied, Kind, Predictions, Task
 from tunewright.data.encoders.on_disk import on_disk
@@ -27,6 +27,7 @@ from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.streaming import prepare_streamed
 from tunewright.data.tables.columns import learn_columns
 from tunewright.engine.arithmetic import Arithmetic, Precision, choose_arithmetic
+from tunewright.engine.changing import changing
 from tunewright.engine.distillation import Teacher
 from tunewright.engine.evaluate import decode_all
 from tunewright.engine.feature_store import FeatureStore, default_folder
@@ -37,7 +38,7 @@ from tunewright.engine.job import Job, Watcher
 from tunewright.engine.passes import Passes
 from tunewright.engine.predict import passes, predict_features
 from tunewright.models.form import Form
-from tunewright.models.image_size import fit_image_size
+from tunewright.models.image_size import fit_images
 from tunewright.models.loading import load_network, read_config
 from tunewright.models.network import Network
 from tunewright.models.plain import SOURCE, Backbone, missing_module, plain_network
@@ -87,7 +88,7 @@ class Setup:
 
     @property
     def head_name(self) -> str:
-        return self.head.__name__.rsplit(".", 1)[-1]
+        return name_of(self.head)
 
 
 def prepare_rows(recipe: Recipe, given: Given) -> Prepared:
@@ -122,14 +123,14 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
     choice = recipe.head or Choice(name=_own_head(recipe, prepared.labels.task))
     head = load_part("heads", choice.name)
     settings = head.Settings(**choice.settings)
-    recipe = _sourced(_sized(recipe, head), prepared.schema.kind)
+    recipe = sourced(_sized(recipe, head), prepared.schema.kind)
     model = recipe.model
     if backbone is None and not model.source.startswith(SOURCE):
         network = _load(recipe, prepared, form_of(head, prepared.schema.kind)).to(device)
     else:
         network = _of_module(recipe, prepared, head, backbone).to(device)
     network.still_batch_norm = model.still_batch_norm
-    sized = _fit_images(network, recipe)
+    sized = fit_images(network, recipe.data)
     fit_seconds(network, recipe.data.max_seconds)
     network.stack  # noqa: B018 - read before a method changes the module tree
     examples = {
@@ -137,7 +138,7 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
         for part in PARTS
         if (rows := getattr(prepared, part)) is not None
     }
-    examples["train"] = _changing(examples["train"], recipe, settings, prepared.labels.task)
+    examples["train"] = changing(examples["train"], recipe, settings, prepared.labels.task)
     prepared = _audited(head, network, prepared, examples)
     arithmetic = choose_arithmetic(network, examples["train"], training.precision, training.threads)
     torch.set_num_threads(arithmetic.threads)
@@ -172,7 +173,7 @@ def _load(recipe: Recipe, prepared: Prepared, form: Form) -> Network:
     )
 
 
-def _sourced(recipe: Recipe, kind: Kind) -> Recipe:
+def sourced(recipe: Recipe, kind: Kind) -> Recipe:
     """The recipe with the network that tables start from, where none was named: no pre-trained one knows the user's columns."""
     if kind != "table" or "source" in recipe.model.model_fields_set:
         return recipe
@@ -206,7 +207,7 @@ def _own_head(recipe: Recipe, task: Task) -> str:
 def form_of(head: ModuleType, kind: Kind) -> Form:
     """How a network is loaded for a task on inputs of a kind."""
     if kind not in head.READS:
-        task = head.__name__.rsplit(".", 1)[-1].replace("_", " ")
+        task = name_of(head).replace("_", " ")
         raise UserError(f"{task} does not read {kind}", expected=f"rows of {' or '.join(head.READS)}")
     return Form(kind, head.READS[kind], head.OUTPUT)
 
@@ -224,40 +225,6 @@ def _of_module(recipe: Recipe, prepared: Prepared, head: ModuleType, backbone: B
     if given:
         raise UserError(f"model.{next(iter(given))} means nothing for a Python module", expected="a model's folder")
     return plain_network(backbone, prepared.labels, recipe.seed)
-
-
-def _fit_images(network: Network, recipe: Recipe) -> str | None:
-    """Bring images to the size that the recipe or the network wants; what is for images alone is refused for other kinds."""
-    if network.form.kind == "image":
-        return fit_image_size(network, recipe.data.image_size)
-    named = {"image_size": recipe.data.image_size is not None, "mixing": recipe.data.mixing.active}
-    named |= {"augmentation": recipe.data.augmentation.active}
-    for name, wanted in named.items():
-        if wanted:
-            raise UserError(f"data.{name} is for images, and these rows are {network.form.kind}", try_=f"leave data.{name} out")
-    return None
-
-
-def _changing(train: Examples, recipe: Recipe, settings: Any, task: Task) -> Examples:
-    """Training images and sounds that change at random in each epoch; probes and features read them as they are."""
-    augmentation, mixing = recipe.data.augmentation, recipe.data.mixing
-    encoded: Any = train.encoded
-    if recipe.data.sounds.active:
-        if not hasattr(encoded, "disturbed"):
-            raise UserError("data.sounds changes sounds, and these rows are something else", try_="leave data.sounds out")
-        return Examples(encoded.disturbed(recipe.data.sounds), train.targets)
-    if not (augmentation.active or mixing.active):
-        return train
-    if not hasattr(encoded, "augmented"):
-        raise UserError("data.augmentation changes images and would leave the targets of this task wrong", expected="classes")
-    if mixing.active:
-        if task not in ("classification", "multi_label"):
-            raise UserError(f"data.mixing mixes classes, and the task is {task}", expected="classification or multi_label")
-        wrong = [name for name in ("class_weights", "focal_gamma") if getattr(settings, name, None) not in (None, "none", 0.0)]
-        wrong += ["distillation"] if recipe.distillation is not None else []
-        if wrong:
-            raise UserError(f"data.mixing does not go with {wrong[0]}", expected="one of them")
-    return Examples(encoded.augmented(augmentation, mixing), train.targets)
 
 
 def _encode(network: Network, head: ModuleType, settings: Any, rows: Rows | StreamedRows, max_length: int) -> Examples:

@@ -7,7 +7,8 @@ then measure, save, prove that what was saved is what was trained, and report.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ from tunewright.steps import (
     predicted,
     prepare_rows,
     set_up,
+    sourced,
     train_features,
     tune_decisions,
 )
@@ -150,7 +152,9 @@ def fit_recipe(
     kept = _keep_rows(setup.recipe, given, folder)
     write_text(folder / "recipe.yaml", to_yaml(kept))
     manifest = open_manifest(folder, setup, parent=parent, command=command or f"tunewright fit {folder / 'recipe.yaml'}")
-    return _run(setup, folder, manifest, tell, started, backbone, resuming=False)
+    with _end_noted(folder, manifest):
+        _steps(setup, folder, manifest, tell, started, backbone, resuming=False)
+    return load(folder, backbone=backbone)
 
 
 def resume(folder: str | Path, *, watchers: Sequence[Watcher] = (), backbone: Backbone | None = None) -> Run:
@@ -169,7 +173,9 @@ def resume(folder: str | Path, *, watchers: Sequence[Watcher] = (), backbone: Ba
         raise UserError(f"the rows of '{folder}' changed since it was interrupted", expected="the same rows", try_="a new run")
     tell.phase("data", *prepared.said)
     setup = set_up(run.recipe, prepared, backbone)
-    return _run(setup, run.folder, run.manifest, tell, started, backbone, resuming=True)
+    with _end_noted(run.folder, run.manifest):
+        _steps(setup, run.folder, run.manifest, tell, started, backbone, resuming=True)
+    return load(folder, backbone=backbone)
 
 
 def reproduce(
@@ -190,26 +196,17 @@ def reproduce(
     return compare_weights(first, second)
 
 
-def _run(
-    setup: Setup,
-    folder: Path,
-    manifest: dict[str, Any],
-    tell: _Teller,
-    started: float,
-    backbone: Backbone | None,
-    *,
-    resuming: bool,
-) -> Run:
-    """Steps 4 to 8 and what follows them; the manifest says how it ended, whatever happens."""
+@contextmanager
+def _end_noted(folder: Path, manifest: dict[str, Any]) -> Iterator[None]:
+    """The manifest says how the run ended, whatever happens."""
     try:
-        _steps(setup, folder, manifest, tell, started, backbone, resuming=resuming)
+        yield
     except KeyboardInterrupt:
         write_manifest(folder, manifest | {"status": "interrupted"})
         raise
     except Exception as error:
         write_manifest(folder, manifest | {"status": "failed", "error": str(error)})
         raise
-    return load(folder, backbone=backbone)
 
 
 def _steps(
@@ -222,6 +219,7 @@ def _steps(
     *,
     resuming: bool,
 ) -> None:
+    """Steps 4 to 8 and what follows them."""
     recipe, training = setup.recipe, setup.recipe.training
     features = train_features(setup)
     untrained = {}
@@ -290,9 +288,11 @@ def check(recipe: Recipe, given: Given | None = None) -> Checked:
     """Refuse everything that can be refused before a model is loaded; returns what was understood."""
     if recipe.out is not None:
         check_free(Path(recipe.out))
-    if recipe.model.source != SCRATCH:
-        find_model(recipe.model.source, recipe.model.revision)
-    return Checked(recipe, prepare_rows(recipe, given or Given()))
+    prepared = prepare_rows(recipe, given or Given())
+    model = sourced(recipe, prepared.schema.kind).model
+    if model.source != SCRATCH:
+        find_model(model.source, model.revision)
+    return Checked(recipe, prepared)
 
 
 @dataclass(frozen=True)

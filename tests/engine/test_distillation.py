@@ -93,6 +93,21 @@ def test_another_teacher_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
         fit(other, model=str(tiny_bert), distillation={"teacher": str(tmp_path / "no")}, out=tmp_path / "run2", **QUICK, **once)
 
 
+def test_a_task_whose_outputs_mean_something_else_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    rows = [{"text": row["text"], "a": row["label"], "b": row["label"][::-1]} for row in toy_rows(48)]
+    given = {
+        "model": str(tiny_bert),
+        "task": "several",
+        "target": ["a", "b"],
+        "text": "text",
+        "training": {"max_steps": 1},
+        **QUICK,
+    }
+    teacher = fit(rows, out=tmp_path / "teacher", **given)
+    with pytest.raises(UserError, match="several cannot be distilled yet"):
+        fit(rows, out=tmp_path / "run", distillation={"teacher": str(teacher.folder)}, **given)
+
+
 @pytest.mark.parametrize("family", ["bert", "distilbert", "gpt2", "llama", "gemma2"])
 def test_kept_blocks_are_the_teachers(tmp_path: Path, family: str) -> None:
     folder = tiny_model(family, tmp_path / family, layers=3)

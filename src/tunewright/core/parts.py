@@ -46,6 +46,11 @@ def _summary(path: Path) -> str:
     return docstring.split("\n", 1)[0].strip()
 
 
+def name_of(part: ModuleType) -> str:
+    """A part's name: its file's."""
+    return part.__name__.rsplit(".", 1)[-1]
+
+
 def _key(name: str) -> str:
     return name.strip().lower().replace("-", "_")
 

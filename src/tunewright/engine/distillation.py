@@ -17,12 +17,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from tunewright.core.errors import UserError
+from tunewright.core.parts import name_of
 from tunewright.core.types import Labels
 from tunewright.data.examples import Examples
 from tunewright.data.ragged import IGNORED
 from tunewright.engine.predict import predict_logits
 from tunewright.models.network import Network
 from tunewright.recipe import Distillation
+
+# Tasks whose outputs one of the losses below reads rightly: classes of a row or word, one yes or no per class or grade, a number.
+_TASKS = ("classification", "tagging", "multi_label", "ordinal", "regression", "similarity")
 
 
 @final
@@ -80,8 +84,11 @@ def make_teacher(
             expected=f"{labels.task} with {list(labels.names) or 'numbers'}, as the student",
             try_="a teacher that was trained on the same labels",
         )
-    if student.form.output != "logits":
-        raise UserError(f"{head.__name__.rsplit('.', 1)[-1]} cannot be distilled yet", expected="a task with classes or numbers")
+    if name_of(head) not in _TASKS:
+        raise UserError(
+            f"{name_of(head).replace('_', ' ')} cannot be distilled yet",
+            expected=" or ".join(name.replace("_", " ") for name in _TASKS),
+        )
     outputs = predict_logits(network, examples, precision=precision)
     if not isinstance(outputs, np.ndarray) and [len(one) for one in outputs] != train.encoded.lengths.tolist():
         raise UserError("teacher and student cut words into other tokens", expected="the same tokenizer in both")
