@@ -86,6 +86,37 @@ def test_a_few_large_groups_are_still_shared_out(seed: int) -> None:
     assert [len(part) for part in parts_of(found)] in ([80, 10, 10], [70, 20, 10], [70, 10, 20], [60, 20, 20])
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_one_of_five_groups_that_have_every_class_is_held_out(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    groups, targets = np.repeat(np.arange(5), 60), generator.integers(0, 10, size=300)
+    found = split(targets, validation_share=0.2, test_share=0.0, groups=groups, seed=seed)
+    assert [len(part) for part in parts_of(found)] == [240, 60, 0]
+    assert len(set(groups[found.validation])) == 1
+    both = split(targets, validation_share=0.2, test_share=0.2, groups=groups, seed=seed)
+    assert [len(part) for part in parts_of(both)] == [180, 60, 60]
+    assert len({*groups[both.validation], *groups[both.test], *groups[both.train]}) == 5
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_group_that_has_a_class_alone_stays_in_train(seed: int) -> None:
+    groups, targets = np.repeat(np.arange(5), 60), np.tile([0, 1], 150)
+    targets[10], targets[70] = 2, 3  # in the first and in the second group
+    found = split(targets, validation_share=0.2, test_share=0.2, groups=groups, seed=seed)
+    assert {0, 1} < set(groups[found.train])
+    assert [len(part) for part in parts_of(found)] == [180, 60, 60]
+
+
+def test_groups_too_large_for_a_share_are_refused_with_the_share_that_is_not() -> None:
+    groups, targets = np.repeat(np.arange(3), 100), np.tile([0, 1], 150)
+    with pytest.raises(UserError, match=r"smallest of 3 groups has 100 of 300 rows.*data\.validation_share=0\.34"):
+        split(targets, validation_share=0.15, test_share=0.0, groups=groups)
+    found = split(targets, validation_share=0.34, test_share=0.0, groups=groups)
+    assert [len(part) for part in parts_of(found)] == [200, 100, 0]
+    with pytest.raises(UserError, match=r"in 2 groups are too few .* more than one group"):
+        split(np.repeat([0, 1], 50), validation_share=0.5, test_share=0.0, groups=np.repeat([0, 1], 50))
+
+
 def test_by_time_the_latest_rows_are_held_out() -> None:
     times = np.random.default_rng(0).permutation(100).astype(float)
     found = split(np.arange(100) % 2, **HOW, times=times, seed=3)

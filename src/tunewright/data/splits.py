@@ -68,28 +68,41 @@ def _quotas(sizes: np.ndarray, spare: np.ndarray, share: float, generator: np.ra
     return np.asarray(quotas)
 
 
-def _fill(pools: list[list[np.ndarray]], left: int) -> list[np.ndarray]:
+def _free(unit: np.ndarray, strata: np.ndarray, left: np.ndarray) -> bool:
+    """Whether each stratum keeps a row without the unit; ``left`` (strata,) counts the rows that are not yet taken."""
+    found, counts = np.unique(strata[unit], return_counts=True)
+    return bool((left[found] > counts).all())
+
+
+def _fill(pools: list[list[np.ndarray]], strata: np.ndarray, left: np.ndarray, missing: int) -> list[np.ndarray]:
     """Units from any pool as long as one brings the number of rows nearer; large groups fit no stratum's quota."""
     taken: list[np.ndarray] = []
-    while spare := [(abs(left - len(unit)), place) for place, pool in enumerate(pools) if len(pool) > 1 for unit in pool[-1:]]:
-        distance, place = min(spare)
-        if distance >= abs(left):
+    while missing > 0:
+        near = []
+        for number, pool in enumerate(pools):
+            place = next((place for place in range(len(pool) - 1, -1, -1) if _free(pool[place], strata, left)), None)
+            if place is not None:
+                near.append((abs(missing - len(pool[place])), number, place))
+        if not near or min(near)[0] >= missing:
             break
-        taken.append(pools[place].pop())
-        left -= len(taken[-1])
+        _, number, place = min(near)
+        taken.append(pools[number].pop(place))
+        left -= np.bincount(strata[taken[-1]], minlength=len(left))
+        missing -= len(taken[-1])
     return taken
 
 
-def _take(pools: list[list[np.ndarray]], quotas: np.ndarray) -> np.ndarray:
-    """Whole units from each pool up to its quota, then from any; the last unit of a pool stays."""
+def _take(pools: list[list[np.ndarray]], quotas: np.ndarray, strata: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Whole units from each pool up to its quota, then from any, as long as each stratum keeps a row; ``left`` is lowered."""
     taken: list[np.ndarray] = []
     for pool, quota in zip(pools, quotas, strict=True):
-        left = int(quota)
+        wanted = int(quota)
         for place in range(len(pool) - 1, -1, -1):
-            if len(pool) > 1 and len(pool[place]) <= left:
-                left -= len(pool[place])
+            if len(pool[place]) <= wanted and _free(pool[place], strata, left):
+                wanted -= len(pool[place])
                 taken.append(pool.pop(place))
-    taken += _fill(pools, int(quotas.sum()) - sum(map(len, taken)))
+                left -= np.bincount(strata[taken[-1]], minlength=len(left))
+    taken += _fill(pools, strata, left, int(quotas.sum()) - sum(map(len, taken)))
     return np.sort(np.concatenate(taken)) if taken else np.zeros(0, dtype=np.int64)
 
 
@@ -104,14 +117,26 @@ def _pools(strata: np.ndarray, groups: np.ndarray, generator: np.random.Generato
     return [[pool[place] for place in generator.permutation(len(pool))] for pool in pools.values() if pool]
 
 
+def _spare(pool: list[np.ndarray], strata: np.ndarray, left: np.ndarray) -> int:
+    """Rows of a pool that can be taken: its smallest unit stays where its rows' strata have none in another pool."""
+    if not pool:
+        return 0
+    rows = np.concatenate(pool)
+    found, counts = np.unique(strata[rows], return_counts=True)
+    alone = bool((left[found] == counts).any())
+    return len(rows) - (min(map(len, pool)) if alone else 0)
+
+
 def _by_class(strata: np.ndarray, groups: np.ndarray, shares: Sequence[float], seed: int) -> list[np.ndarray]:
     generator = np.random.default_rng(seed)
+    strata = np.unique(strata, return_inverse=True)[1]
+    left = np.bincount(strata)
     pools = _pools(strata, groups, generator)
     sizes = np.array([sum(map(len, pool)) for pool in pools])
     parts = []
     for share in shares:
-        spare = np.array([sum(map(len, pool)) - min(map(len, pool)) for pool in pools])
-        parts.append(_take(pools, _quotas(sizes, spare, share, generator)))
+        spare = np.array([_spare(pool, strata, left) for pool in pools])
+        parts.append(_take(pools, _quotas(sizes, spare, share, generator), strata, left))
     return [*parts, np.sort(np.concatenate([unit for pool in pools for unit in pool]))]
 
 
@@ -177,9 +202,22 @@ def split(
         test, validation, train = _by_class(_strata(targets), units, shares, seed)
     for part, share, name in ((validation, validation_share, "validation"), (test, test_share, "test")):
         if share > 0 and not len(part):
-            raise UserError(
-                f"{n} rows in {len(np.unique(units))} groups are too few to hold out a {name} part",
-                expected="at least a few rows of each class that are not duplicates of one another",
-                try_=f"give more rows, or a {name} file of its own",
-            )
+            raise _too_few(units, share, name)
     return Split(train, validation, test)
+
+
+def _too_few(units: np.ndarray, share: float, name: str) -> UserError:
+    """No unit could be held out: groups too large for the share, classes that one group has alone, or too few rows."""
+    n, sizes = len(units), np.bincount(units)
+    nearest = f"a {name} file of its own"
+    if len(sizes) < n and sizes.min() / 2 >= share * n:
+        return UserError(
+            f"the smallest of {len(sizes)} groups has {sizes.min()} of {n} rows, too many for a {name} part of {share:g}",
+            expected="a share near a whole group's, since no group is torn apart",
+            try_=f"--set data.{name}_share={np.ceil(100 * sizes.min() / n) / 100:g}, or {nearest}",
+        )
+    return UserError(
+        f"{n} rows in {len(sizes)} groups are too few to hold out a {name} part",
+        expected="at least a few rows of each class that are not duplicates of one another, in more than one group",
+        try_=f"give more rows, or {nearest}",
+    )
