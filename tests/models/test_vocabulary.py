@@ -13,7 +13,8 @@ from tunewright.core.types import Labels
 from tunewright.models import vocabulary
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
-from tunewright.models.vocabulary import IGNORED, Vocabulary
+from tunewright.data.ragged import IGNORED
+from tunewright.models.vocabulary import Vocabulary
 
 CAUSAL = Form("text", "AutoModelForCausalLM", "vocabulary")
 

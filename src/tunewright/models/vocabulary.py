@@ -14,7 +14,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-IGNORED = -100  # the target of a token that is not learnt, as in torch's cross-entropy
+from tunewright.data.ragged import IGNORED
 
 _CELLS = 1 << 24  # logits held at once (64 MiB in float32; a guess)
 _ON_DEVICE = 16  # times as many on an accelerator, where small products leave it idle (a guess)
