@@ -25,7 +25,7 @@ from torch.nn import functional
 import tunewright
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, read_tensors, write_json, write_tensors
-from tunewright.data.encoders.text import Encoded
+from tunewright.data.encoders.text import CHARACTERS_PER_TOKEN, Encoded
 from tunewright.data.examples import Examples, batch
 from tunewright.engine.predict import evaluation_mode
 from tunewright.heads._rows import encode
@@ -44,7 +44,6 @@ PROBE_FILE = "probe.json"
 PROBE_TENSORS = "probe.safetensors"
 _ROWS = 32
 _LARGE_ROWS = 4
-_CHARACTERS_PER_TOKEN = 64  # as many as the encoder looks at; a probe is no place for whole books
 _SECONDS = 1800
 
 
@@ -58,8 +57,8 @@ def write_probe(
     """
     whole = network.form.auto == SEQUENCE_CLASSIFICATION
     kept = list(inputs[: _ROWS if whole else _LARGE_ROWS])
-    if whole:
-        kept = [tuple(text[: max_length * _CHARACTERS_PER_TOKEN] for text in row) for row in kept]
+    if whole:  # no more than the encoder looks at: a probe is no place for whole books
+        kept = [tuple(text[: max_length * CHARACTERS_PER_TOKEN] for text in row) for row in kept]
     examples = head.encode(network, kept, None, head_settings, max_length)
     rows = np.arange(len(examples) if whole else min(len(examples), _LARGE_ROWS))
     inside = batch(examples, rows, network.reads, torch.device("cpu"))

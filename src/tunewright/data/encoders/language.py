@@ -24,10 +24,6 @@ from tunewright.data.ragged import IGNORED, Ragged
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Characters kept per token of ``max_length`` before tokenising; none needs so many, and a text of megabytes costs nothing.
-_CHARACTERS_PER_TOKEN = 64
-_ROWS_AT_ONCE = 256  # the tokenizer's own objects take many kilobytes for each row; more at once is no faster
-
 
 @dataclass(frozen=True)
 class Encoded:
@@ -208,7 +204,7 @@ def _refuse(tokenizer: Any, max_length: int) -> None:
 
 def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
     iterator = iter(items)
-    while batch := list(islice(iterator, _ROWS_AT_ONCE)):
+    while batch := list(islice(iterator, text.ROWS_AT_ONCE)):
         yield batch
 
 
@@ -229,7 +225,7 @@ def tokenised(tokenizer: Any, texts: Sequence[str]) -> Sequence[Any]:
 
 def _encode(tokenizer: Any, rendered: Iterable[Rendered], max_length: int, said: str = "") -> Encoded:
     _refuse(tokenizer, max_length)
-    longest = max_length * _CHARACTERS_PER_TOKEN
+    longest = max_length * text.CHARACTERS_PER_TOKEN
     ids: list[np.ndarray] = []
     learn: list[np.ndarray] = []
     cut: list[bool] = []

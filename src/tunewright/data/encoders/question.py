@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _ANSWERS = frozenset(("answers", "answer"))
 _LONGEST_QUESTION = 64  # tokens (Devlin et al.'s code)
 _OVERLAP = 3  # a window shares one part in so many of max_length with its neighbour (Devlin et al.'s code: 128 of 384)
-_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -141,8 +140,8 @@ def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -
     characters: list[np.ndarray] = []
     rows: list[int] = []
     cut = 0
-    for start in range(0, len(inputs), _AT_ONCE):
-        part = inputs[start : start + _AT_ONCE]
+    for start in range(0, len(inputs), text.ROWS_AT_ONCE):
+        part = inputs[start : start + text.ROWS_AT_ONCE]
         questions = [_shortened(str(row[0]), tokenizer, longest) for row in part]
         cut += sum(short != row[0] for short, row in zip(questions, part, strict=True))
         with text.settings_kept(tokenizer):

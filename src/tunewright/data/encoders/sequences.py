@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from tunewright.core.sound_augmentation import SoundAugmentation
 
-_AT_ONCE = 256
 _SHOWN = 8  # tokens with which a decoder is tried where there is nothing to write
 
 
@@ -37,6 +36,7 @@ class Encoded:
     sizes: np.ndarray  # (n,) int64
     cut: int  # texts to write that lost their end
     pad: int = 0  # of the decoder
+    given: np.ndarray | None = None  # (n, some) tokens that the decoder starts from, where rows differ in them
     varies: ClassVar[bool] = True
     side: ClassVar[str] = "right"  # where the decoder's tokens are filled up
 
@@ -56,7 +56,8 @@ class Encoded:
 
     def subset(self, rows: np.ndarray) -> Encoded:
         """Some rows, in the order given."""
-        return replace(self, read=self.read.subset(rows), written=self.written[rows], sizes=self.sizes[rows], cut=0)
+        given = None if self.given is None else self.given[rows]
+        return replace(self, read=self.read.subset(rows), written=self.written[rows], sizes=self.sizes[rows], cut=0, given=given)
 
     def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
         """Padded input_ids and attention_mask (batch, tokens), and decoder_input_ids (batch, tokens of the decoder)."""
@@ -94,9 +95,9 @@ def encode(
         return Encoded(read, ragged(_begun(inner, shown, read.pad_id), np.int32), np.zeros(len(inputs), dtype=np.int64), 0)
     ids: list[list[int]] = []
     cut = 0
-    for start in range(0, len(wanted), _AT_ONCE):
+    for start in range(0, len(wanted), text.ROWS_AT_ONCE):
         with text.settings_kept(tokenizer):
-            made = tokenizer(text_target=list(wanted[start : start + _AT_ONCE]), truncation=True, max_length=most)
+            made = tokenizer(text_target=list(wanted[start : start + text.ROWS_AT_ONCE]), truncation=True, max_length=most)
         ids += made["input_ids"]
         cut += sum(bool(encoding.overflowing) for encoding in made.encodings)
     written = ragged(_begun(inner, ids, read.pad_id), np.int32)
@@ -110,8 +111,8 @@ def _begun(inner: Any, rows: Sequence[list[int]], pad: int) -> list[np.ndarray]:
     if getattr(inner.config, "decoder_start_token_id", None) is None and inner.config.model_type != "mbart":
         raise UserError("the model's config names no decoder_start_token_id", expected="a model that was trained to write texts")
     found = []
-    for start in range(0, len(rows), _AT_ONCE):
-        part = rows[start : start + _AT_ONCE]
+    for start in range(0, len(rows), text.ROWS_AT_ONCE):
+        part = rows[start : start + text.ROWS_AT_ONCE]
         width = 1 + max(map(len, part))
         labels = torch.tensor([row + [pad] * (width - len(row)) for row in part])
         moved = inner.prepare_decoder_input_ids_from_labels(labels).numpy()

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # Characters kept per token of ``max_length`` before tokenising; none needs so many, and a text of megabytes costs nothing.
-_CHARACTERS_PER_TOKEN = 64
-_ROWS_AT_ONCE = 256  # the tokenizer's own objects take many kilobytes for each row; more at once is no faster
+CHARACTERS_PER_TOKEN = 64
+ROWS_AT_ONCE = 256  # the tokenizer's own objects take many kilobytes for each row; more at once is no faster
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def settings_kept(tokenizer: Any) -> Iterator[None]:
 
 
 def _tokenise(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int) -> Any:
-    longest = max_length * _CHARACTERS_PER_TOKEN
+    longest = max_length * CHARACTERS_PER_TOKEN
     columns = [[text[:longest] for text in column] for column in zip(*texts, strict=True)]
     try:
         with settings_kept(tokenizer):
@@ -128,8 +128,8 @@ def encode_texts(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: i
     ids: list[np.ndarray] = []
     segments: list[np.ndarray] = []
     truncated = 0
-    for start in range(0, len(texts), _ROWS_AT_ONCE):
-        part = texts[start : start + _ROWS_AT_ONCE]
+    for start in range(0, len(texts), ROWS_AT_ONCE):
+        part = texts[start : start + ROWS_AT_ONCE]
         batch = _tokenise(tokenizer, part, max_length)
         rows = [row or [_stand_in(tokenizer)] for row in batch["input_ids"]]
         lengths += map(len, rows)
@@ -138,7 +138,7 @@ def encode_texts(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: i
             kinds = (row or [0] for row in batch["token_type_ids"])
             segments.append(np.fromiter(chain.from_iterable(kinds), dtype=np.uint8))
         for encoding, row in zip(batch.encodings, part, strict=True):
-            truncated += bool(encoding.overflowing) or any(len(text) > max_length * _CHARACTERS_PER_TOKEN for text in row)
+            truncated += bool(encoding.overflowing) or any(len(text) > max_length * CHARACTERS_PER_TOKEN for text in row)
     return Encoded(
         np.concatenate(ids) if ids else np.empty(0, dtype=np.int32),
         np.concatenate(segments) if segments else None,

@@ -133,8 +133,8 @@ def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -
     if room < 1:
         raise UserError(f"max_length {max_length} leaves no room for words", expected="a larger data.max_length")
     around_text = around(tokenizer)
-    for start in range(0, len(inputs), 256):
-        part = [list(row[0]) for row in inputs[start : start + 256]]
+    for start in range(0, len(inputs), text.ROWS_AT_ONCE):
+        part = [list(row[0]) for row in inputs[start : start + text.ROWS_AT_ONCE]]
         with text.settings_kept(tokenizer):
             made = tokenizer(part, is_split_into_words=True, add_special_tokens=False)
         for index in range(len(part)):
