@@ -10,10 +10,10 @@ import torch
 from torch.nn import functional
 
 from tunewright.core.types import Labels
+from tunewright.data.ragged import IGNORED
 from tunewright.models import vocabulary
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
-from tunewright.data.ragged import IGNORED
 from tunewright.models.vocabulary import Vocabulary
 
 CAUSAL = Form("text", "AutoModelForCausalLM", "vocabulary")
