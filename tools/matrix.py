@@ -27,6 +27,17 @@ TOPICS = {
     "post": "order parcel late early lost",
     "mood": "great awful happy sad love",
 }
+# A SegFormer of as many stages as real ones have.
+STAGES = {
+    "num_encoder_blocks": 4,
+    "depths": [1] * 4,
+    "sr_ratios": [2, 1, 1, 1],
+    "hidden_sizes": [8, 16, 16, 16],
+    "patch_sizes": [3] * 4,
+    "strides": [2] * 4,
+    "num_attention_heads": [1, 2, 2, 2],
+    "mlp_ratios": [2] * 4,
+}
 Toy = tuple[Any, Path, dict[str, Any]]
 
 
@@ -203,7 +214,8 @@ def preference(folder: Path) -> Toy:
 
 def generation(folder: Path) -> Toy:
     rows = [{"text": text, "summary": topic} for text, topic in texts()]
-    return rows, text_model(folder, "t5"), {"data": {"task": "generation", "target": ["summary"]}}
+    sections = {"data": {"task": "generation", "target": ["summary"]}, "head": {"name": "generation", "longest": 8, "beams": 2}}
+    return rows, text_model(folder, "t5"), sections
 
 
 def embedding(folder: Path) -> Toy:
@@ -216,30 +228,74 @@ def ordinal(folder: Path) -> Toy:
     return rows, text_model(folder), {"data": {"task": "ordinal", "target": ["stars"]}}
 
 
+def several(folder: Path) -> Toy:
+    rows = [{"text": text, "topic": topic, "stars": number % 10 / 2} for number, (text, topic) in enumerate(texts())]
+    return rows, text_model(folder), {"data": {"task": "several", "target": ["topic", "stars"]}}
+
+
+def pictures(count: int = 36) -> list[np.ndarray]:
+    """Noise, every second one lighter, (32, 32, 3)."""
+    generator = np.random.default_rng(0)
+    return [generator.integers(0, 128, (32, 32, 3), dtype=np.uint8) + np.uint8(100 * (number % 2)) for number in range(count)]
+
+
 def images(folder: Path) -> Toy:
     from tunewright.models.tiny_images import tiny_image_model
 
-    generator = np.random.default_rng(0)
-    rows = [
-        {
-            "image": generator.integers(0, 128, (32, 32, 3), dtype=np.uint8) + np.uint8(100 * (number % 2)),
-            "label": "ab"[number % 2],
-        }
-        for number in range(36)
-    ]
+    rows = [{"image": picture, "label": "ab"[number % 2]} for number, picture in enumerate(pictures())]
     return rows, tiny_image_model("vit", folder / "vit"), {}
+
+
+def segmentation(folder: Path) -> Toy:
+    from tunewright.models.tiny_images import tiny_image_model
+
+    rows = [{"image": picture, "mask": (picture[:, :, 0] > 100).astype(np.uint8)} for picture in pictures()]
+    return rows, tiny_image_model("segformer", folder / "segformer", **STAGES), {"data": {"task": "segmentation"}}
+
+
+def detection(folder: Path) -> Toy:
+    from tunewright.models.tiny_images import tiny_image_model
+
+    rows = [
+        {"image": picture, "objects": [{"box": [number % 9, 2, number % 9 + 12, 20], "label": "ab"[number % 2]}]}
+        for number, picture in enumerate(pictures())
+    ]
+    return rows, tiny_image_model("yolos", folder / "yolos"), {"data": {"task": "detection"}}
+
+
+def tones(count: int = 36) -> list[dict[str, Any]]:
+    """A quarter of a second of a lower or a higher tone."""
+    times = np.arange(4000) / 16000
+    waves = [np.sin(2 * np.pi * (300 + 400 * (number % 2)) * times).astype(np.float32) for number in range(count)]
+    return [{"array": wave, "sampling_rate": 16000} for wave in waves]
 
 
 def sounds(folder: Path) -> Toy:
     from tunewright.models.tiny_audio import tiny_audio_model
 
-    times = np.arange(8000) / 16000
-    rows = [
-        {"audio": {"array": np.sin(2 * np.pi * (300 + 400 * (number % 2)) * times).astype(np.float32), "sampling_rate": 16000}}
-        | {"label": "ab"[number % 2], "place": number}
-        for number in range(36)
-    ]
+    rows = [{"audio": tone, "label": "ab"[number % 2], "place": number} for number, tone in enumerate(tones())]
     return rows, tiny_audio_model("wav2vec2", folder / "wav2vec2"), {"data": {"max_seconds": 1.0}}
+
+
+def spoken() -> list[dict[str, Any]]:
+    return [{"audio": tone, "sentence": ("abba", "cab")[number % 2]} for number, tone in enumerate(tones())]
+
+
+def transcription(folder: Path) -> Toy:
+    from tunewright.models.tiny_audio import tiny_audio_model
+
+    sections = {"data": {"task": "transcription", "max_seconds": 1.0}}
+    return spoken(), tiny_audio_model("wav2vec2", folder / "wav2vec2-ctc"), sections
+
+
+def speech_generation(folder: Path) -> Toy:
+    from tunewright.models.tiny_audio import tiny_audio_model
+
+    sections = {
+        "data": {"task": "transcription", "max_seconds": 1.0},
+        "head": {"name": "speech_generation", "longest": 8, "beams": 2},
+    }
+    return spoken(), tiny_audio_model("whisper", folder / "whisper"), sections
 
 
 def table(folder: Path) -> Toy:
@@ -270,8 +326,13 @@ TOYS: dict[str, Callable[[Path], Toy]] = {
     "generation": generation,
     "embedding": embedding,
     "ordinal": ordinal,
+    "several": several,
     "classification: images": images,
+    "segmentation": segmentation,
+    "detection": detection,
     "classification: sounds": sounds,
+    "transcription": transcription,
+    "speech_generation": speech_generation,
     "classification: table": table,
 }
 

@@ -10,6 +10,10 @@ import pytest
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
+from tunewright.core.types import Labels
+from tunewright.models.form import Form
+from tunewright.models.loading import load_network
+from tunewright.models.seconds import fit_seconds
 from tunewright.models.tiny_audio import tiny_audio_model
 from tunewright.recipe import Recipe
 from tunewright.steps import Given, prepare_rows
@@ -80,6 +84,15 @@ def test_seconds_are_cut_said_and_saved(rows: Path, tmp_path: Path) -> None:
     )
     assert any(line.endswith("train rows are cut at 0.25 seconds") for line in said)
     assert read_json(tmp_path / "run" / "model" / "preprocessor_config.json")["max_seconds"] == 0.25
+
+
+def test_the_seconds_that_a_model_always_reads_may_be_named(tmp_path: Path) -> None:
+    folder = tiny_audio_model("ast", tmp_path / "ast", layers=1)
+    form = Form("audio", "AutoModelForAudioClassification", "logits")
+    network = load_network(str(folder), Labels("classification", ("a", "b")), form=form)
+    before = network.processor
+    fit_seconds(network, 0.655)  # as it is shown where another is refused
+    assert network.processor == before
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ def fit_seconds(network: Network, seconds: float | None) -> None:
         raise UserError(
             f"data.max_seconds is for sounds, and these rows are {network.form.kind}", try_="leave data.max_seconds out"
         )
+    if sounds.frames and f"{seconds:.4g}" == f"{sounds.max_seconds:.4g}":
+        return
     if sounds.frames:
         raise UserError(
             f"data.max_seconds is {seconds:g}, but this model always reads {sounds.max_seconds:.4g} seconds",
