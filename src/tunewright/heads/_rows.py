@@ -15,6 +15,13 @@ from tunewright.data.examples import Encoded, Examples
 from tunewright.data.media import numbered
 from tunewright.models.network import Network
 
+READS = {
+    "text": "AutoModelForSequenceClassification",
+    "image": "AutoModelForImageClassification",
+    "audio": "AutoModelForAudioClassification",
+    "table": "TableTransformer",
+}
+
 
 def encode(
     network: Network,

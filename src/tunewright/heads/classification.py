@@ -16,33 +16,12 @@ from torch.nn import functional
 
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.examples import Encoded
-from tunewright.heads._rows import answer, encode, keep, shown
+from tunewright.heads._rows import READS as READS
+from tunewright.heads._rows import answer as answer
+from tunewright.heads._rows import encode as encode
+from tunewright.heads._rows import keep as keep
+from tunewright.heads._rows import shown as shown
 
-__all__ = [
-    "BASELINES",
-    "METRICS",
-    "OUTPUT",
-    "PRIMARY",
-    "READS",
-    "Settings",
-    "answer",
-    "class_weights",
-    "counts",
-    "decode",
-    "encode",
-    "keep",
-    "losses",
-    "majority",
-    "prior_bias",
-    "shown",
-]
-
-READS = {
-    "text": "AutoModelForSequenceClassification",
-    "image": "AutoModelForImageClassification",
-    "audio": "AutoModelForAudioClassification",
-    "table": "TableTransformer",
-}
 OUTPUT = "logits"
 BASELINES = ("majority", "frozen")
 METRICS = ("accuracy", "macro_f1", "log_loss", "expected_calibration_error")

@@ -26,6 +26,8 @@ from tunewright.data.encoders import image
 from tunewright.data.examples import Examples
 from tunewright.data.images.files import size_of
 from tunewright.data.media import numbered
+from tunewright.heads._weights import class_weights as class_weights
+from tunewright.heads._weights import counts as counts
 from tunewright.metrics._boxes import overlaps
 from tunewright.models.network import Network
 
@@ -105,20 +107,10 @@ def encode(
     return Examples(Encoded(encoded, sizes), wanted)
 
 
-def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
-    """Classes weigh alike."""
-    return None
-
-
 def losses(output: dict[str, Tensor], targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
     """Loss of each image, (batch,), of logits (batch, queries, classes + 1) and boxes (batch, queries, 4)."""
     rows = zip(output["logits"].float(), output["boxes"].float(), targets, strict=True)
     return torch.stack([_of_image(logits, boxes, wanted[wanted[:, 4] >= 0], settings) for logits, boxes, wanted in rows])
-
-
-def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Every image weighs one, (batch,)."""
-    return torch.ones(len(targets), device=targets.device)
 
 
 def _of_image(logits: Tensor, boxes: Tensor, wanted: Tensor, settings: Settings) -> Tensor:

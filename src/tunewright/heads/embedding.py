@@ -19,6 +19,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.encoders import pairs
 from tunewright.data.examples import Examples
+from tunewright.heads._weights import class_weights as class_weights
 from tunewright.models.network import Network
 
 READS = {"pairs": "AutoModel"}
@@ -52,11 +53,6 @@ def encode(
         raise UserError(f"head.matryoshka is {settings.matryoshka}", expected=f"widths from 1 to the vectors' own, {width}")
     encoded = pairs.encode(inputs, targets, network.tokenizer, network.longest(max_length), known=targets is not None)
     return Examples(encoded, encoded.ids)
-
-
-def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
-    """Pairs weigh alike."""
-    return None
 
 
 def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:

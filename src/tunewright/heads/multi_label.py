@@ -17,34 +17,13 @@ from torch.nn import functional
 
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.examples import Encoded
-from tunewright.heads._rows import answer, encode, keep, shown
+from tunewright.heads._rows import READS as READS
+from tunewright.heads._rows import answer as answer
+from tunewright.heads._rows import encode as encode
+from tunewright.heads._rows import keep as keep
+from tunewright.heads._rows import shown as shown
+from tunewright.heads._weights import counts as counts
 
-__all__ = [
-    "BASELINES",
-    "METRICS",
-    "OUTPUT",
-    "PRIMARY",
-    "READS",
-    "Settings",
-    "answer",
-    "class_weights",
-    "counts",
-    "decode",
-    "encode",
-    "keep",
-    "losses",
-    "majority",
-    "prior_bias",
-    "shown",
-    "tune",
-]
-
-READS = {
-    "text": "AutoModelForSequenceClassification",
-    "image": "AutoModelForImageClassification",
-    "audio": "AutoModelForAudioClassification",
-    "table": "TableTransformer",
-}
 OUTPUT = "logits"
 BASELINES = ("majority", "frozen")
 METRICS = ("micro_f1", "macro_f1", "subset_accuracy", "hamming_loss", "log_loss")
@@ -79,11 +58,6 @@ def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Te
 def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
     """Loss of each row, (batch,), of logits and 0/1 targets (batch, classes)."""
     return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights, reduction="none").mean(1)
-
-
-def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Every row weighs one, (batch,)."""
-    return torch.ones(len(targets), device=targets.device)
 
 
 def decode(logits: np.ndarray, labels: Labels, encoded: Encoded | None = None) -> Predictions:

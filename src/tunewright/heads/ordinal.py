@@ -15,34 +15,14 @@ from torch.nn import functional
 
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.examples import Encoded
-from tunewright.heads._rows import answer, encode, keep, shown
-from tunewright.heads.classification import majority
+from tunewright.heads._rows import READS as READS
+from tunewright.heads._rows import answer as answer
+from tunewright.heads._rows import encode as encode
+from tunewright.heads._rows import keep as keep
+from tunewright.heads._rows import shown as shown
+from tunewright.heads._weights import counts as counts
+from tunewright.heads.classification import majority as majority
 
-__all__ = [
-    "BASELINES",
-    "METRICS",
-    "OUTPUT",
-    "PRIMARY",
-    "READS",
-    "Settings",
-    "answer",
-    "class_weights",
-    "counts",
-    "decode",
-    "encode",
-    "keep",
-    "losses",
-    "majority",
-    "prior_bias",
-    "shown",
-]
-
-READS = {
-    "text": "AutoModelForSequenceClassification",
-    "image": "AutoModelForImageClassification",
-    "audio": "AutoModelForAudioClassification",
-    "table": "TableTransformer",
-}
 OUTPUT = "logits"
 BASELINES = ("majority", "frozen")
 METRICS = ("quadratic_weighted_kappa", "accuracy", "mean_absolute_error", "macro_f1")
@@ -72,11 +52,6 @@ def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, 
     """Mean binary cross-entropy over the steps, (batch,), of logits (batch, classes - 1) and class numbers (batch,)."""
     above = (targets[:, None] > torch.arange(logits.shape[1], device=logits.device)).float()
     return functional.binary_cross_entropy_with_logits(logits, above, weight=weights, reduction="none").mean(1)
-
-
-def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Every row weighs one, (batch,)."""
-    return torch.ones(len(targets), device=targets.device)
 
 
 def decode(logits: np.ndarray, labels: Labels, encoded: Encoded | None = None) -> Predictions:

@@ -22,6 +22,8 @@ from tunewright.data.encoders import question
 from tunewright.data.examples import Examples
 from tunewright.data.ragged import IGNORED, ragged
 from tunewright.data.targets.spans import Answer
+from tunewright.heads._weights import class_weights as class_weights
+from tunewright.heads._weights import counts as counts
 from tunewright.models.network import Network
 
 READS = {"question": "AutoModelForQuestionAnswering"}
@@ -77,11 +79,6 @@ def _wanted(spans: np.ndarray, answers: tuple[Answer, ...]) -> np.ndarray:
     return codes
 
 
-def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
-    """Places weigh alike."""
-    return None
-
-
 def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
     """Mean cross-entropy of both ends, (batch,), over the context's tokens and the first one; output (batch, tokens, 2)."""
     allowed = targets != IGNORED
@@ -89,11 +86,6 @@ def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, 
     ends = [((targets & bit) > 0) & allowed for bit in (_START, _END)]
     each = [functional.cross_entropy(logits[..., side], end.int().argmax(1), reduction="none") for side, end in enumerate(ends)]
     return torch.stack(each).mean(0)
-
-
-def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Every window weighs one, (batch,)."""
-    return torch.ones(len(targets), device=targets.device)
 
 
 def keep(output: Tensor, encoded: question.Encoded, rows: np.ndarray) -> np.ndarray:

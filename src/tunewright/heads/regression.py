@@ -16,33 +16,14 @@ from torch.nn import functional
 
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.examples import Encoded
-from tunewright.heads._rows import answer, encode, keep, shown
+from tunewright.heads._rows import READS as READS
+from tunewright.heads._rows import answer as answer
+from tunewright.heads._rows import encode as encode
+from tunewright.heads._rows import keep as keep
+from tunewright.heads._rows import shown as shown
+from tunewright.heads._weights import class_weights as class_weights
+from tunewright.heads._weights import counts as counts
 
-__all__ = [
-    "BASELINES",
-    "METRICS",
-    "OUTPUT",
-    "PRIMARY",
-    "READS",
-    "Settings",
-    "answer",
-    "class_weights",
-    "counts",
-    "decode",
-    "encode",
-    "keep",
-    "losses",
-    "majority",
-    "prior_bias",
-    "shown",
-]
-
-READS = {
-    "text": "AutoModelForSequenceClassification",
-    "image": "AutoModelForImageClassification",
-    "audio": "AutoModelForAudioClassification",
-    "table": "TableTransformer",
-}
 OUTPUT = "logits"
 BASELINES = ("majority", "frozen")
 METRICS = ("root_mean_squared_error", "mean_absolute_error", "r2", "pearson", "spearman")
@@ -57,21 +38,11 @@ class Settings(BaseModel):
     loss: Literal["squared", "huber"] = Field("squared", description="Huber (at one spread) is less moved by outliers.")
 
 
-def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Tensor | None:
-    """Numbers have no classes to weigh."""
-    return None
-
-
 def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
     """Loss of each row, (batch,), of outputs (batch, 1) in standard units and targets (batch,) in their own."""
     wanted = (targets - labels.mean) / labels.spread
     loss = functional.huber_loss if settings.loss == "huber" else functional.mse_loss
     return loss(logits.squeeze(1), wanted, reduction="none")
-
-
-def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Every row weighs one, (batch,)."""
-    return torch.ones(len(targets), device=targets.device)
 
 
 def decode(logits: np.ndarray, labels: Labels, encoded: Encoded | None = None) -> Predictions:

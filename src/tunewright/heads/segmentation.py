@@ -22,6 +22,7 @@ from tunewright.data.encoders import image
 from tunewright.data.examples import Examples
 from tunewright.data.media import numbered
 from tunewright.data.targets.masks import NO_CLASS
+from tunewright.heads._weights import class_weights as class_weights
 from tunewright.models.network import Network
 
 READS = {"image": "AutoModelForSemanticSegmentation"}
@@ -93,11 +94,6 @@ def encode(
     plain = replace(network.processor, resample=_NEAREST, flip=False)
     masks = np.stack([plain.apply(Image.fromarray(mask))[0] for mask in targets])
     return Examples(Encoded(encoded, masks), masks)
-
-
-def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
-    """Classes weigh alike."""
-    return None
 
 
 def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:

@@ -20,35 +20,11 @@ from tunewright.core.errors import UserError
 from tunewright.core.parts import load_part
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.examples import Encoded
-from tunewright.heads._rows import encode, keep
+from tunewright.heads._rows import READS as READS
+from tunewright.heads._rows import encode as encode
+from tunewright.heads._rows import keep as keep
+from tunewright.heads._weights import counts as counts
 
-__all__ = [
-    "BASELINES",
-    "METRICS",
-    "OUTPUT",
-    "PRIMARY",
-    "READS",
-    "Settings",
-    "answer",
-    "badness",
-    "class_weights",
-    "counts",
-    "decode",
-    "encode",
-    "keep",
-    "losses",
-    "majority",
-    "metrics",
-    "prior_bias",
-    "shown",
-]
-
-READS = {
-    "text": "AutoModelForSequenceClassification",
-    "image": "AutoModelForImageClassification",
-    "audio": "AutoModelForAudioClassification",
-    "table": "TableTransformer",
-}
 OUTPUT = "logits"
 BASELINES = ("majority", "frozen")
 METRICS = ("mean_column_score",)
@@ -85,11 +61,6 @@ def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, 
         each.append(_head(part).losses(logits[:, outputs], wanted, part, _head(part).Settings(), None))
     stacked = torch.stack(each, 1)
     return (stacked if weights is None else stacked * weights).sum(1)
-
-
-def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Every row weighs one, (batch,)."""
-    return torch.ones(len(targets), device=targets.device)
 
 
 def decode(logits: np.ndarray, labels: Labels, encoded: Encoded | None = None) -> Predictions:

@@ -19,6 +19,7 @@ from tunewright.core.types import Labels, Predictions
 from tunewright.data.encoders import words
 from tunewright.data.examples import Examples
 from tunewright.data.ragged import IGNORED, ragged
+from tunewright.heads._weights import class_weights as class_weights
 from tunewright.models.network import Network
 
 READS = {"words": "AutoModelForTokenClassification"}
@@ -48,11 +49,6 @@ def encode(
         begins = encoded.begins(window)
         wanted.append(np.where(begins >= 0, targets[row][begins], IGNORED))
     return Examples(encoded, ragged(wanted))
-
-
-def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
-    """Tags weigh alike."""
-    return None
 
 
 def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:

@@ -25,6 +25,7 @@ from tunewright.data.encoders.spoken import Encoded
 from tunewright.data.examples import Examples
 from tunewright.data.media import numbered
 from tunewright.data.ragged import IGNORED, ragged
+from tunewright.heads._weights import class_weights as class_weights
 from tunewright.models.network import Network
 
 READS = {"audio": "AutoModelForCTC"}
@@ -82,11 +83,6 @@ def _refuse_unspeakable(spelt: list[np.ndarray], frames: np.ndarray, where: Call
             expected="clips that hold their whole text",
             try_="mend or remove these rows, or raise data.max_seconds where clips were cut",
         )
-
-
-def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
-    """Characters weigh alike."""
-    return None
 
 
 def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
