@@ -133,6 +133,7 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
     sized = fit_images(network, recipe.data)
     fit_seconds(network, recipe.data.max_seconds)
     network.stack  # noqa: B018 - read before a method changes the module tree
+    settings, prepared = _settled(head, settings, network, prepared)
     examples = {
         part: _encode(network, head, settings, rows, recipe.data.max_length)
         for part in PARTS
@@ -185,6 +186,14 @@ def _sized(recipe: Recipe, head: ModuleType) -> Recipe:
     if "max_length" in recipe.data.model_fields_set or not hasattr(head, "MAX_LENGTH"):
         return recipe
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"max_length": head.MAX_LENGTH})})
+
+
+def _settled(head: ModuleType, settings: Any, network: Network, prepared: Prepared) -> tuple[Any, Prepared]:
+    """The head's settings with what the training rows decide of them, and what is to be said of that."""
+    if not hasattr(head, "settled"):
+        return settings, prepared
+    found, said = head.settled(settings, network, prepared.train)
+    return found, replace(prepared, said=(*prepared.said, *said))
 
 
 def _audited(head: ModuleType, network: Network, prepared: Prepared, examples: dict[str, Examples]) -> Prepared:

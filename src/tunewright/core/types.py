@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-Kind = Literal["text", "words", "question", "pairs", "conversation", "image", "audio", "table"]
+Kind = Literal["text", "translation", "words", "question", "pairs", "conversation", "image", "audio", "table"]
 Task = Literal[
     "classification",
     "multi_label",

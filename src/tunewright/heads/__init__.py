@@ -18,6 +18,7 @@ Contract of a head file:
 - ``tune(predictions, targets, labels, settings) -> Labels`` where something is decided by the validation rows after training;
 - ``WHOLE_BATCH = True`` where a row's loss looks at the other rows of its batch (``engine/whole_batch.py``);
 - ``badness(targets, predictions) -> (n,)``, how wrong each row is, where it is no simple difference;
+- ``settled(settings, network, train) -> (settings, lines)`` where the training rows decide some of them, which are saved with it;
 - ``metrics(labels)`` where they depend on the target columns;
 - optional: ``MAX_LENGTH``, the length of an example where the recipe names none; ``audit(network, rows, examples) -> Audit``,
   what is said of the examples before training; ``remembers(settings)`` and ``remember(examples, passes) -> Examples``, the

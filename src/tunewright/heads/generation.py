@@ -19,14 +19,15 @@ from torch import Tensor
 from tunewright.core.arrays import object_array
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.batching import for_evaluation
-from tunewright.data.encoders import sequences
+from tunewright.data.encoders import sequences, translation
 from tunewright.data.examples import Examples
 from tunewright.data.ragged import IGNORED
+from tunewright.data.rows import Rows
 from tunewright.metrics import rouge_l
 from tunewright.models.network import Network
 from tunewright.models.vocabulary import Vocabulary
 
-READS = {"text": "AutoModelForSeq2SeqLM"}
+READS = {"text": "AutoModelForSeq2SeqLM", "translation": "AutoModelForSeq2SeqLM"}
 OUTPUT = "vocabulary"
 BASELINES = ("copy", "lead", "before")
 METRICS = ("chrf", "rouge_l", "exact_match", *(("bleu",) if find_spec("sacrebleu") else ()))
@@ -43,6 +44,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     prefix: str = Field("", description="Read before each text, as T5 was trained with: 'summarize: ' (Raffel et al. 2020).")
+    tag: str = Field(
+        "<2{language}> ",
+        description="Read before a text that has a target language (Johnson et al. 2017), where the model has no codes for it.",
+        pattern=r"\{language\}",
+    )
+    languages: tuple[str, ...] = Field((), description="That may be written in; empty: those of the training rows.")
     longest: int = Field(128, ge=1, le=4096, description="Tokens that are learned and written of a text at most (a guess).")
     beams: int = Field(4, ge=1, le=64, description="Beams of the search; 1 is greedy (Vaswani et al. 2017: 4).")
     length_penalty: float = Field(1.0, description="Above 0 favours longer texts among beams (Wu et al. 2016; 1 is the mean).")
@@ -53,12 +60,22 @@ def encode(
     network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Settings, max_length: int
 ) -> Examples:
     """Each row's text to read, and the first right one to write."""
-    rows = [(settings.prefix + str(row[0]), *row[1:]) for row in inputs]
     wanted = None if targets is None else [texts[0] for texts in targets]
-    encoded = sequences.encode(
-        rows, wanted, network.tokenizer, network.inner, network.longest(max_length), network.longest(settings.longest)
-    )
+    how = (wanted, network.tokenizer, network.inner, network.longest(max_length), network.longest(settings.longest))
+    if network.form.kind == "translation":
+        encoded = translation.encode(inputs, *how, tag=settings.tag, prefix=settings.prefix, known=settings.languages)
+    else:
+        encoded = sequences.encode([(settings.prefix + str(row[0]), *row[1:]) for row in inputs], *how)
     return Examples(encoded, None if wanted is None else encoded.targets)
+
+
+def settled(settings: Settings, network: Network, train: Rows) -> tuple[Settings, tuple[str, ...]]:
+    """The settings with the languages that the training rows are written in, where none were named; and how they are told."""
+    if network.form.kind != "translation":
+        return settings, ()
+    found = settings.languages or translation.languages(train.inputs)
+    told = translation.said(train.inputs, settings.tag, network.tokenizer)
+    return settings.model_copy(update={"languages": found}), (told,)
 
 
 def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
@@ -98,6 +115,9 @@ def generate(network: Network, examples: Examples, settings: Settings) -> Predic
     with torch.inference_mode():
         for rows in for_evaluation(encoded.read.lengths, max(1, _TOKENS // settings.beams)):
             read = {name: value.to(network.device) for name, value in encoded.read.collate(rows).items()}
+            if encoded.given is not None:
+                read["decoder_input_ids"] = torch.from_numpy(encoded.given[rows]).to(network.device)
+                config.decoder_start_token_id = encoded.given[rows, 0].tolist()
             made = network.inner.generate(**read, generation_config=config)
             for row, line in zip(rows, network.tokenizer.batch_decode(made, skip_special_tokens=True), strict=True):
                 written[row] = line.strip()

@@ -11,7 +11,7 @@ from tunewright.core.types import Kind
 from tunewright.models.sources import read_object
 
 # Kinds of rows that become token ids.
-TOKENISED: tuple[Kind, ...] = ("text", "words", "question", "pairs", "conversation")
+TOKENISED: tuple[Kind, ...] = ("text", "translation", "words", "question", "pairs", "conversation")
 
 # A tokenizer without any of these would be made up with an empty vocabulary.
 _VOCABULARIES = (

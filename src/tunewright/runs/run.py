@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -10,6 +11,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
 from tunewright.core.parts import load_part
 from tunewright.core.types import Predictions, Score
+from tunewright.data.columns import find
 from tunewright.data.encoders.image import ImagePreprocessing
 from tunewright.data.inputs import inputs_of
 from tunewright.data.prepare import label_rows
@@ -122,10 +124,31 @@ class Run:
 
     def evaluate(self, data: Any) -> list[Score]:
         """Score labelled rows with the task's metrics and intervals."""
+        return self._scored(*self._answered(_as_table(data, self._schema)))
+
+    def evaluate_by(self, data: Any, columns: Sequence[str]) -> dict[tuple[str, ...], list[Score]]:
+        """Scores of the rows apart that have the same values in some columns, by these values in alphabetical order."""
         table = _as_table(data, self._schema)
+        cells = [table.column(find(table, name, "by")[0]) for name in columns]
+        targets, predictions = self._answered(table)
+        if len(predictions.values) != len(table):
+            raise UserError(f"{self.model.head.replace('_', ' ')} has no answer for each row", try_="leave --by out")
+        slices: dict[tuple[str, ...], list[int]] = {}
+        for index, values in enumerate(zip(*cells, strict=True)):
+            slices.setdefault(tuple("" if value is None else str(value) for value in values), []).append(index)
+        found = {}
+        for key in sorted(slices):
+            probabilities = None if predictions.probabilities is None else predictions.probabilities[slices[key]]
+            found[key] = self._scored(targets[slices[key]], Predictions(predictions.values[slices[key]], probabilities))
+        return found
+
+    def _answered(self, table: Table) -> tuple[np.ndarray, Predictions]:
+        """What labelled rows say, and what is predicted for them."""
+        targets = label_rows(table, self._schema, self.model.labels).targets
+        return targets, self._predictions(table, targets)
+
+    def _scored(self, targets: np.ndarray, predictions: Predictions) -> list[Score]:
         loaded, evaluation = self.model, self.recipe.evaluation
-        targets = label_rows(table, self._schema, loaded.labels).targets
-        predictions = self._predictions(table, targets)
         return [
             score(
                 name,

@@ -110,6 +110,8 @@ def _begun(inner: Any, rows: Sequence[list[int]], pad: int) -> list[np.ndarray]:
 
     if getattr(inner.config, "decoder_start_token_id", None) is None and inner.config.model_type != "mbart":
         raise UserError("the model's config names no decoder_start_token_id", expected="a model that was trained to write texts")
+    if not hasattr(inner, "prepare_decoder_input_ids_from_labels"):  # M2M-100, NLLB: a token before them, and no method for it
+        return [np.array([inner.config.decoder_start_token_id, *row]) for row in rows]
     found = []
     for start in range(0, len(rows), text.ROWS_AT_ONCE):
         part = rows[start : start + text.ROWS_AT_ONCE]
