@@ -312,6 +312,14 @@ def table(folder: Path) -> Toy:
     return rows, Path("table-transformer"), {"data": {"target": ["label"]}}
 
 
+def image_text(folder: Path) -> Toy:
+    from tunewright.models.tiny_dual import tiny_dual_model
+
+    rows, _, _ = images(folder)
+    pairs = [{"image": row["image"], "caption": f"a {'blue red'.split()[row['label'] == 'b']} card"} for row in rows]
+    return pairs, tiny_dual_model("clip", folder / "clip"), {}
+
+
 TOYS: dict[str, Callable[[Path], Toy]] = {
     "classification": classification,
     "multi_label": multi_label,
@@ -334,6 +342,7 @@ TOYS: dict[str, Callable[[Path], Toy]] = {
     "transcription": transcription,
     "speech_generation": speech_generation,
     "classification: table": table,
+    "image_text": image_text,
 }
 
 

@@ -12,7 +12,20 @@ import tunewright
 from tunewright.cli._lazy import lazy_group, new_app
 
 # In the order of the work; each is the file of that name beside this one.
-COMMANDS = ("fit", "predict", "evaluate", "generate", "check", "resume", "runs", "reproduce", "find-rate", "layers", "parts")
+COMMANDS = (
+    "fit",
+    "predict",
+    "evaluate",
+    "zero-shot",
+    "generate",
+    "check",
+    "resume",
+    "runs",
+    "reproduce",
+    "find-rate",
+    "layers",
+    "parts",
+)
 
 app = new_app(lazy_group("tunewright.cli", COMMANDS))
 

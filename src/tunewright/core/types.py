@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-Kind = Literal["text", "translation", "words", "question", "pairs", "conversation", "image", "audio", "table"]
+Kind = Literal["text", "translation", "words", "question", "pairs", "conversation", "captioned", "image", "audio", "table"]
 Task = Literal[
     "classification",
     "multi_label",
@@ -21,6 +21,7 @@ Task = Literal[
     "tagging",
     "question_answering",
     "embedding",
+    "image_text",
     "generation",
     "language",
     "masked_language",

@@ -18,7 +18,8 @@ Kinds of values (targets; predicted), n rows each; ``object`` means an array of 
 - ``texts``: object, a tuple of right texts per row, ``()`` or ``("",)`` for none; object, one text per row.
 - ``likelihoods``: unused; (n, 3): summed loss in nats, number of tokens, number of UTF-8 bytes.
 - ``masked``: unused; (n, 4): the same of the hidden tokens, and how many of them were told rightly.
-- ``ranks``: unused; (n,) rank of the first right item, from 1; 0 where none was found.
+- ``ranks``: unused; (n,) rank of the first right item, from 1; 0 where none was found; (n, directions) where
+  each row is looked for in several.
 - ``relevances``: object, relevance (k,) of everything judged for the row, in any order; object, relevance (j,) of what was
   returned, best first.
 - ``boxes``: object, (boxes (k, 4) as x1, y1, x2, y2; classes (k,)); object, (boxes, classes, scores (k,)).

@@ -21,7 +21,8 @@ def _of_column(metric: ModuleType, column: str) -> SimpleNamespace:
     def cut(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray, Labels]:
         place, part = _part(labels)
         kind = np.int64 if part.names else np.float64
-        return targets[:, place].astype(kind), predicted[:, place].astype(kind), part
+        wanted = targets if targets.ndim == 1 else targets[:, place].astype(kind)  # one column: what the metric does not read
+        return wanted, predicted[:, place].astype(kind), part
 
     def _part(labels: Labels) -> tuple[int, Labels]:
         return next((place, part) for place, (name, part) in enumerate(labels.parts) if name == column)

@@ -18,8 +18,9 @@ of_sums = ratio
 
 
 def sums(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> np.ndarray:
-    """1 over the rank of each row and its weight, (n, 2)."""
-    return mean_over_rows((predicted > 0) / np.maximum(predicted, 1))
+    """1 over the rank of each row, of ranks (n, directions) their mean, and its weight, (n, 2)."""
+    each = (predicted > 0) / np.maximum(predicted, 1)
+    return mean_over_rows(each if each.ndim == 1 else each.mean(1))
 
 
 def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:

@@ -15,6 +15,9 @@ def example_inputs(inner: Any, processor: Any, device: torch.device) -> dict[str
     """One example of the network's main input, (1, …), of zeros or of the first token numbers."""
     config = inner.config
     name = getattr(inner, "main_input_name", "input_ids")
+    if hasattr(processor, "example"):
+        made: dict[str, Tensor] = {key: value.to(device) for key, value in processor.example().items()}
+        return made
     if name == "pixel_values":
         return {name: torch.zeros(1, processor.channels, processor.height, processor.width, device=device)}
     if name == "input_values" and hasattr(config, "num_mel_bins"):
@@ -23,9 +26,6 @@ def example_inputs(inner: Any, processor: Any, device: torch.device) -> dict[str
         return {name: torch.zeros(1, _SECOND, device=device)}
     if name == "input_features":
         return _features(inner, config, device)
-    if hasattr(processor, "example"):
-        made: dict[str, Tensor] = {key: value.to(device) for key, value in processor.example().items()}
-        return made
     end = getattr(processor, "eos_token_id", None)
     ids = torch.tensor([[5, 6, 7 if end is None else end]], device=device)
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}

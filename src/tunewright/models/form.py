@@ -7,7 +7,7 @@ from typing import Literal
 
 from tunewright.core.types import Kind
 
-Output = Literal["logits", "spans", "vocabulary", "vectors", "boxes", "frames"]
+Output = Literal["logits", "spans", "vocabulary", "vectors", "boxes", "frames", "pairs"]
 
 SEQUENCE_CLASSIFICATION = "AutoModelForSequenceClassification"
 
@@ -18,7 +18,8 @@ class Form:
 
     ``auto``: name of transformers' auto class. ``output``: *logits*, a tensor whose last axis has the labels; *spans*, logits of
     start and end for each token; *vocabulary*, a language model's logits, made in pieces; *vectors*, one embedding for each
-    text, without a head; *boxes*, a detector's logits and boxes; *frames*, a speech recogniser's logits of each frame.
+    text, without a head; *boxes*, a detector's logits and boxes; *frames*, a speech recogniser's logits of each frame;
+    *pairs*, vectors of images and of texts.
     """
 
     kind: Kind = "text"
@@ -28,7 +29,12 @@ class Form:
     @property
     def head_is_new(self) -> bool:
         """Whether what lies above the base model starts anew; what means the same in every task is taken as it is."""
-        return self.output not in ("vocabulary", "boxes", "spans", "frames")
+        return self.output not in ("vocabulary", "boxes", "spans", "frames", "pairs")
+
+    @property
+    def parallel(self) -> bool:
+        """Whether several encoders stand side by side, each of which starts from its own input."""
+        return self.output == "pairs"
 
     @property
     def may_pool(self) -> bool:

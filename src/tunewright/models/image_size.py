@@ -17,7 +17,9 @@ def fit_images(network: Network, data: Data) -> str | None:
     """Bring images to the size that the recipe or the network wants; what is for images alone is refused for other kinds."""
     if network.form.kind == "image":
         return fit_image_size(network, data.image_size)
-    named = {"image_size": data.image_size is not None, "mixing": data.mixing.active, "augmentation": data.augmentation.active}
+    named = {"image_size": data.image_size is not None, "mixing": data.mixing.active}
+    if not hasattr(network.processor, "images"):
+        named["augmentation"] = data.augmentation.active
     for name, wanted in named.items():
         if wanted:
             raise UserError(f"data.{name} is for images, and these rows are {network.form.kind}", try_=f"leave data.{name} out")

@@ -14,6 +14,7 @@ from torch import nn
 
 from tunewright.core.errors import UserError, unknown
 from tunewright.core.types import Labels
+from tunewright.models.dual_encoder import refuse_other
 from tunewright.models.fewer_blocks import keep_blocks
 from tunewright.models.form import CLASSIFY_TEXT, Form
 from tunewright.models.network import Network
@@ -149,7 +150,7 @@ def _load_inner(
     if form.output == "frames":
         characters, _ = alphabet_of(folder, labels)
         config.vocab_size, config.pad_token_id = len(characters), characters.blank
-    elif form.output not in ("vocabulary", "vectors"):
+    elif form.output not in ("vocabulary", "vectors", "pairs"):
         _describe_labels(config, labels)
     auto = getattr(transformers, form.auto) if pooling == "native" else _encoder_class(config)
     try:
@@ -164,6 +165,8 @@ def _load_inner(
         )
     except (ValueError, OSError, RuntimeError, KeyError, TypeError, AttributeError, ZeroDivisionError, SafetensorError) as error:
         raise UserError(f"the model in '{folder}' cannot be loaded: {first_line(error)}") from error
+    if form.output == "pairs":
+        refuse_other(inner, folder)
     absent = set(info["missing_keys"]) | {key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"]}
     _check_complete(inner, absent, set() if has_pooling_block(folder) else set(info["unexpected_keys"]), folder)
     if pooling != "native" and isinstance(getattr(inner, "pooler", None), nn.Module):
@@ -199,12 +202,14 @@ def _network(
     """Put the processor beside the model and make sure that they fit."""
     processor = load_processor(folder, form.kind, inner.config)
     processor = with_words(folder, processor, form, inner.config, labels)
-    if form.kind in TOKENISED:
-        ensure_padding(processor, inner.config)
-        known = inner.get_input_embeddings().num_embeddings
-        if len(processor) > known:
+    tokenizer = processor if form.kind in TOKENISED else getattr(processor, "tokenizer", None)
+    if tokenizer is not None:
+        texts = getattr(inner.config, "text_config", inner.config)
+        ensure_padding(tokenizer, texts)
+        known = texts.vocab_size if form.output == "pairs" else inner.get_input_embeddings().num_embeddings
+        if len(tokenizer) > known:
             raise UserError(
-                f"the tokenizer of '{folder}' knows {len(processor)} tokens but the model embeds {known}",
+                f"the tokenizer of '{folder}' knows {len(tokenizer)} tokens but the model embeds {known}",
                 expected="the tokenizer that the model was trained with",
             )
     source, digest, revision = base

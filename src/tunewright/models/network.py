@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tunewright.core.types import Labels
+from tunewright.models.dual_encoder import paired
 from tunewright.models.example_inputs import example_inputs
 from tunewright.models.form import CLASSIFY_TEXT, SEQUENCE_CLASSIFICATION, Form
 from tunewright.models.pooling import NORM_EPSILON, Pooling, last_token, pool
@@ -72,6 +73,8 @@ class Network(nn.Module):
         out = self.inner(**inputs)
         if self.form.output == "spans":
             return torch.stack([out.start_logits, out.end_logits], -1)
+        if self.form.output == "pairs":
+            return paired(self.inner, out)
         return {"logits": out.logits, "boxes": out.pred_boxes} if self.form.output == "boxes" else out.logits
 
     @property
@@ -128,7 +131,7 @@ class Network(nn.Module):
     @cached_property
     def stack(self) -> LayerStack:
         """The ordered layers of the plain network; read it before a method changes the module tree."""
-        return find_stack(self, self._probe, self.head_names)
+        return find_stack(self, self._probe, self.head_names, parallel=self.form.parallel)
 
     @cached_property
     def reads(self) -> tuple[str, ...]:
@@ -137,7 +140,7 @@ class Network(nn.Module):
 
     def longest(self, wanted: int) -> int:
         """Tokens of an example: as many as wanted, at most as the model has positions."""
-        config = self.inner.config
+        config = getattr(self.inner.config, "text_config", self.inner.config)
         reserved = 2 if config.model_type in {"roberta", "mpnet", "xlm-roberta", "camembert"} else 0
         return min(wanted, (getattr(config, "max_position_embeddings", None) or wanted + reserved) - reserved)
 

@@ -62,7 +62,7 @@ def find_prefix(network: Network, depth: int, inputs: dict[str, Tensor]) -> Pref
     tops = tuple({_list_of(name): name for name in replaced}.values())
     if not tops or not all(_follows(_hidden(outputs[name]), inputs) for name in tops):
         return None  # a method put tokens in front, or the states have another form
-    read = inputs.get("input_ids")
+    read = inputs.get("input_ids") if _by_token(inputs) else None
     values = sum(_hidden(outputs[name]).numel() for name in tops) // (
         len(_hidden(outputs[tops[0]])) if read is None else read.numel()
     )
@@ -148,9 +148,14 @@ def _hidden(output: Any) -> Tensor:
 
 def _follows(hidden: Tensor, inputs: dict[str, Tensor]) -> bool:
     """Whether a state belongs to each token, or where nothing is padded, to each example."""
-    if "input_ids" in inputs:
+    if _by_token(inputs):
         return hidden.shape[:2] == inputs["input_ids"].shape
     return len(hidden) == len(next(iter(inputs.values())))
+
+
+def _by_token(inputs: dict[str, Tensor]) -> bool:
+    """Whether states belong to tokens: texts alone, not beside images or sounds."""
+    return "input_ids" in inputs and not {"pixel_values", "input_values", "input_features"} & set(inputs)
 
 
 def _list_of(name: str) -> str:

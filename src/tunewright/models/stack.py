@@ -62,9 +62,11 @@ class LayerStack:
         return max((g.depth for g in self.groups for module in g.modules if module and name.startswith(module + ".")), default=0)
 
 
-def find_stack(network: nn.Module, run: Callable[[], object], head: tuple[str, ...]) -> LayerStack:
+def find_stack(network: nn.Module, run: Callable[[], object], head: tuple[str, ...], *, parallel: bool = False) -> LayerStack:
     """The stack of ``network``; ``run`` makes one forward pass, ``head`` names the new parameters.
 
+    ``parallel``: encoders side by side. Their blocks take turns, each by its share of its own encoder's height, so that what
+    lies below any depth is the bottom of every encoder; what joins them is final.
     Raises UserError when the module tree has no list of blocks.
     """
     lists = block_lists(network)
@@ -76,10 +78,32 @@ def find_stack(network: nn.Module, run: Callable[[], object], head: tuple[str, .
     blocks = [f"{name}.{index}" for name, modules in lists.items() for index in range(len(modules))]
     order = _trace(network, run)
     blocks = sorted((name for name in blocks if name in order and _has_old(network, name, head)), key=lambda name: order[name][0])
+    towers = _towers(list(lists)) if parallel else ("",)
+    blocks = _by_turns(blocks, towers)
     if not blocks:
         raise UserError(f"the blocks of {type(network).__name__} did not run in a forward pass", expected="blocks that run")
     shared = _runs_per_block(network, run, blocks)
-    return LayerStack(_groups(network, blocks, order, set(head)), shared)
+    return LayerStack(_groups(network, blocks, order, set(head), towers), shared)
+
+
+def _towers(lists: list[str]) -> tuple[str, ...]:
+    """The modules side by side in which the lists of blocks are."""
+    parts = [name.split(".") for name in lists]
+    common = next((depth for depth, column in enumerate(zip(*parts, strict=False)) if len(set(column)) > 1), 0)
+    return tuple(dict.fromkeys(".".join(part[: common + 1]) for part in parts))
+
+
+def _by_turns(blocks: list[str], towers: tuple[str, ...]) -> list[str]:
+    """Blocks of several towers by how high each stands in its own; those of one as they are."""
+    heights: dict[str, float] = {}
+    for tower in towers:
+        own = [name for name in blocks if _is_in(name, tower)]
+        heights |= {name: (place + 1) / len(own) for place, name in enumerate(own)}
+    return sorted(blocks, key=heights.__getitem__)
+
+
+def _is_in(name: str, tower: str) -> bool:
+    return not tower or f"{name}.".startswith(f"{tower}.")
 
 
 def _has_old(network: nn.Module, name: str, head: tuple[str, ...]) -> bool:
@@ -164,20 +188,23 @@ def _quiet_run(network: nn.Module, run: Callable[[], object], hooks: list[torch.
             module.training = training
 
 
-def _groups(network: nn.Module, blocks: list[str], order: dict[str, tuple[int, int]], head: set[str]) -> tuple[LayerGroup, ...]:
-    last_exit = order[blocks[-1]][1]
-    entries = [order[name][0] for name in blocks]
-
+def _groups(
+    network: nn.Module, blocks: list[str], order: dict[str, tuple[int, int]], head: set[str], towers: tuple[str, ...]
+) -> tuple[LayerGroup, ...]:
     def depth_of_module(name: str) -> int:
         for index, block in enumerate(blocks):
             if name == block or name.startswith(block + "."):
                 return index + 1
+        tower = next((one for one in towers if _is_in(name, one)), None)
+        if tower is None:
+            return len(blocks) + 1  # joins the towers
         if name not in order:
             return 0  # never called as a module: its tensors are read by an outer one, so the lowest depth is the safe one
         start = order[name][0]
-        if start > last_exit:
-            return len(blocks) + 1
-        return sum(entry < start for entry in entries)  # between two blocks: with the block before it
+        own = [(order[block], depth) for depth, block in enumerate(blocks, 1) if _is_in(block, tower)]
+        if not own or start > own[-1][0][1]:
+            return len(blocks) + 1 if own else 0
+        return max((depth for (entry, _), depth in own if entry < start), default=0)  # between two: with the block before it
 
     final, top = len(blocks) + 1, len(blocks) + 2
     modules: dict[int, list[str]] = {depth: [] for depth in range(top + 1)}

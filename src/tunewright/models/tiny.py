@@ -108,7 +108,7 @@ def tiny_model(family: str, folder: Path, *, layers: int = 3, width: int = 32, s
 
     if family not in _SETTINGS:
         raise unknown("model family", family, FAMILIES)
-    tokenizer = _tokenizer(ends_only=family in {"gpt2", "llama", "qwen2", "qwen3", "gemma", "gemma2", "t5"})
+    tokenizer = tiny_tokenizer(ends_only=family in {"gpt2", "llama", "qwen2", "qwen3", "gemma", "gemma2", "t5"})
     config = CONFIG_MAPPING[family](vocab_size=len(tokenizer), **_SETTINGS[family](layers, width))
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -117,7 +117,7 @@ def tiny_model(family: str, folder: Path, *, layers: int = 3, width: int = 32, s
     return folder
 
 
-def _tokenizer(*, ends_only: bool) -> Any:
+def tiny_tokenizer(*, ends_only: bool) -> Any:
     """Words and single letters; encoders get <cls> … <sep>, decoders and T5 a closing <eos>."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast

@@ -29,6 +29,7 @@ from tunewright.data.encoders.text import CHARACTERS_PER_TOKEN, Encoded
 from tunewright.data.examples import Examples, batch
 from tunewright.engine.predict import evaluation_mode
 from tunewright.heads._rows import encode
+from tunewright.models.dual_encoder import paired
 from tunewright.models.form import SEQUENCE_CLASSIFICATION, Form
 from tunewright.models.loading import quiet_transformers
 from tunewright.models.network import Network
@@ -185,7 +186,7 @@ def _with_transformers(model: Path, form: Form, probe: dict[str, Any]) -> np.nda
         if "texts" in probe:
             tokenizer = transformers.AutoTokenizer.from_pretrained(str(model))
             inputs = _inputs(tokenizer, signature(theirs.forward).parameters, probe)
-        return _array(whole_output(_read(theirs(**inputs), form, inputs), inputs))
+        return _array(whole_output(_read(theirs, form, inputs), inputs))
 
 
 def _as_vectors(model: Path, metadata: Metadata, probe: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -208,8 +209,11 @@ def _as_vectors(model: Path, metadata: Metadata, probe: dict[str, Any]) -> dict[
     return found
 
 
-def _read(out: Any, form: Form, inputs: dict[str, Tensor]) -> Any:
+def _read(theirs: Any, form: Form, inputs: dict[str, Tensor]) -> Any:
     """What the form calls the answer, of transformers' own output."""
+    out = theirs(**inputs)
+    if form.output == "pairs":
+        return paired(theirs, out)
     if form.output == "spans":
         return torch.stack([out.start_logits, out.end_logits], -1)
     if form.output == "boxes":
@@ -245,7 +249,7 @@ def _with_peft(model: Path, metadata: Metadata, probe: dict[str, Any]) -> np.nda
                 outputs = {"vocab_size": len(alphabet_of(model, read_labels(metadata))[0])}
             whole = getattr(transformers, form.auto).from_pretrained(str(base), **outputs)
             theirs = PeftModel.from_pretrained(whole, str(model)).eval()
-            return _array(whole_output(_read(theirs(**probe["inputs"]), form, probe["inputs"]), probe["inputs"]))
+            return _array(whole_output(_read(theirs, form, probe["inputs"]), probe["inputs"]))
         if form.output == "vectors":
             adapted = PeftModel.from_pretrained(AutoModel.from_pretrained(str(base)), str(model)).eval()
             mask = probe["inputs"]["attention_mask"]

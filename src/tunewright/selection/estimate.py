@@ -16,7 +16,7 @@ from tunewright.data.examples import Examples, targets_of
 from tunewright.engine.feature_store import FeatureStore
 from tunewright.engine.forward import Forward
 from tunewright.engine.job import Job
-from tunewright.engine.predict import predict_features
+from tunewright.engine.predict import passes as predicted_passes
 from tunewright.engine.stages import open_layers, reads_by_cut, stages_of
 
 # Bytes of optimiser state per trained value: two float32 moments for Adam, one for momentum; Adafactor keeps rows and columns.
@@ -73,7 +73,7 @@ class _Trial:
         forward.plan(reads, self.job.train, self.job.validation)
         self.keeping = 0.0  # seconds per token for computing once what is kept
         if any(forward.starts_above(cut) for cut in reads):
-            whole = _best_seconds(lambda: predict_features(job.network, self.job.train, precision=forward.precision))
+            whole = _best_seconds(lambda: list(predicted_passes(job.network, self.job.train, precision=forward.precision)))
             self.keeping = whole / self.tokens
 
     def seconds_per_token(self, cut: int) -> tuple[float, float]:

@@ -26,6 +26,7 @@ _FORMS: dict[Task, str] = {
     "transcription": "texts",
     "embedding": "together",
     "generation": "texts",
+    "image_text": "directions",
 }
 
 
