@@ -163,6 +163,17 @@ class Run:
             for name in metrics_of(load_part("heads", loaded.head), loaded.labels)
         ]
 
+    def zero_shot(self, data: Any, template: str | Sequence[str] = "a photo of a {}.", names: Sequence[str] = ()) -> list[Score]:
+        """Score labelled images by the texts of their classes, which need not have been trained on: accuracy and macro F1.
+
+        A class is named by its label in ``template``; of several templates its vectors' mean.
+        ``names`` adds classes without images.
+        """
+        from tunewright.runs.zero_shot import zero_shot
+
+        templates = (template,) if isinstance(template, str) else tuple(template)
+        return zero_shot(self.model, read_table(data, "test"), templates, tuple(names), self.recipe)
+
     @cached_property
     def _schema(self) -> Schema:
         return Schema.from_dict(self.model.schema)
