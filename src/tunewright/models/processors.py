@@ -19,12 +19,17 @@ _VOCABULARIES = (
     *("spiece.model", "spm.model", "sentencepiece.bpe.model"),
 )
 PREPROCESSOR = "preprocessor_config.json"  # transformers' name for an image's or sound's preparation
+PROCESSOR = "processor_config.json"  # its newer name where texts are prepared as well
 
 
 def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
     """The tokenizer, or the preparation of images or sounds, that the folder declares."""
     if kind in TOKENISED:
         return load_tokenizer(folder, config)
+    if kind == "captioned":
+        from tunewright.data.encoders.captioned import Processor
+
+        return Processor(load_tokenizer(folder, config), load_processor(folder, "image", config))
     path = folder / PREPROCESSOR
     if kind == "table":
         from tunewright.data.tables.columns import Columns
@@ -35,6 +40,11 @@ def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
     if kind == "image":
         from tunewright.data.encoders.image import ImagePreprocessing
 
+        nested = read_object(folder / PROCESSOR).get("image_processor") if (folder / PROCESSOR).is_file() else None
+        if kind == "image" and isinstance(nested, dict):
+            from tunewright.data.encoders.image import ImagePreprocessing
+
+            return ImagePreprocessing.from_processor_config(nested)
         return ImagePreprocessing.from_processor_config(read_object(path))
     from tunewright.data.encoders.audio import AudioPreprocessing
 
@@ -44,10 +54,11 @@ def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
 
 def save_processor(processor: Any, folder: Path) -> None:
     """Write it where ``load_processor`` and transformers find it."""
-    if hasattr(processor, "save_pretrained"):
-        processor.save_pretrained(str(folder))
-    else:
-        write_json(folder / PREPROCESSOR, processor.to_dict())
+    for part in getattr(processor, "parts", (processor,)):
+        if hasattr(part, "save_pretrained"):
+            part.save_pretrained(str(folder))
+        else:
+            write_json(folder / PREPROCESSOR, part.to_dict())
 
 
 def load_tokenizer(folder: Path, config: Any | None = None) -> Any:
