@@ -152,7 +152,7 @@ def perplexity(run: Any, texts: list[str]) -> float:
     labels = Labels("language")
     form = Form("text", "AutoModelForCausalLM", "vocabulary")
     network = load_network(str(STORIES), labels, form=form) if run is None else run.model.network
-    examples = language.encode(network, [(text,) for text in texts], None, language.Settings(), language.MAX_LENGTH)
+    examples = language.encode(network, [(text,) for text in texts], None, language.Settings(), language.LONGEST)
     predictions, _ = decode_all(language, labels, examples, passes(network, examples))
     return round(float(metric.value(examples.targets, predictions.values, labels)), 4)
 

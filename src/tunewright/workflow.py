@@ -27,9 +27,9 @@ from tunewright.engine.loop import train
 from tunewright.engine.optimiser import build_optimiser
 from tunewright.engine.stages import open_layers
 from tunewright.engine.step import optimiser_step
+from tunewright.models.own import loading_of
 from tunewright.models.plain import Backbone, backbone_of
 from tunewright.models.sources import find_model
-from tunewright.models.table_loading import SCRATCH
 from tunewright.monitoring.early_stopping import EarlyStopping
 from tunewright.monitoring.history import History, read_history
 from tunewright.rates.finder import Found, restored
@@ -289,8 +289,8 @@ def check(recipe: Recipe, given: Given | None = None) -> Checked:
     if recipe.out is not None:
         check_free(Path(recipe.out))
     prepared = prepare_rows(recipe, given or Given())
-    model = sourced(recipe, prepared.schema.kind).model
-    if model.source != SCRATCH:
+    model, own = sourced(recipe, prepared.schema).model, loading_of(prepared.schema.kind)
+    if own is None or model.source != own.SCRATCH:
         find_model(model.source, model.revision)
     return Checked(recipe, prepared)
 

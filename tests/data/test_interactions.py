@@ -1,4 +1,4 @@
-"""Pairs of users and items: read with their faults, split without a look ahead, histories without the answer."""
+"""Users and items: recognised, read with their faults, learnt from training rows, histories without the answer."""
 
 from __future__ import annotations
 
@@ -8,130 +8,81 @@ import numpy as np
 import pytest
 
 from tunewright.core.errors import UserError
+from tunewright.data.encoders import interactions
+from tunewright.data.schema import guess_schema
 from tunewright.data.table import Table
-from tunewright.data.tables.interactions import (
-    Interactions,
-    histories,
-    label_matrix,
-    leave_last_out,
-    read_interactions,
-    split_by_pairs,
-)
+from tunewright.data.tables.interactions import Catalogue, learn_catalogue
 
-ROWS = [  # user, item, rating, time
-    ("ann", "tea", 5, 30),
-    ("ann", "jam", 4, 10),
-    ("bob", "tea", 1, 5),
-    ("bob", "rye", 5, 7),
-    ("ann", "rye", 4, 20),
-    ("cy", "jam", 5, 1),
-]
+ROWS = [("ann", "tea"), ("ann", "jam"), ("bob", "rye"), ("ann", "rye"), ("cy", "jam"), ("ann", "tea")]
 
 
-def table(rows: list[tuple[Any, ...]] = ROWS) -> Table:
-    columns = dict(zip(("who", "what", "stars", "when"), map(list, zip(*rows, strict=True)), strict=True))
-    return Table(columns, tuple(range(2, 2 + len(rows))), "log.csv", "line")
-
-
-def pairs(interactions: Interactions) -> list[tuple[str, str]]:
-    return [
-        (interactions.user_names[user - 1], interactions.item_names[item - 1])
-        for user, item in zip(interactions.users.tolist(), interactions.items.tolist(), strict=True)
-    ]
+def table(**columns: list[Any]) -> Table:
+    return Table(columns, tuple(range(2, 2 + len(next(iter(columns.values()))))), "log.csv", "line")
 
 
 @pytest.fixture
-def read() -> Interactions:
-    return read_interactions(table(), "who", "what", rating="stars", least=4, time="when", catalogue=["oil"])
+def catalogue() -> Catalogue:
+    return learn_catalogue(ROWS)
 
 
-def test_what_counts_and_who_keeps_a_place(read: Interactions) -> None:
-    assert pairs(read) == [("ann", "tea"), ("ann", "jam"), ("bob", "rye"), ("ann", "rye"), ("cy", "jam")]
-    assert read.user_names == ("ann", "bob", "cy")
-    assert read.item_names == ("jam", "oil", "rye", "tea")
-    assert read.times is not None
-    assert read.times.tolist() == [30, 10, 7, 20, 1]
-    assert read.popularity.tolist() == [0, 2, 0, 2, 1]
-    assert len(read_interactions(table(), "who", "what")) == 6
+def test_columns_are_recognised_by_their_names_and_said() -> None:
+    found = guess_schema(table(User_ID=[1, 1], item=["a", "b"], rating=[5, 4]))
+    assert (found.kind, found.task, found.text) == ("interactions", "recommendation", ("User_ID", "item"))
+    assert any("Ignored columns: 'rating'" in said for said in found.said)
+    named = guess_schema(
+        table(who=[1, 1], what=["a", "b"], title=["A", "B"]), task="recommendation", text=["who", "what", "title"]
+    )
+    assert named.text == ("who", "what", "title")
+    rated = guess_schema(
+        table(user=["u1", "u2", "u3"], item=["a", "b", "a"], rating=[1.5, 2.5, 4.0]), target="rating", kind="table"
+    )
+    assert rated.task == "regression"
 
 
-def test_a_pair_that_comes_again_counts_once_with_its_last_time() -> None:
-    rows = [("a", "x", 5, 9), ("a", "x", 5, 3), ("a", "y", 5, 4), (7, "x", 5, 1), (7.0, "x", 5, 0)]
-    found = read_interactions(table(rows), "who", "what", time="when")
-    assert pairs(found) == [("a", "x"), ("a", "y"), ("7", "x")]
-    assert found.times is not None
-    assert found.times.tolist() == [9, 4, 1]
-    assert [(finding.code, finding.count) for finding in found.findings] == [("repeated_pairs", 2)]
-
-
-def test_all_faults_are_told_with_their_lines() -> None:
-    rows = [("a", "x", "good", 1), ("", "y", 3, "soon")]
+def test_numbers_are_names_and_every_fault_is_told_with_its_line() -> None:
+    assert interactions.read(table(user=[7, 7.0, "7 "], item=["a", "b", "c"]), ("user", "item")) == [
+        ("7", "a"),
+        ("7", "b"),
+        ("7", "c"),
+    ]
+    assert interactions.read(table(user=["ann"]), ("user", "item")) == [("ann",)]
     with pytest.raises(UserError) as raised:
-        read_interactions(table(rows), "who", "what", rating="stars", least=4, time="when")
-    said = str(raised.value)
-    assert "log.csv, line 3: 'who' is ''" in said
-    assert "log.csv, line 2: the rating 'good' is not a number" in said
-    assert "'soon'" in said or "point in time" in said
-    with pytest.raises(UserError, match="both or neither"):
-        read_interactions(table(), "who", "what", rating="stars")
-    with pytest.raises(UserError, match="no interaction that counts"):
-        read_interactions(table(), "who", "what", rating="stars", least=6)
-    with pytest.raises(UserError, match="column 'user' is not known"):
-        read_interactions(table(), "user", "what")
+        interactions.read(table(user=["a", ""], item=[None, "x"]), ("user", "item"))
+    assert "log.csv, line 3: 'user' is ''" in str(raised.value)
+    assert "log.csv, line 2: 'item' is None" in str(raised.value)
 
 
-def test_histories_are_oldest_first(read: Interactions) -> None:
-    found = histories(read)
-    names = [[read.item_names[place - 1] for place in found.of(user)] for user in range(4)]
-    assert names == [[], ["jam", "rye", "tea"], ["rye"], ["jam"]]
+def test_a_pair_counts_once_and_histories_keep_the_order_of_the_rows(catalogue: Catalogue) -> None:
+    assert (catalogue.users, catalogue.items) == (("ann", "bob", "cy"), ("jam", "rye", "tea"))
+    histories = [[catalogue.items[place - 1] for place in catalogue.taken.row(user)] for user in range(4)]
+    assert histories == [[], ["tea", "jam", "rye"], ["rye"], ["jam"]]
+    assert catalogue.popularity.tolist() == [0, 2, 2, 1]
+    assert catalogue.users_at(["bob", "dan"]).tolist() == [2, 0]
+    assert learn_catalogue([(*row, row[1].upper()) for row in ROWS]).texts == ("JAM", "RYE", "TEA")
+    with pytest.raises(UserError, match="hold 1 item"):
+        learn_catalogue(ROWS[:1])
 
 
-def test_bags_leave_out_what_is_to_be_guessed(read: Interactions) -> None:
-    found = histories(read)
-    items, starts = found.bags(np.array([1, 0, 2, 1]))
-    assert (items.tolist(), starts.tolist()) == ([1, 3, 4, 3, 1, 3, 4], [0, 3, 3, 4])
-    items, starts = found.bags(np.array([1, 2]), without=np.array([3, 3]))
-    assert (items.tolist(), starts.tolist()) == ([1, 4], [0, 2])
-    items, _ = found.bags(np.array([1]), longest=2)
-    assert items.tolist() == [3, 4]
+def test_a_catalogue_is_saved_and_one_that_does_not_fit_is_refused(catalogue: Catalogue) -> None:
+    saved = catalogue.to_dict()
+    assert Catalogue.from_dict(saved).to_dict() == saved
+    for broken in ({"taken": [9] * 5}, {"lengths": [1]}, {"users": None}, {"texts": ["one"]}, {"taken": ["tea"] * 5}):
+        with pytest.raises(UserError, match="catalogue"):
+            Catalogue.from_dict({**saved, **broken})
 
 
-def test_leave_last_out_tests_on_the_future(read: Interactions) -> None:
-    train, test = leave_last_out(read)
-    assert pairs(test) == [("ann", "tea")]
-    assert pairs(train) == [("ann", "jam"), ("bob", "rye"), ("ann", "rye"), ("cy", "jam")]
-    assert train.item_names == test.item_names == read.item_names
-    with pytest.raises(UserError, match="without times"):
-        leave_last_out(read_interactions(table(), "who", "what"))
+def test_a_history_is_read_without_the_item_that_is_to_be_found(catalogue: Catalogue) -> None:
+    encoded = interactions.encode([("ann", "tea"), ("bob", "rye"), ("dan", "jam")], catalogue, known=True)
+    batch = encoded.collate(np.arange(3), training=True)
+    assert batch["users"].tolist() == [1, 2, 0]
+    assert batch["items"].tolist() == [3, 2, 1]
+    assert batch["taken"].tolist() == [[1, 2, 0], [0, 0, 0], [0, 0, 0]]
+    assert "items" not in encoded.collate(np.arange(3))
+    asked = interactions.encode([("ann",)], catalogue, known=False).collate(np.array([0]))
+    assert asked["taken"].tolist() == [[3, 1, 2]]
 
 
-def test_a_published_split_is_taken_as_it_is(read: Interactions) -> None:
-    train, test = split_by_pairs(read, [("ann", "rye"), ("cy", "jam"), ("bob", "tea")])
-    assert pairs(test) == [("ann", "rye"), ("cy", "jam")]
-    assert set(pairs(train)) == set(pairs(read)) - set(pairs(test))
-
-
-def test_label_matrix() -> None:
-    matrix, labels = label_matrix(("jam", "oil", "tea"), {"jam": ["sweet", "red"], "tea": ["red"]})
-    assert labels == ("red", "sweet")
-    assert matrix.tolist() == [[0, 0], [1, 1], [0, 0], [1, 0]]
-
-
-@pytest.mark.real_data
-def test_movielens_and_its_first_official_split(shared_data: Any) -> None:
-    import csv
-    import gzip
-
-    def rows(name: str) -> list[dict[str, str]]:
-        with gzip.open(shared_data / "movielens100k" / f"{name}.csv.gz", "rt", newline="") as file:
-            return list(csv.DictReader(file))
-
-    ratings = rows("ratings")
-    columns: dict[str, list[Any]] = {name: [row[name] for row in ratings] for name in ratings[0]}
-    whole = read_interactions(Table(columns, tuple(range(len(ratings))), "ratings", "row"), "user", "item", time="timestamp")
-    assert (len(whole), len(whole.user_names), len(whole.item_names)) == (len(ratings), 943, 1682)
-    assert len(ratings) >= 99_999  # the copy of the data set at hand may lack a row
-    train, test = split_by_pairs(whole, [(row["user"], row["item"]) for row in rows("u1_test_index")])
-    assert len(test) in (19_999, 20_000)
-    assert len(train) + len(test) == len(ratings)
-    assert not set(pairs(train)) & set(pairs(test))
+def test_what_competes_with_no_item(catalogue: Catalogue) -> None:
+    encoded = interactions.encode([("bob", "tea"), ("bob", "jam"), ("dan", "jam"), ("eve", "tea")], catalogue, known=True)
+    assert sorted(encoded.left_out(0).tolist()) == [0, 1, 2, 3]
+    assert sorted(set(encoded.left_out(2).tolist())) == [0]

@@ -13,6 +13,7 @@ from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
 from tunewright.data.examples import batch, targets_of
+from tunewright.data.rows import Rows
 from tunewright.heads import generation
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
@@ -87,7 +88,8 @@ def test_texts_too_long_are_cut_and_counted(models: dict[str, Path]) -> None:
 
 def test_copy_and_lead() -> None:
     inputs = [("One here. Two there! Three.",), ("Only one",), ("它是。 它不是。",)]
-    train = object_array([("A. B.",), ("C. D.",), ("E.",)])
+    texts, numbers = object_array([("A. B.",), ("C. D.",), ("E.",)]), np.arange(3)
+    train = Rows([("a",)] * 3, texts, numbers, "rows", "row", "text", [("a",)] * 3)
     copied, led = (generation.from_inputs(name, inputs, train).values.tolist() for name in ("copy", "lead"))
     assert copied == [row[0] for row in inputs]
     assert led == ["One here. Two there!", "Only one", "它是。 它不是。"]

@@ -58,7 +58,7 @@ def test_what_a_head_names_is_there(name: str) -> None:
     assert head.PRIMARY in head.METRICS
     for metric in head.METRICS:
         load_part("metrics", metric)
-    assert set(head.BASELINES) <= {"majority", "frozen", "before", "copy", "lead"}
+    assert set(head.BASELINES) <= {"majority", "popular", "frozen", "before", "copy", "lead"}
     assert ("majority" in head.BASELINES) == hasattr(head, "majority")
     assert head.Settings()
 

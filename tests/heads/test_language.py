@@ -98,7 +98,7 @@ def test_raw_text_in_a_whole_run_that_certifies(folder: Path, tmp_path: Path) ->
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}
     assert scores["fine-tuned", "perplexity"] < scores["before", "perplexity"] / 1.5
     assert run.manifest["certified"]["with"] == ["tunewright", "peft PeftModel"]
-    assert run.recipe.data.max_length == language.MAX_LENGTH
+    assert run.recipe.data.max_length == language.LONGEST
     given = run.evaluate(path)
     assert [score.name for score in given] == ["perplexity", "bits_per_byte"]
 

@@ -57,7 +57,7 @@ def test_blocks_come_from_a_network_of_other_columns(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_folded_in_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be folded into a table network"):
+    with pytest.raises(UserError, match="cannot be folded into a network that is saved whole"):
         fit(toy(), strategy="adapter", out=tmp_path / "run", **QUICK)
 
 

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-Kind = Literal["text", "translation", "words", "question", "pairs", "conversation", "captioned", "image", "audio", "table"]
+Kind = Literal[
+    "text", "translation", "words", "question", "pairs", "conversation", "interactions", "captioned", "image", "audio", "table"
+]
 Task = Literal[
     "classification",
     "multi_label",
@@ -29,6 +31,7 @@ Task = Literal[
     "transcription",
     "segmentation",
     "detection",
+    "recommendation",
 ]
 
 

@@ -15,7 +15,18 @@ from tunewright.data.numbers import as_number
 from tunewright.data.table import Table, listed
 
 # Kinds of rows besides texts, each asked in turn whether it recognises the columns.
-_KINDS: tuple[Kind, ...] = ("translation", "question", "pairs", "words", "conversation", "captioned", "audio", "image", "table")
+_KINDS: tuple[Kind, ...] = (
+    "translation",
+    "question",
+    "pairs",
+    "words",
+    "conversation",
+    "interactions",
+    "captioned",
+    "audio",
+    "image",
+    "table",
+)
 
 # Tasks whose texts are themselves what is learned.
 UNTARGETED: tuple[Task, ...] = ("language", "masked_language")

@@ -4,7 +4,7 @@ Contract of a head file:
 - ``READS``: input kind -> transformers' auto class; ``OUTPUT``: what of the network's output is the answer (``models/form.py``);
 - ``METRICS`` and ``PRIMARY`` (names in ``metrics/``); ``BASELINES`` that mean something for the task, of *majority*, *frozen*
   (a linear probe on the untouched network), *before* (the untouched network itself), *copy* and *lead* (the text that is
-  read, and its first sentences);
+  read, and its first sentences), *popular* (what is taken most);
 - ``Settings``; ``encode(network, inputs, targets, settings, max_length) -> Examples``, with the targets as the loss reads them;
 - ``class_weights(targets, labels, settings)`` once before training; ``losses(output, targets, labels, settings, weights)`` and
   ``counts(targets, weights)``, both (batch,): the mean loss is the sum of the one over the sum of the other;
@@ -14,13 +14,13 @@ Contract of a head file:
 - ``WITH_DECODER``: the head that stands in for this one where the model has a decoder;
 - ``WATCHED``: metrics of validation rows during training, the first of them decides, where they are others than ``METRICS``;
 - ``generate(network, examples, settings) -> Predictions`` where the answer is written step by step, not read off one pass;
-  ``from_inputs(name, inputs, train) -> Predictions``, the baselines *copy* and *lead*;
+  ``from_inputs(name, inputs, train) -> Predictions``, the baselines *copy*, *lead* and *popular*, from the rows themselves;
 - ``tune(predictions, targets, labels, settings) -> Labels`` where something is decided by the validation rows after training;
 - ``WHOLE_BATCH = True`` where a row's loss looks at the other rows of its batch (``engine/whole_batch.py``);
 - ``badness(targets, predictions) -> (n,)``, how wrong each row is, where it is no simple difference;
 - ``settled(settings, network, train) -> (settings, lines)`` where the training rows decide some of them, which are saved with it;
 - ``metrics(labels)`` where they depend on the target columns;
-- optional: ``MAX_LENGTH``, the length of an example where the recipe names none; ``audit(network, rows, examples) -> Audit``,
+- optional: ``DEFAULTS``, settings by section of the recipe where it names none; ``audit(network, rows, examples) -> Audit``,
   what is said of the examples before training; ``remembers(settings)`` and ``remember(examples, passes) -> Examples``, the
   examples with what the untouched network says of them; ``for_training(examples, network, packing) -> Examples``, those that
   steps read;

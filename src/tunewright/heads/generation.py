@@ -140,11 +140,11 @@ def _search(network: Network, settings: Settings) -> Any:
     )
 
 
-def from_inputs(name: str, inputs: list[tuple[Any, ...]], train: np.ndarray) -> Predictions:
+def from_inputs(name: str, inputs: list[tuple[Any, ...]], train: Rows) -> Predictions:
     """What costs nothing: ``copy``, the text that is read; ``lead``, as many of its first sentences as train's texts have."""
     if name == "copy":
         return Predictions(object_array(str(row[0]) for row in inputs), None)
-    many = max(1, round(float(np.mean([len(_SENTENCE.findall(texts[0])) for texts in train]))))
+    many = max(1, round(float(np.mean([len(_SENTENCE.findall(texts[0])) for texts in train.targets]))))
     return Predictions(object_array("".join(_SENTENCE.findall(str(row[0]))[:many]).strip() for row in inputs), None)
 
 

@@ -32,7 +32,8 @@ OUTPUT = "vocabulary"
 BASELINES = ("before",)
 METRICS = ("perplexity", "bits_per_byte")
 PRIMARY = "perplexity"
-MAX_LENGTH = 1024  # tokens of an example where the recipe names none (a guess)
+LONGEST = 1024  # tokens of an example where the recipe names none (a guess)
+DEFAULTS = {"data": {"max_length": LONGEST}}
 
 
 class Settings(BaseModel):
@@ -104,7 +105,7 @@ def for_training(examples: Examples, network: Network, packing: bool) -> Example
         raise UserError(
             f"the rows of {type(network.inner).__name__} cannot be packed: it takes no positions", try_="training.packing: off"
         )
-    encoded = packed.Encoded(flat, network.longest(max(int(flat.lengths.max()), MAX_LENGTH)), network.inner.config)
+    encoded = packed.Encoded(flat, network.longest(max(int(flat.lengths.max()), LONGEST)), network.inner.config)
     return Examples(encoded, packed.Targets(encoded))
 
 

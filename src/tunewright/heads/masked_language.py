@@ -31,7 +31,7 @@ OUTPUT = "vocabulary"
 BASELINES = ("before",)
 METRICS = ("perplexity", "masked_accuracy")
 PRIMARY = "perplexity"
-MAX_LENGTH = 512  # tokens of a window where the recipe names none: as far as BERT reads
+DEFAULTS = {"data": {"max_length": 512}}  # as far as BERT reads
 
 
 class Settings(BaseModel):

@@ -37,7 +37,7 @@ OUTPUT = "vocabulary"
 BASELINES = ()
 METRICS = ("reward_accuracy", "reward_margin")
 PRIMARY = "reward_accuracy"
-MAX_LENGTH = language.MAX_LENGTH
+DEFAULTS = language.DEFAULTS
 
 
 class Settings(BaseModel):

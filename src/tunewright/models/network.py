@@ -68,13 +68,15 @@ class Network(nn.Module):
             return self.classifier(self._pooled(inputs))
         if self.form.output == "vocabulary":
             return self._vocabulary(inputs)
+        if self.form.output == "vectors" and self.pooling == "native":
+            return self.inner(**inputs)
         if self.form.output == "vectors":
             return functional.normalize(pool_tokens(self, inputs), dim=-1)
         out = self.inner(**inputs)
-        if self.form.output == "spans":
-            return torch.stack([out.start_logits, out.end_logits], -1)
         if self.form.output == "pairs":
             return paired(self.inner, out)
+        if self.form.output == "spans":
+            return torch.stack([out.start_logits, out.end_logits], -1)
         return {"logits": out.logits, "boxes": out.pred_boxes} if self.form.output == "boxes" else out.logits
 
     @property

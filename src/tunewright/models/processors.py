@@ -35,16 +35,20 @@ def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
         from tunewright.data.tables.columns import Columns
 
         return Columns.from_dict(read_object(path))
-    if not path.is_file():
-        raise UserError(f"the model folder '{folder}' does not say how to prepare an {kind}", expected=f"its {PREPROCESSOR}")
-    if kind == "image":
-        from tunewright.data.encoders.image import ImagePreprocessing
+    if kind == "interactions":
+        from tunewright.data.tables.interactions import Catalogue
 
+        return Catalogue.from_dict(read_object(path))
+    if not path.is_file():
         nested = read_object(folder / PROCESSOR).get("image_processor") if (folder / PROCESSOR).is_file() else None
         if kind == "image" and isinstance(nested, dict):
             from tunewright.data.encoders.image import ImagePreprocessing
 
             return ImagePreprocessing.from_processor_config(nested)
+        raise UserError(f"the model folder '{folder}' does not say how to prepare an {kind}", expected=f"its {PREPROCESSOR}")
+    if kind == "image":
+        from tunewright.data.encoders.image import ImagePreprocessing
+
         return ImagePreprocessing.from_processor_config(read_object(path))
     from tunewright.data.encoders.audio import AudioPreprocessing
 

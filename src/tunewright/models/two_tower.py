@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, ClassVar, cast, final
 
 import numpy as np
 import torch
@@ -29,7 +29,6 @@ MODEL_TYPE = "tunewright_two_tower"
 class TwoTowerConfig:
     """``users`` and ``items`` count places, the unknown one (0) among them; ``features`` is the width of an item's features.
 
-    ``temperature`` divides the cosine; 0.3 was best of 0.05 to 0.5 on held-out rows of MovieLens-100K's first training part.
     ``unknown`` is the share of ids that training hides, so that both towers learn to do without (a guess).
     """
 
@@ -38,9 +37,10 @@ class TwoTowerConfig:
     features: int = 0
     width: int = 64
     hidden: int = 128
-    temperature: float = 0.3
     dropout: float = 0.2
     unknown: float = 0.1
+    model_type: ClassVar[str] = MODEL_TYPE
+    is_encoder_decoder: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         whole = (self.users, self.items, self.features, self.width, self.hidden)
@@ -48,8 +48,8 @@ class TwoTowerConfig:
             raise UserError(f"two towers for {self.users} users and {self.items} items", expected="one of each beside place 0")
         if self.features < 0 or min(self.width, self.hidden) < 1:
             raise UserError("the towers have no width", expected="features >= 0, width >= 1, hidden >= 1")
-        if not (self.temperature > 0 and 0 <= self.dropout < 1 and 0 <= self.unknown < 1):
-            raise UserError("the towers cannot be trained so", expected="temperature > 0, dropout and unknown from 0 to below 1")
+        if not (0 <= self.dropout < 1 and 0 <= self.unknown < 1):
+            raise UserError("the towers cannot be trained so", expected="dropout and unknown from 0 to below 1")
 
     def as_dict(self) -> dict[str, Any]:
         return {"model_type": MODEL_TYPE, **asdict(self)}
@@ -70,12 +70,27 @@ class TwoTowerConfig:
 
 
 @final
+class Tower(nn.Module):
+    """One residual hidden layer and length one: what was read, (batch, width), as a vector, (batch, width)."""
+
+    def __init__(self, config: TwoTowerConfig) -> None:
+        super().__init__()
+        self.inner = nn.Linear(config.width, config.hidden)
+        self.dropout = nn.Dropout(config.dropout)
+        self.outer = nn.Linear(config.hidden, config.width)
+
+    def forward(self, read: Tensor) -> Tensor:
+        hidden = self.dropout(functional.relu(self.inner(read)))
+        return functional.normalize(read + self.outer(hidden), dim=-1)
+
+
+@final
 class TwoTower(nn.Module):
-    """Vectors of users and items, both (batch, width) of length one.
+    """Vectors of users and items, each of length one.
 
     An item is its id's embedding plus a projection of its features, a user its id's embedding plus the mean embedding of
-    what it took; each then passes one residual hidden layer. ``features`` (items, features) is kept with the weights, for
-    no item can be read without it. Ids of place 0 add nothing.
+    what it took; each then passes its tower. ``features`` (items, features) is kept with the weights, for no item can be
+    read without it. Ids of place 0 add nothing.
     """
 
     features: Tensor
@@ -94,74 +109,38 @@ class TwoTower(nn.Module):
         self.item_ids = nn.Embedding(config.items, config.width, padding_idx=0)
         self.taken = nn.EmbeddingBag(config.items, config.width, mode="mean", padding_idx=0)
         self.read_features = nn.Linear(config.features, config.width) if config.features else None
-        self.user_layers, self.item_layers = (
-            nn.Sequential(
-                nn.Linear(config.width, config.hidden),
-                nn.ReLU(),
-                nn.Dropout(config.dropout),
-                nn.Linear(config.hidden, config.width),
-            )
-            for _ in range(2)
-        )
+        self.towers = nn.ModuleList([Tower(config), Tower(config)])
         for table in (self.user_ids, self.item_ids, self.taken):
             nn.init.normal_(table.weight, std=1 / math.sqrt(config.width))
             with torch.no_grad():
                 table.weight[0] = 0.0
 
-    def users(self, ids: Tensor, taken: Tensor, starts: Tensor) -> Tensor:
-        """Users by id, (batch,), and histories behind one another with the place where each starts, (batch,)."""
-        raw = self.user_ids(self._hidden_at_times(ids)) + self.taken(taken, starts)
-        return functional.normalize(raw + self.user_layers(raw), dim=-1)
+    def forward(self, users: Tensor, taken: Tensor, items: Tensor | None = None) -> Tensor:
+        """Vectors of users and of the items that they took, (batch, 2, width); without items each user's cosine with all of
+        them, (batch, places).
+
+        ``taken`` (batch, longest) is the users' history, 0 where there is no more.
+        """
+        read = self.users(users, taken)
+        if items is None:
+            return read @ self.items(torch.arange(self.config.items, device=users.device)).T
+        return torch.stack([read, self.items(items)], 1)
+
+    def users(self, ids: Tensor, taken: Tensor) -> Tensor:
+        """Users by id and history, (batch, width)."""
+        return cast("Tensor", self.towers[0](self.user_ids(self._hidden_at_times(ids)) + self.taken(taken)))
 
     def items(self, ids: Tensor) -> Tensor:
-        """Items by id, (batch,); one of place 0 in a row of its own features is read by :meth:`new_items`."""
-        return self._items(self._hidden_at_times(ids), self.features[ids])
-
-    def new_items(self, features: Tensor) -> Tensor:
-        """Items that training never saw, by their features alone, (batch, features)."""
-        if self.read_features is None:
-            raise UserError("these towers read no item features, so a new item has no vector", expected="towers with features")
-        return self._items(torch.zeros(len(features), dtype=torch.int64, device=features.device), features)
-
-    def _items(self, ids: Tensor, features: Tensor) -> Tensor:
-        raw = cast("Tensor", self.item_ids(ids))
+        """Items by id, (batch, width)."""
+        raw = cast("Tensor", self.item_ids(self._hidden_at_times(ids)))
         if self.read_features is not None:
-            raw = raw + cast("Tensor", self.read_features(features))
-        return functional.normalize(raw + self.item_layers(raw), dim=-1)
+            raw = raw + cast("Tensor", self.read_features(self.features[ids]))
+        return cast("Tensor", self.towers[1](raw))
 
     def _hidden_at_times(self, ids: Tensor) -> Tensor:
         if not self.training or not self.config.unknown:
             return ids
         return torch.where(torch.rand(ids.shape, device=ids.device) < self.config.unknown, 0, ids)
-
-
-def in_batch_softmax(users: Tensor, items: Tensor, log_shares: Tensor, temperature: float) -> Tensor:
-    """Loss of each pair of a batch, (batch,): its item among all items of the batch, corrected for how often those come.
-
-    ``log_shares`` (batch,) is the log of each item's share of the training pairs: an item that is often in the batch
-    because it is popular would otherwise be pushed away as often (logQ correction; Yi et al. 2019, equations 3 to 5).
-    """
-    logits = users @ items.T / temperature - log_shares
-    return functional.cross_entropy(logits, torch.arange(len(users), device=users.device), reduction="none")
-
-
-def log_shares(popularity: np.ndarray) -> Tensor:
-    """Log share of each item among the pairs, (items,) float32; what never came counts as half a time, so that it is finite."""
-    counts = np.maximum(popularity.astype(np.float64), 0.5)
-    return torch.from_numpy(np.log(counts / popularity.sum())).float()
-
-
-def top_items(users: Tensor, items: Tensor, seen: list[np.ndarray], k: int) -> np.ndarray:
-    """Places of the k best items for each user, best first, (batch, k) int64; place 0 and what a user has ``seen`` are left out.
-
-    Where fewer than k are left, the rest is -1. ``items`` (items, width) has a row for each place.
-    """
-    scores = users @ items.T
-    scores[:, 0] = -torch.inf
-    for row, places in enumerate(seen):
-        scores[row, torch.from_numpy(np.asarray(places, dtype=np.int64))] = -torch.inf
-    values, found = scores.topk(min(k, scores.shape[1]), dim=1)
-    return torch.where(values == -torch.inf, -1, found).numpy()
 
 
 def save_two_tower(model: TwoTower, folder: Path) -> None:

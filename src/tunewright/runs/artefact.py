@@ -7,7 +7,7 @@ Five forms, named in ``tunewright.json`` as ``opens_with``:
 - *peft*: an adapter beside the hash of its base model.
 - *tunewright*: an adapter of a kind that no other library has, or of a Python module.
 - *module*: all tensors of a Python module, which has to be given again.
-- *tunewright-table*: all weights of a table network, which is our own.
+- *tunewright-network*: all weights of a network of our own (``models/own.py``).
 Every file's SHA-256 is kept, so that a damaged or exchanged file is refused by name.
 """
 
@@ -33,19 +33,18 @@ from tunewright.methods._peft_format import load_adapter, write_adapter
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network, quiet_transformers, reload_network
 from tunewright.models.network import Network
+from tunewright.models.own import loading_of
 from tunewright.models.plain import FORM, Backbone, missing_module, plain_network
 from tunewright.models.pooling import METADATA, Pooling
 from tunewright.models.pooling_layer import to_sequence_classifier
 from tunewright.models.processors import load_processor, save_processor
 from tunewright.models.sources import find_model, hash_weights
 from tunewright.models.speech import with_words
-from tunewright.models.table import save_table_network
-from tunewright.models.table_loading import reload_table
 from tunewright.runs.sentence_folder import write_sentence_modules
 
 HEAD_FILE = "head.safetensors"
 MODULE_FILE = "module.safetensors"  # all tensors of a Python module
-OpensWith = Literal["transformers", "sentence-transformers", "peft", "tunewright", "tunewright-table", "module"]
+OpensWith = Literal["transformers", "sentence-transformers", "peft", "tunewright", "tunewright-network", "module"]
 
 
 class Base(BaseModel):
@@ -185,19 +184,20 @@ def form_of(metadata: Metadata) -> Form:
         form = Form(**metadata.form)
     except TypeError as error:
         raise UserError(f"the form in {METADATA} cannot be used: {error}") from None
-    if not re.fullmatch(r"AutoModel(For\w+)?|TableTransformer|module", form.auto):
+    if not re.fullmatch(r"AutoModel(For\w+)?|TableTransformer|TwoTower|module", form.auto):
         raise UserError(f"the form in {METADATA} names the class '{form.auto}'", expected="an auto class of transformers")
     return form
 
 
 def _write_network(folder: Path, network: Network, applied: Applied) -> tuple[OpensWith, bool]:
     """Write the weights; returns what opens them, and whether the mean was written as a block."""
-    if network.form.kind == "table":
+    own = loading_of(network.form.kind)
+    if own is not None:
         if applied.merge is not None:
             applied.merge()
-        save_table_network(network.inner, folder)
+        own.save(network, folder)
         write_tensors(folder / HEAD_FILE, {name: network.get_parameter(name) for name in network.head_names})
-        return "tunewright-table", False
+        return "tunewright-network", False
     if applied.adapter_config is not None:
         write_adapter(folder, network, applied)
         ours = applied.adapter_config["peft_type"] == "BOTTLENECK" or network.form.auto == FORM.auto
@@ -218,10 +218,14 @@ def _write_network(folder: Path, network: Network, applied: Applied) -> tuple[Op
 
 
 def _load_whole(folder: Path, metadata: Metadata, labels: Labels) -> Network:
+    network: Network
     base = metadata.base
-    if metadata.opens_with == "tunewright-table":
-        columns = load_processor(folder, "table", None)
-        network = reload_table(folder, columns, labels, form=form_of(metadata), base=(base.source, base.sha256))
+    if metadata.opens_with == "tunewright-network":
+        form = form_of(metadata)
+        own = loading_of(form.kind)
+        if own is None:
+            raise UserError(f"{folder / METADATA} cannot be used: no network of ours reads {form.kind}")
+        network = own.reload(folder, load_processor(folder, form.kind, None), labels, form=form, base=(base.source, base.sha256))
         _fill_head(network, folder / HEAD_FILE)
         return network
     network = reload_network(

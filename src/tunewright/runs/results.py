@@ -81,8 +81,8 @@ def write_results(
     everyone = {"fine-tuned": tuned, **untrained}
     if "majority" in baselines_of(setup):
         everyone["majority"] = setup.head.majority(setup.prepared.train.targets, setup.prepared.test.targets, labels)
-    inputs, train = setup.prepared.test.inputs, setup.prepared.train.targets
-    everyone |= {name: setup.head.from_inputs(name, inputs, train) for name in ("copy", "lead") if name in baselines_of(setup)}
+    inputs, train, free = setup.prepared.test.inputs, setup.prepared.train, ("popular", "copy", "lead")
+    everyone |= {name: setup.head.from_inputs(name, inputs, train) for name in free if name in baselines_of(setup)}
     scores = {
         "primary": setup.head.PRIMARY,
         "scores": [

@@ -24,7 +24,7 @@ _FORMS: dict[Task, str] = {
     "segmentation": "masks",
     "detection": "boxes",
     "transcription": "texts",
-    "embedding": "together",
+    **dict.fromkeys(("embedding", "recommendation"), "together"),
     "generation": "texts",
     "image_text": "directions",
 }

@@ -1,0 +1,20 @@
+"""Networks of our own, for kinds of rows whose columns, users or items no pre-trained model can know; one loading file each.
+
+Contract of a loading file: ``SCRATCH``, the source that stands for random values; ``learn(names, rows) -> processor`` of the
+training rows; ``load(source, processor, labels, form=, dropout=, seed=) -> Network``; ``save(network, folder)``; and
+``reload(folder, processor, labels, form=, base=) -> Network``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from tunewright.core.types import Kind
+
+_LOADING: dict[Kind, str] = {"table": "table_loading", "interactions": "two_tower_loading"}
+
+
+def loading_of(kind: Kind) -> ModuleType | None:
+    """The file that loads the networks of a kind of rows, None where transformers' classes do."""
+    return import_module(f"tunewright.models.{_LOADING[kind]}") if kind in _LOADING else None
