@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
 
 from tunewright.core.arrays import object_array
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.batching import for_evaluation
 from tunewright.data.encoders import sequences, translation
 from tunewright.data.examples import Examples
-from tunewright.data.ragged import IGNORED
 from tunewright.data.rows import Rows
+from tunewright.heads._tokens import counts as counts
+from tunewright.heads._tokens import keep as keep
+from tunewright.heads._tokens import losses as losses
+from tunewright.heads._weights import class_weights as class_weights
 from tunewright.metrics import rouge_l
 from tunewright.models.network import Network
-from tunewright.models.vocabulary import Vocabulary
 
 READS = {"text": "AutoModelForSeq2SeqLM", "translation": "AutoModelForSeq2SeqLM"}
 OUTPUT = "vocabulary"
@@ -76,29 +77,6 @@ def settled(settings: Settings, network: Network, train: Rows) -> tuple[Settings
     found = settings.languages or translation.languages(train.inputs)
     told = translation.said(train.inputs, settings.tag, network.tokenizer)
     return settings.model_copy(update={"languages": found}), (told,)
-
-
-def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
-    """Tokens weigh alike."""
-    return None
-
-
-def losses(output: Vocabulary, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
-    """Summed loss of each text's tokens, (batch,), of targets (batch, tokens) at the places of the decoder's own."""
-    return output.losses(targets).sum(1)
-
-
-def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Tokens of each text, (batch,)."""
-    return (targets != IGNORED).sum(1).float()
-
-
-def keep(output: Vocabulary, encoded: sequences.Encoded, rows: np.ndarray) -> np.ndarray:
-    """Summed loss in nats, tokens, and UTF-8 bytes of each text, (batch, 3)."""
-    wanted = torch.from_numpy(encoded.targets.padded(np.asarray(rows))).to(output.hidden.device)
-    with torch.no_grad():
-        nats = output.losses(wanted).sum(1, dtype=torch.float64).cpu().numpy()
-    return np.stack([nats, (wanted != IGNORED).sum(1).cpu().numpy(), encoded.sizes[rows]], 1)
 
 
 def decode(kept: np.ndarray, labels: Labels, encoded: sequences.Encoded) -> Predictions:

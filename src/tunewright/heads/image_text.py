@@ -24,6 +24,8 @@ from tunewright.data.encoders import captioned
 from tunewright.data.encoders.text import encode_texts
 from tunewright.data.examples import Examples
 from tunewright.data.media import numbered
+from tunewright.heads._weights import class_weights as class_weights
+from tunewright.heads._weights import counts as counts
 from tunewright.models.dual_encoder import OWN, reads_padding
 from tunewright.models.network import Network
 
@@ -75,11 +77,6 @@ def _fills(network: Network) -> bool:
     return reads_padding(network.inner, encode_texts(network.processor.tokenizer, [("a",)], 8).row(0), network.processor.pad)
 
 
-def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
-    """Pairs weigh alike."""
-    return None
-
-
 def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
     """Loss of each pair in both directions, (batch,), of (batch, 2, width + 2) and numbers of images and texts (batch, 2)."""
     vectors, own = output[..., :-OWN], output[..., -OWN:].flatten(0, 1).mean(0)
@@ -92,11 +89,6 @@ def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, 
     rows = torch.arange(len(scores), device=scores.device)
     each = [functional.cross_entropy(one, rows, reduction="none") for one in (scores, scores.T)]
     return (each[0] + each[1]) / 2
-
-
-def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Every pair weighs one, (batch,)."""
-    return torch.ones(len(targets), device=targets.device)
 
 
 def keep(output: Tensor, encoded: captioned.Encoded, rows: np.ndarray) -> np.ndarray:

@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
@@ -22,10 +20,13 @@ from tunewright.data.examples import Examples
 from tunewright.data.language import audit as looking
 from tunewright.data.language import chat_template
 from tunewright.data.language.audit import Audit
-from tunewright.data.ragged import IGNORED
 from tunewright.data.rows import Rows
+from tunewright.heads._tokens import by_row
+from tunewright.heads._tokens import counts as counts
+from tunewright.heads._tokens import keep as keep
+from tunewright.heads._tokens import losses as losses
+from tunewright.heads._weights import class_weights as class_weights
 from tunewright.models.network import Network
-from tunewright.models.vocabulary import Vocabulary
 
 READS = {"conversation": "AutoModelForCausalLM", "text": "AutoModelForCausalLM"}
 OUTPUT = "vocabulary"
@@ -109,41 +110,9 @@ def for_training(examples: Examples, network: Network, packing: bool) -> Example
     return Examples(encoded, packed.Targets(encoded))
 
 
-def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
-    """Tokens weigh alike."""
-    return None
-
-
-def losses(output: Vocabulary, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
-    """Summed loss of each example's learned tokens, (batch,), of targets (batch, tokens) at the places of their ids."""
-    return output.losses(targets).sum(1)
-
-
-def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Learned tokens of each example, (batch,)."""
-    return (targets[:, 1:] != IGNORED).sum(1).float()
-
-
-def keep(output: Vocabulary, encoded: language.Encoded, rows: np.ndarray) -> np.ndarray:
-    """Summed loss in nats, learned tokens, and their UTF-8 bytes, (batch, 3)."""
-    wanted = torch.from_numpy(encoded.targets.padded(rows, encoded.side)).to(output.hidden.device)
-    with torch.no_grad():
-        nats = output.losses(wanted).sum(1, dtype=torch.float64).cpu().numpy()
-    tokens = (wanted != IGNORED).sum(1).cpu().numpy()
-    return np.stack([nats, tokens, encoded.sizes[rows]], axis=1)
-
-
 def decode(kept: np.ndarray, labels: Labels, encoded: language.Encoded) -> Predictions:
     """The same sums for each row, (n, 3)."""
-    return Predictions(likelihoods(kept, encoded), None)
-
-
-def likelihoods(kept: np.ndarray, encoded: language.Encoded) -> np.ndarray:
-    """Sums of all examples of a row, (rows, 3)."""
-    sums = np.zeros((int(encoded.rows.max(initial=-1)) + 1, 3))
-    if len(kept):
-        np.add.at(sums, encoded.rows, kept)
-    return sums
+    return Predictions(by_row(kept, encoded.rows, 3), None)
 
 
 def shown(value: np.ndarray | None, labels: Labels) -> str:
@@ -155,7 +124,7 @@ def shown(value: np.ndarray | None, labels: Labels) -> str:
 
 def answer(predictions: Predictions, index: int, labels: Labels) -> dict[str, Any]:
     """How likely a row is: its perplexity."""
-    nats, tokens, _ = predictions.values[index]
+    nats, tokens = predictions.values[index][:2]
     return {"predicted": float(np.exp(nats / tokens)) if tokens else None, "probability": None}
 
 

@@ -20,11 +20,14 @@ from tunewright.core.types import Labels, Predictions
 from tunewright.data.encoders import masked
 from tunewright.data.examples import Examples
 from tunewright.data.ragged import IGNORED
-from tunewright.heads.language import badness, class_weights, shown
+from tunewright.heads._tokens import by_row, likelihoods
+from tunewright.heads._tokens import counts as counts
+from tunewright.heads._weights import class_weights as class_weights
+from tunewright.heads.language import answer as answer
+from tunewright.heads.language import badness as badness
+from tunewright.heads.language import shown as shown
 from tunewright.models.network import Network
 from tunewright.models.vocabulary import Vocabulary
-
-__all__ = ["badness", "class_weights", "shown"]
 
 READS = {"text": "AutoModelForMaskedLM"}
 OUTPUT = "vocabulary"
@@ -65,31 +68,16 @@ def losses(output: Vocabulary, targets: Tensor, labels: Labels, settings: Settin
     return output.losses(targets, shifted=False).sum(1)
 
 
-def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Hidden tokens of each window, (batch,)."""
-    return (targets != IGNORED).sum(1).float()
-
-
 def keep(output: Vocabulary, encoded: masked.Encoded, rows: np.ndarray) -> np.ndarray:
     """Summed loss in nats, hidden tokens, UTF-8 bytes of the text, and how many were told rightly, (batch, 4)."""
-    wanted = torch.from_numpy(masked.Targets(encoded).padded(rows, encoded.side)).to(output.hidden.device)
-    hidden = wanted != IGNORED
+    targets = masked.Targets(encoded).padded(rows, encoded.side)
+    hidden = targets != IGNORED
+    told = np.zeros_like(hidden)
     with torch.no_grad():
-        nats = output.losses(wanted, shifted=False).sum(1, dtype=torch.float64).cpu().numpy()
-        told = torch.zeros_like(hidden)
-        told[hidden] = output.likeliest(output.hidden[hidden]) == wanted[hidden]
-    return np.stack([nats, hidden.sum(1).cpu().numpy(), encoded.sizes[rows], told.sum(1).cpu().numpy()], axis=1)
+        told[hidden] = output.likeliest(output.hidden[torch.from_numpy(hidden)]).cpu().numpy() == targets[hidden]
+    return np.column_stack([likelihoods(output, targets, encoded.sizes[rows], shifted=False), told.sum(1)])
 
 
 def decode(kept: np.ndarray, labels: Labels, encoded: masked.Encoded) -> Predictions:
     """The same sums for each row, (n, 4)."""
-    sums = np.zeros((int(encoded.rows.max(initial=-1)) + 1, 4))
-    if len(kept):
-        np.add.at(sums, encoded.rows, kept)
-    return Predictions(sums, None)
-
-
-def answer(predictions: Predictions, index: int, labels: Labels) -> dict[str, Any]:
-    """How well a row's hidden tokens are told: their perplexity."""
-    nats, tokens = predictions.values[index][:2]
-    return {"predicted": float(np.exp(nats / tokens)) if tokens else None, "probability": None}
+    return Predictions(by_row(kept, encoded.rows, 4), None)

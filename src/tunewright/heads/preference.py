@@ -27,6 +27,7 @@ from tunewright.data.language.conversations import Preference
 from tunewright.data.ragged import IGNORED
 from tunewright.data.rows import Rows
 from tunewright.heads import language
+from tunewright.heads._weights import class_weights as class_weights
 from tunewright.models.network import Network
 from tunewright.models.vocabulary import Vocabulary
 from tunewright.preferences import Scored, kto
@@ -103,11 +104,6 @@ def audit(network: Network, rows: Mapping[str, Rows], examples: Mapping[str, Exa
         held += looking.equal_answers(given, numbers)
     lines = (f"written in {train.flat.said}", *found.lines, *(finding.message for finding in held))
     return Audit((*found.findings, *held), lines, found.share)
-
-
-def class_weights(targets: Any, labels: Labels, settings: Settings) -> Tensor | None:
-    """Examples weigh alike."""
-    return None
 
 
 def losses(output: Vocabulary, targets: dict[str, Tensor], labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:

@@ -23,12 +23,16 @@ from tunewright.data.encoders import audio, sequences
 from tunewright.data.examples import Examples
 from tunewright.data.media import numbered
 from tunewright.data.ragged import ragged
-from tunewright.heads.generation import class_weights, counts, decode, keep, losses
-from tunewright.heads.transcription import answer, majority, shown
+from tunewright.heads._tokens import counts as counts
+from tunewright.heads._tokens import keep as keep
+from tunewright.heads._tokens import losses as losses
+from tunewright.heads._weights import class_weights as class_weights
+from tunewright.heads.generation import decode as decode
+from tunewright.heads.transcription import answer as answer
+from tunewright.heads.transcription import majority as majority
+from tunewright.heads.transcription import shown as shown
 from tunewright.models.loading import quiet_transformers
 from tunewright.models.network import Network
-
-__all__ = ["answer", "class_weights", "counts", "decode", "encode", "generate", "keep", "losses", "majority", "shown"]
 
 READS = {"audio": "AutoModelForSpeechSeq2Seq"}
 OUTPUT = "vocabulary"
