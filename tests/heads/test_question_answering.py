@@ -71,7 +71,7 @@ def test_windows_hold_every_answer_and_give_it_back(network: Network, longest: i
 def test_every_token_of_the_context_is_in_a_window(network: Network) -> None:
     context, _ = contexts(70, 3)
     encoded: Any = head.encode(network, [("when?", context)], None, head.Settings(), 20).encoded
-    seen = {tuple(span) for window in range(len(encoded)) for span in encoded.spans(window) if span[0] >= 0}
+    seen = {tuple(span) for window in range(len(encoded)) for span in encoded.marked(window) if span[0] >= 0}
     assert len(seen) == 70
 
 
@@ -101,7 +101,7 @@ def test_the_best_span_is_the_best_of_all_allowed_pairs(network: Network) -> Non
     encoded: Any = head.encode(network, [("when?", contexts(9, 2)[0])], None, head.Settings(longest_answer=3), 32).encoded
     logits = torch.randn(1, int(encoded.lengths[0]), 2, generator=torch.Generator().manual_seed(1))
     score, begin, end, nothing = head.keep(logits, encoded, np.array([0]))[0]
-    spans = encoded.spans(0)
+    spans = encoded.marked(0)
     pairs = [
         (float(logits[0, a, 0] + logits[0, b, 1]), spans[a, 0], spans[b, 1])
         for a in range(len(spans))
@@ -116,8 +116,10 @@ def test_no_answer_is_given_only_where_train_had_some(network: Network) -> None:
     encoded: Any = head.encode(network, [("when?", "the card is lost")], None, head.Settings(), 32).encoded
     kept = np.array([[1.0, 4, 8, 2.0]])
     assert head.decode(kept, LABELS, encoded).values[0] == "card"
-    assert head.decode(kept, LABELS, replace(encoded, may_be_empty=True)).values[0] == ""
-    assert head.decode(kept, LABELS, replace(encoded, may_be_empty=True, margin=-2.0)).values[0] == "card"
+    empty = replace(encoded, about=replace(encoded.about, may_be_empty=True))
+    assert head.decode(kept, LABELS, empty).values[0] == ""
+    eager = replace(encoded, about=replace(empty.about, margin=-2.0))
+    assert head.decode(kept, LABELS, eager).values[0] == "card"
 
 
 def toy(count: int, *, empty: bool = False) -> list[dict[str, Any]]:

@@ -53,7 +53,7 @@ def test_windows_give_every_word_its_answer_back(network: Network, longest: int)
     assert encoded.lengths.max() <= longest
     assert (len(encoded) > 4) == (longest < 64)
     assert isinstance(examples.targets, Ragged)
-    kept = [examples.targets.row(window)[encoded.begins(window) >= 0] for window in range(len(encoded))]
+    kept = [examples.targets.row(window)[encoded.marked(window) >= 0] for window in range(len(encoded))]
     decoded = tagging.decode(kept, LABELS, encoded).values
     assert [row.tolist() for row in decoded] == [row.tolist() for row in targets]
 
@@ -61,7 +61,7 @@ def test_windows_give_every_word_its_answer_back(network: Network, longest: int)
 def test_a_word_is_answered_where_it_stands_furthest_from_an_edge(network: Network) -> None:
     inputs, _ = rows_of([10])
     encoded: Any = tagging.encode(network, inputs, None, tagging.Settings(), 8).encoded
-    kept = [np.full((encoded.begins(window) >= 0).sum(), window) for window in range(len(encoded))]
+    kept = [np.full((encoded.marked(window) >= 0).sum(), window) for window in range(len(encoded))]
     chosen = tagging.decode(kept, LABELS, encoded).values[0]
     assert chosen.tolist() == sorted(chosen.tolist())
     assert set(chosen) == set(range(len(encoded)))

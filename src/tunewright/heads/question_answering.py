@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from tunewright.core.arrays import object_array
 from tunewright.core.types import Labels, Predictions
-from tunewright.data.encoders import question
+from tunewright.data.encoders import question, windows
 from tunewright.data.examples import Examples
 from tunewright.data.ragged import IGNORED, ragged
 from tunewright.data.targets.spans import Answer
@@ -51,15 +51,13 @@ def encode(
     network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Settings, max_length: int
 ) -> Examples:
     """Windows over each context; a token's target says whether the answer starts (1) or ends (2) there, or neither (0)."""
-    encoded = replace(
-        question.encode(inputs, network.tokenizer, network.longest(max_length)),
-        longest_answer=settings.longest_answer,
-        may_be_empty=network.labels.mean > 0,
-        margin=settings.empty_margin,
-    )
+    encoded = question.encode(inputs, network.tokenizer, network.longest(max_length))
+    empty, margin = network.labels.mean > 0, settings.empty_margin
+    asked = replace(encoded.about, longest_answer=settings.longest_answer, may_be_empty=empty, margin=margin)
+    encoded = replace(encoded, about=asked)
     if targets is None:
         return Examples(encoded, None)
-    return Examples(encoded, ragged([_wanted(encoded.spans(window), targets[row]) for window, row in enumerate(encoded.rows)]))
+    return Examples(encoded, ragged([_wanted(encoded.marked(window), targets[row]) for window, row in enumerate(encoded.rows)]))
 
 
 def _wanted(spans: np.ndarray, answers: tuple[Answer, ...]) -> np.ndarray:
@@ -88,16 +86,16 @@ def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, 
     return torch.stack(each).mean(0)
 
 
-def keep(output: Tensor, encoded: question.Encoded, rows: np.ndarray) -> np.ndarray:
+def keep(output: Tensor, encoded: windows.Encoded[question.Asked], rows: np.ndarray) -> np.ndarray:
     """Of each window: its best span's score, first and last character, and the score of no answer, (batch, 4)."""
     logits = output.float().cpu().numpy().astype(np.float64)
     places, real = encoded.places(rows)
-    spans = np.where(real[..., None], encoded.characters[places], -1)
+    spans = np.where(real[..., None], encoded.marks[places], -1)
     inside = spans[..., 0] >= 0
     start, end = (np.where(inside, logits[..., side], -np.inf) for side in (0, 1))
     best = np.full((len(rows), 3), -np.inf)  # score, first token, last token
     width = start.shape[1]
-    for more in range(min(encoded.longest_answer, width)):
+    for more in range(min(encoded.about.longest_answer, width)):
         sums = start[:, : width - more] + end[:, more:]
         first = sums.argmax(1)
         value = sums[np.arange(len(rows)), first]
@@ -110,17 +108,18 @@ def keep(output: Tensor, encoded: question.Encoded, rows: np.ndarray) -> np.ndar
     return np.stack([best[:, 0], spans[batch, first, 0], spans[batch, last, 1], nothing], 1)
 
 
-def decode(kept: np.ndarray, labels: Labels, encoded: question.Encoded) -> Predictions:
+def decode(kept: np.ndarray, labels: Labels, encoded: windows.Encoded[question.Asked]) -> Predictions:
     """The best span of all windows of each question, as a slice of its context that knows its start; "" where there is none."""
-    answers = [Answer("", 0) for _ in encoded.contexts]
+    asked = encoded.about
+    answers = [Answer("", 0) for _ in asked.contexts]
     best = np.full(len(answers), -np.inf)
     nothing = np.full(len(answers), np.inf)
     for row, (score, begin, end, empty) in zip(encoded.rows, kept, strict=True):
         nothing[row] = min(nothing[row], empty)
         if score > best[row]:
-            best[row], answers[row] = score, _cut(encoded.contexts[row], int(begin), int(end))
-    if encoded.may_be_empty:
-        for row in np.flatnonzero(best < nothing + encoded.margin):
+            best[row], answers[row] = score, _cut(asked.contexts[row], int(begin), int(end))
+    if asked.may_be_empty:
+        for row in np.flatnonzero(best < nothing + asked.margin):
             answers[row] = Answer("", 0)
     return Predictions(object_array(answers), None)
 

@@ -16,9 +16,10 @@ from torch.nn import functional
 
 from tunewright.core.arrays import object_array
 from tunewright.core.types import Labels, Predictions
-from tunewright.data.encoders import words
+from tunewright.data.encoders import windows, words
 from tunewright.data.examples import Examples
 from tunewright.data.ragged import IGNORED, ragged
+from tunewright.heads._tokens import counts as counts
 from tunewright.heads._weights import class_weights as class_weights
 from tunewright.models.network import Network
 
@@ -46,7 +47,7 @@ def encode(
         return Examples(encoded, None)
     wanted = []
     for window, row in enumerate(encoded.rows):
-        begins = encoded.begins(window)
+        begins = encoded.marked(window)
         wanted.append(np.where(begins >= 0, targets[row][begins], IGNORED))
     return Examples(encoded, ragged(wanted))
 
@@ -59,25 +60,20 @@ def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, 
     return each.sum(1)
 
 
-def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Words of each window, (batch,)."""
-    return (targets != IGNORED).sum(1).float()
-
-
-def keep(output: Tensor, encoded: words.Encoded, rows: np.ndarray) -> list[np.ndarray]:
+def keep(output: Tensor, encoded: windows.Encoded[np.ndarray], rows: np.ndarray) -> list[np.ndarray]:
     """The likeliest tag of each word of a window, (words,)."""
     best = output.argmax(-1).cpu().numpy()
     width, left = best.shape[1], encoded.side == "left"
     real = [tags[width - length :] if left else tags[:length] for tags, length in zip(best, encoded.lengths[rows], strict=True)]
-    return [tags[encoded.begins(window) >= 0] for tags, window in zip(real, rows, strict=True)]
+    return [tags[encoded.marked(window) >= 0] for tags, window in zip(real, rows, strict=True)]
 
 
-def decode(kept: list[np.ndarray], labels: Labels, encoded: words.Encoded) -> Predictions:
+def decode(kept: list[np.ndarray], labels: Labels, encoded: windows.Encoded[np.ndarray]) -> Predictions:
     """Tags of each row's words, of overlapping windows from the one in which a word stands furthest from an edge."""
-    tags = [np.zeros(count, dtype=np.int64) for count in encoded.counts]
-    margins = [np.full(count, -1) for count in encoded.counts]
+    tags = [np.zeros(count, dtype=np.int64) for count in encoded.about]
+    margins = [np.full(count, -1) for count in encoded.about]
     for window, (row, given) in enumerate(zip(encoded.rows, kept, strict=True)):
-        begins = encoded.begins(window)
+        begins = encoded.marked(window)
         places = np.flatnonzero(begins >= 0)
         margin = np.minimum(places, len(begins) - 1 - places)
         better = margin > margins[row][begins[places]]

@@ -6,9 +6,9 @@ When: the answer is a piece of a given text. When not: the answer is written fre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +16,8 @@ from tunewright.core.errors import UserError, raise_all
 from tunewright.core.files import hash_bytes
 from tunewright.core.types import Task
 from tunewright.data.columns import find, folded
-from tunewright.data.encoders import text
+from tunewright.data.encoders import text, windows
 from tunewright.data.table import Table
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _ANSWERS = frozenset(("answers", "answer"))
 _LONGEST_QUESTION = 64  # tokens (Devlin et al.'s code)
@@ -28,58 +25,13 @@ _OVERLAP = 3  # a window shares one part in so many of max_length with its neigh
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """Windows over n questions. ``characters``: start and end in the context of each token, (-1, -1) outside of it.
+class Asked:
+    """The text that each question's answer is cut from, and how the answer is chosen."""
 
-    ``rows``: the question that each window is of; ``contexts``: the text that each question's answer is cut from.
-    """
-
-    flat: text.Encoded
-    characters: np.ndarray  # (all tokens, 2) int32
-    rows: np.ndarray  # (windows,) int64
     contexts: tuple[str, ...]
-    truncated: int = 0  # questions that lost their end
     longest_answer: int = 30
     may_be_empty: bool = False
     margin: float = 0.0
-    varies: ClassVar[bool] = False
-
-    def __len__(self) -> int:
-        return len(self.flat)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return self.flat.lengths
-
-    @property
-    def side(self) -> str:
-        return self.flat.side
-
-    def spans(self, window: int) -> np.ndarray:
-        """Start and end in the context of each token of a window, (tokens, 2)."""
-        start = self.flat.starts[window]
-        return self.characters[start : start + self.flat.lengths[window]]
-
-    def subset(self, rows: np.ndarray) -> Encoded:
-        """Some windows, in the order given."""
-        characters = np.concatenate([self.spans(window) for window in rows] or [self.characters[:0]])
-        return replace(self, flat=self.flat.subset(rows), characters=characters, rows=self.rows[rows])
-
-    def row(self, index: int) -> list[int]:
-        """Token ids of a window."""
-        return self.flat.row(index)
-
-    def places(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For a padded batch: where each token stands among all, and which are real; both (batch, tokens)."""
-        return self.flat.places(rows)
-
-    def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
-        """Padded input_ids, attention_mask and, where the model has them, token_type_ids; (batch, tokens) int64."""
-        return self.flat.collate(rows)
-
-    def arrays(self) -> Iterable[np.ndarray]:
-        """All that tells these windows from others."""
-        return self.flat.arrays()
 
 
 def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
@@ -126,8 +78,11 @@ def compared(row: tuple[Any, ...]) -> tuple[str, ...]:
     return (str(row[0]), hash_bytes([row[1].encode()])[:8])
 
 
-def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -> Encoded:
-    """Windows of at most ``max_length`` tokens: the question, cut at 64, and a piece of the context."""
+def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -> windows.Encoded[Asked]:
+    """Windows of at most ``max_length`` tokens: the question, cut at 64, and a piece of the context.
+
+    A token's marks (2,) are its start and end in the context, -1 outside of it; truncated are questions that lost their end.
+    """
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(f"{type(tokenizer).__name__} is not a fast tokenizer", expected="a model with a tokenizer.json")
     room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
@@ -160,16 +115,9 @@ def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -
         for window, offsets in enumerate(made["offset_mapping"]):
             inside = np.array([which == 1 for which in made.sequence_ids(window)])
             characters.append(np.where(inside[:, None], np.array(offsets, dtype=np.int32), -1))
-    flat = text.Encoded(
-        np.array([token for one in ids for token in one], dtype=np.int32),
-        np.array([kind for one in segments for kind in one], dtype=np.uint8) if segments else None,
-        np.array([len(one) for one in ids], dtype=np.int64),
-        0,
-        tokenizer.pad_token_id or 0,
-        tokenizer.padding_side,
-    )
-    spans = np.concatenate(characters) if characters else np.empty((0, 2), dtype=np.int32)
-    return Encoded(flat, spans, np.array(rows, dtype=np.int64), tuple(row[1] for row in inputs), cut)
+    marks = np.concatenate(characters) if characters else np.empty((0, 2), dtype=np.int32)
+    asked = Asked(tuple(row[1] for row in inputs))
+    return windows.Encoded(text.joined(tokenizer, ids, segments), marks, np.array(rows, dtype=np.int64), asked, cut)
 
 
 def _shortened(question: str, tokenizer: Any, longest: int) -> str:

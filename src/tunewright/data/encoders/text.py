@@ -149,6 +149,18 @@ def encode_texts(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: i
     )
 
 
+def joined(tokenizer: Any, rows: Sequence[Sequence[int]], segments: Sequence[Sequence[int]] = ()) -> Encoded:
+    """Rows of token ids put behind one another, with the segments of their tokens where the model has them."""
+    return Encoded(
+        np.fromiter(chain.from_iterable(rows), dtype=np.int32),
+        np.fromiter(chain.from_iterable(segments), dtype=np.uint8) if segments else None,
+        np.array([len(row) for row in rows], dtype=np.int64),
+        0,
+        tokenizer.pad_token_id or 0,
+        tokenizer.padding_side,
+    )
+
+
 def padded_places(encoded: Any, rows: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:
     """For a padded batch: where each of its tokens stands among all tokens, and which are real; both (batch, tokens).
 

@@ -7,80 +7,21 @@ When: tagging words (names, parts of speech). When not: one answer for a whole t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Task
 from tunewright.data.columns import find, folded
-from tunewright.data.encoders import text
+from tunewright.data.encoders import text, windows
 from tunewright.data.table import Table
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _WORDS = frozenset(("tokens", "words"))
 _TAGS = frozenset(("tags", "ner_tags", "labels", "ner", "pos_tags", "pos"))
 _OVERLAP = 4  # a window shares one token in so many with its neighbour (a guess)
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Windows over n rows of words. ``words``: for each token the word that it begins, -1 where it begins none.
-
-    ``rows``: the row that each window is of; ``counts``: the words of each row.
-    """
-
-    flat: text.Encoded
-    words: np.ndarray  # (all tokens,) int32
-    rows: np.ndarray  # (windows,) int64
-    counts: np.ndarray  # (n,) int64
-    varies: ClassVar[bool] = False
-
-    def __len__(self) -> int:
-        return len(self.flat)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return self.flat.lengths
-
-    @property
-    def truncated(self) -> int:
-        """None: what is too long goes on in another window."""
-        return 0
-
-    @property
-    def side(self) -> str:
-        return self.flat.side
-
-    def begins(self, window: int) -> np.ndarray:
-        """The word that each token of a window begins, (tokens,)."""
-        start = self.flat.starts[window]
-        return self.words[start : start + self.flat.lengths[window]]
-
-    def subset(self, rows: np.ndarray) -> Encoded:
-        """Some windows, in the order given."""
-        words = np.concatenate([self.begins(window) for window in rows] or [self.words[:0]])
-        return replace(self, flat=self.flat.subset(rows), words=words, rows=self.rows[rows])
-
-    def row(self, index: int) -> list[int]:
-        """Token ids of a window."""
-        return self.flat.row(index)
-
-    def places(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For a padded batch: where each token stands among all, and which are real; both (batch, tokens)."""
-        return self.flat.places(rows)
-
-    def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
-        """Padded input_ids and attention_mask of some windows; (batch, tokens) int64."""
-        return self.flat.collate(rows)
-
-    def arrays(self) -> Iterable[np.ndarray]:
-        """All that tells these windows from others."""
-        return self.flat.arrays()
 
 
 def split_words(cell: Any) -> tuple[str, ...]:
@@ -122,8 +63,11 @@ def compared(row: tuple[Any, ...]) -> tuple[str, ...]:
     return (shown(row),)
 
 
-def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -> Encoded:
-    """Windows of at most ``max_length`` tokens over each row's words."""
+def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -> windows.Encoded[np.ndarray]:
+    """Windows of at most ``max_length`` tokens over each row's words; of the rows, how many words each has, (n,) int64.
+
+    A token's mark is the word that it begins, -1 where it begins none; what is too long goes on in another window.
+    """
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(f"{type(tokenizer).__name__} is not a fast tokenizer", expected="a model with a tokenizer.json")
     ids: list[list[int]] = []
@@ -139,19 +83,9 @@ def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -
             made = tokenizer(part, is_split_into_words=True, add_special_tokens=False)
         for index in range(len(part)):
             _add_windows(made, index, start + index, around_text, room, (ids, words, rows))
-    lengths = np.array([len(one) for one in ids], dtype=np.int64)
-    flat = text.Encoded(
-        np.array([token for one in ids for token in one], dtype=np.int32),
-        None,
-        lengths,
-        0,
-        tokenizer.pad_token_id or 0,
-        tokenizer.padding_side,
-    )
+    marks = np.fromiter(chain.from_iterable(words), dtype=np.int32)
     counts = np.array([len(row[0]) for row in inputs], dtype=np.int64)
-    return Encoded(
-        flat, np.array([word for one in words for word in one], dtype=np.int32), np.array(rows, dtype=np.int64), counts
-    )
+    return windows.Encoded(text.joined(tokenizer, ids), marks, np.array(rows, dtype=np.int64), counts)
 
 
 def _add_windows(
