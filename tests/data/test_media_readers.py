@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.data.pictures import photo, saved, tone, wav
 from tunewright.core.errors import UserError
+from tunewright.data.read import read_splits
 from tunewright.data.readers import boxes_csv, coco, image_folder, image_zip, npz
+from tunewright.data.schema import guess_schema
 from tunewright.data.table import Table
 
 PNG = b"not looked at here"
@@ -449,3 +452,61 @@ def test_a_folder_of_sounds_is_read(tmp_path: Path) -> None:
     table = image_folder.read(tmp_path / "set")
     assert table.columns["label"] == ["no", "yes"]
     assert len(audio.read(table, ("audio",))) == 2
+
+
+def voc(folder: Path, name: str, *objects: tuple[str, float, float, float, float], body: str = "") -> None:
+    """An annotation and its image of 40 x 30 pixels."""
+    (folder / "Annotations").mkdir(parents=True, exist_ok=True)
+    (folder / "JPEGImages").mkdir(exist_ok=True)
+    Image.new("RGB", (40, 30)).save(folder / "JPEGImages" / f"{name}.png")
+    boxes = "".join(
+        f"<object><name>{label}</name><bndbox><xmin>{left}</xmin><ymin>{top}</ymin>"
+        f"<xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>"
+        for label, left, top, right, bottom in objects
+    )
+    whole = f"<annotation><filename>{name}.png</filename><size><width>40</width><height>30</height></size>{boxes}</annotation>"
+    (folder / "Annotations" / f"{name}.xml").write_text(body or whole)
+
+
+def test_a_folder_of_voc_is_read_with_its_lists(tmp_path: Path) -> None:
+    voc(tmp_path, "a", ("cat", 1, 1, 10, 20), ("dog", 5, 6, 50, 30))
+    voc(tmp_path, "b")
+    voc(tmp_path, "c", ("cat", 2, 2, 2, 9), ("cat", 3, 3, 3, 3))
+    table = read_splits(tmp_path)["train"]
+    assert table.columns["image"] == [f"JPEGImages/{name}.png" for name in "abc"]
+    assert table.columns["objects"][0] == [
+        {"box": [0.0, 0.0, 10.0, 20.0], "label": "cat"},
+        {"box": [4.0, 5.0, 40.0, 30.0], "label": "dog"},  # cut to the image, and said
+    ]
+    assert [one["box"] for one in table.columns["objects"][2]] == [[1.0, 1.0, 2.0, 9.0], [2.0, 2.0, 3.0, 3.0]]
+    assert [finding.code for finding in table.findings] == ["cut_boxes"]
+    schema = guess_schema(table)
+    assert (schema.kind, schema.task) == ("image", "detection")
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("a\nb\n")
+    (lists / "test.txt").write_text("c\n")
+    assert {part: len(found) for part, found in read_splits(tmp_path).items()} == {"train": 2, "test": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "fragment"),
+    [
+        ("<annotation><filename>gone.png</filename></annotation>", "'gone.png', which is not there"),
+        ("<annotation>", "is no XML"),
+        ("<annotation/>", "has no <filename>"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><annotation/>', "declares a document type"),
+        ("<annotation><filename>a.png</filename><object><name>x</name></object></annotation>", "has no bndbox"),
+    ],
+)
+def test_faults_of_voc(tmp_path: Path, body: str, fragment: str) -> None:
+    voc(tmp_path, "a", body=body)
+    with pytest.raises(UserError, match=fragment):
+        read_splits(tmp_path)
+
+
+def test_a_manifest_of_sounds_is_recognised(tmp_path: Path) -> None:
+    rows = [{"audio_filepath": f"{name}.wav", "duration": 0.5, "text": "one two"} for name in ("a", "b")]
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    schema = guess_schema(read_splits(tmp_path / "manifest.jsonl")["train"])
+    assert (schema.kind, schema.task, schema.text, schema.target) == ("audio", "transcription", ("audio_filepath",), ("text",))

@@ -40,9 +40,9 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "parquet": write_parquet,
     "datasets_folder": write_folder,
 }
-PICTURES = ("boxes_csv", "coco", "image_folder", "image_zip", "npz")  # tests/data/test_media_readers.py
-RAW = "txt"  # tests/data/test_txt.py: one column of passages
-NAMES = [part.name for part in list_parts("readers") if part.name not in (*PICTURES, RAW)]
+PICTURES = ("boxes_csv", "boxes_xml", "coco", "image_folder", "image_zip", "npz")  # tests/data/test_media_readers.py
+OTHERS = ("conll", "txt")  # tests/data/test_conll.py, tests/data/test_txt.py: columns of their own
+NAMES = [part.name for part in list_parts("readers") if part.name not in (*PICTURES, *OTHERS)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -167,7 +167,7 @@ def test_names_that_lead_nowhere_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text(as_csv(ROWS))
     with pytest.raises(UserError, match=r"Did you mean 'train\.csv'"):
         read_table(tmp_path / "trian.csv")
-    with pytest.raises(UserError, match=r"\.xml.*one of \.csv"):
+    with pytest.raises(UserError, match=r"\.xml.*one of \.bio"):
         (tmp_path / "rows.xml").write_text("<a/>")
         read_table(tmp_path / "rows.xml")
     with pytest.raises(UserError, match="no whole gzip file"):

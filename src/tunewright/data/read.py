@@ -52,7 +52,7 @@ def _read_hub(name: str) -> dict[str, Table]:
 
 
 def _recognising(path: Path) -> Any | None:
-    """The reader that knows a path by what is in it rather than by its suffix."""
+    """The reader that knows a path by what is in it rather than by its suffix: the first by name, boxes before images."""
     readers = (load_part("readers", part.name) for part in list_parts("readers"))
     return next((reader for reader in readers if hasattr(reader, "recognises") and reader.recognises(path)), None)
 

@@ -45,7 +45,10 @@ _KINDS: dict[str, Kind] = {
 }
 _SECONDS = 10.0  # where the model sets no limit (a guess: memory grows with the square of it)
 _NAMES = frozenset(
-    ("audio", "sound", "speech", "clip", "wav", "file", "path", "filename", "file_name", "audio_path", "audio_file")
+    (
+        *("audio", "sound", "speech", "clip", "wav", "file", "path", "filename", "file_name", "audio_path", "audio_file"),
+        "audio_filepath",  # NeMo's manifests
+    )
 )
 _TRANSCRIPTS = frozenset(
     ("text", "sentence", "transcription", "transcript", "transcripts", "normalized_text", "utterance", "raw_transcription")
