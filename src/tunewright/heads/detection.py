@@ -9,8 +9,7 @@ The picture is brought to one size with its sides out of proportion; YOLOS and D
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.encoders import image
+from tunewright.data.encoders.annotated import Encoded
 from tunewright.data.examples import Examples
 from tunewright.data.images.files import size_of
 from tunewright.data.media import numbered
@@ -50,35 +50,6 @@ class Settings(BaseModel):
     nothing: float = Field(0.1, gt=0, le=1, description="Weight of queries without an object (Carion et al. 2020).")
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """Images, and how wide and high each was, (n, 2)."""
-
-    images: image.Encoded
-    sizes: np.ndarray
-    varies = False
-    truncated = 0
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return self.images.lengths
-
-    def subset(self, rows: np.ndarray) -> Encoded:
-        """Some images, in the order given."""
-        return Encoded(self.images.subset(rows), self.sizes[rows])
-
-    def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
-        """pixel_values (batch, channels, height, width)."""
-        return self.images.collate(rows)
-
-    def arrays(self) -> Iterable[np.ndarray]:
-        """All that tells these images from others."""
-        return self.images.arrays()
-
-
 def encode(
     network: Network,
     inputs: list[tuple[Any, ...]],
@@ -94,17 +65,17 @@ def encode(
             expected="one size for the whole image",
             try_="data.image_size: 512",
         )
-    encoded = image.encode(inputs, network.processor, where=where)
+    images = image.encode(inputs, network.processor, where=where)
     sizes = np.array([size_of(row[0]) for row in inputs], dtype=np.float64).reshape(-1, 2)
     if targets is None:
-        return Examples(Encoded(encoded, sizes), None)
+        return Examples(Encoded(images, sizes), None)
     wanted = np.full((len(inputs), max([1, *(len(classes) for _, classes in targets)]), 5), -1.0, dtype=np.float32)
     for row, (boxes, classes) in enumerate(targets):
         shares = boxes / np.tile(sizes[row], 2)
         wanted[row, : len(classes), :2] = (shares[:, :2] + shares[:, 2:]) / 2
         wanted[row, : len(classes), 2:4] = shares[:, 2:] - shares[:, :2]
         wanted[row, : len(classes), 4] = classes
-    return Examples(Encoded(encoded, sizes), wanted)
+    return Examples(Encoded(images, sizes), wanted)
 
 
 def losses(output: dict[str, Tensor], targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
@@ -162,7 +133,7 @@ def keep(output: dict[str, Tensor], encoded: Encoded, rows: np.ndarray) -> list[
     """Boxes in the image's own pixels, classes and scores of each image's queries."""
     scores, classes = output["logits"].float().softmax(-1)[..., :-1].max(-1)
     shares = corners(output["boxes"].float()).clamp(0, 1).cpu().numpy()
-    boxes = shares * np.tile(encoded.sizes[rows], 2)[:, None]
+    boxes = shares * np.tile(encoded.known[rows], 2)[:, None]  # known: how wide and high each image was
     return list(zip(boxes, classes.cpu().numpy(), scores.cpu().numpy(), strict=True))
 
 

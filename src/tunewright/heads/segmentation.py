@@ -7,8 +7,8 @@ Images and masks are compared at the size that the model reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch.nn import functional
 from tunewright.core.arrays import object_array
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.encoders import image
+from tunewright.data.encoders.annotated import Encoded
 from tunewright.data.examples import Examples
 from tunewright.data.media import numbered
 from tunewright.data.targets.masks import NO_CLASS
@@ -44,39 +45,6 @@ class Settings(BaseModel):
     )
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """Images, and their masks (n, height, width) uint8 where they are known: what is kept of an answer are its counts then."""
-
-    images: image.Encoded
-    masks: np.ndarray | None
-    varies = False
-    truncated = 0
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return self.images.lengths
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.images.preprocessing.height, self.images.preprocessing.width
-
-    def subset(self, rows: np.ndarray) -> Encoded:
-        """Some images, in the order given."""
-        return Encoded(self.images.subset(rows), None if self.masks is None else self.masks[rows])
-
-    def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
-        """pixel_values (batch, channels, height, width)."""
-        return self.images.collate(rows)
-
-    def arrays(self) -> Iterable[np.ndarray]:
-        """All that tells these images from others."""
-        return self.images.arrays()
-
-
 def encode(
     network: Network,
     inputs: list[tuple[Any, ...]],
@@ -86,14 +54,14 @@ def encode(
     where: Callable[[Sequence[int]], str] = numbered,
 ) -> Examples:
     """Images as the model reads them; masks go through the same resizing and cropping, by the nearest pixel."""
-    encoded = image.encode(inputs, network.processor, where=where)
+    images = image.encode(inputs, network.processor, where=where)
     if targets is None:
-        return Examples(Encoded(encoded, None), None)
+        return Examples(Encoded(images, None), None)
     from PIL import Image
 
     plain = replace(network.processor, resample=_NEAREST, flip=False)
     masks = np.stack([plain.apply(Image.fromarray(mask))[0] for mask in targets])
-    return Examples(Encoded(encoded, masks), masks)
+    return Examples(Encoded(images, masks), masks)
 
 
 def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
@@ -120,11 +88,11 @@ def enlarged(output: Tensor, size: Sequence[int]) -> Tensor:
 
 def keep(output: Tensor, encoded: Encoded, rows: np.ndarray) -> Any:
     """Pixels of each image by right and given class, (batch, classes, classes); without masks the classes themselves."""
-    classes = output.shape[1]
-    given = enlarged(output.float(), encoded.size).argmax(1).cpu().numpy().astype(np.uint8)
-    if encoded.masks is None:
+    classes, size = output.shape[1], encoded.images.preprocessing
+    given = enlarged(output.float(), (size.height, size.width)).argmax(1).cpu().numpy().astype(np.uint8)
+    if encoded.known is None:
         return list(given)
-    wanted = encoded.masks[rows].astype(np.int64)
+    wanted = encoded.known[rows].astype(np.int64)
     pairs = [classes * right[right != NO_CLASS] + found[right != NO_CLASS] for right, found in zip(wanted, given, strict=True)]
     return np.stack([np.bincount(pair, minlength=classes**2).reshape(classes, classes) for pair in pairs])
 

@@ -196,8 +196,7 @@ def _eos(tokenizer: Any) -> str:
 
 
 def _refuse(tokenizer: Any, max_length: int) -> None:
-    if not getattr(tokenizer, "is_fast", False):
-        raise UserError(f"{type(tokenizer).__name__} is not a fast tokenizer", expected="a model with a tokenizer.json")
+    text.refuse_slow(tokenizer)
     if max_length < 2:
         raise UserError(f"max_length {max_length} leaves nothing to predict", expected="at least 2 tokens")
 
@@ -210,17 +209,11 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
 
 def tokenised(tokenizer: Any, texts: Sequence[str]) -> Sequence[Any]:
     """Ids and character offsets of whole texts; special tokens in them are read, none is added, none is cut."""
-    try:
-        with text.settings_kept(tokenizer):
-            tokenizer.backend_tokenizer.no_truncation()
-            tokenizer.backend_tokenizer.no_padding()
-            found: Sequence[Any] = tokenizer.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False)
-            return found
-    except BaseException as error:  # the tokenizer's panics are no Exceptions
-        if type(error).__name__ != "PanicException":
-            raise
-        reason = str(error).strip().split("\n")[0][:200]
-    raise UserError(f"the tokenizer broke down on these texts: {reason}", expected="text that its rules can split")
+    with text.panics_told(), text.settings_kept(tokenizer):
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+        found: Sequence[Any] = tokenizer.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return found
 
 
 def _encode(tokenizer: Any, rendered: Iterable[Rendered], max_length: int, said: str = "") -> Encoded:

@@ -159,8 +159,7 @@ def _hide(ids: np.ndarray, words: np.ndarray, rules: Rules, numbers: np.ndarray)
 
 def encode(tokenizer: Any, texts: Sequence[str], max_length: int, share: float, whole_words: bool) -> Encoded:
     """Windows that follow one another without overlap, each with the tokens around it that the tokenizer puts there."""
-    if not getattr(tokenizer, "is_fast", False):
-        raise UserError(f"{type(tokenizer).__name__} is not a fast tokenizer", expected="a model with a tokenizer.json")
+    text.refuse_slow(tokenizer)
     if tokenizer.mask_token_id is None:
         raise UserError("the tokenizer has no mask token", expected="a masked language model", try_="--task language")
     before, after = words.around(tokenizer)

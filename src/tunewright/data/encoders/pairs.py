@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tunewright.core.errors import UserError, raise_all
 from tunewright.core.types import Task
-from tunewright.data.columns import TEXT_NAMES, find, folded, named
+from tunewright.data.columns import TEXT_NAMES, folded, named
 from tunewright.data.duplicates import normalise
 from tunewright.data.encoders import text
 from tunewright.data.table import Table
@@ -114,15 +113,7 @@ def recognise(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...],
 def read(table: Table, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
     """The texts of each row; of a table to embed, the first column is enough. What is not text is a ``UserError``."""
     names = [columns[0], *(name for name in columns[1:] if any(folded(name) == folded(column) for column in table.columns))]
-    cells, faults = [], []
-    for name in names:
-        found = table.column(find(table, name, "text")[0])
-        wrong = [index for index, cell in enumerate(found) if not isinstance(cell, str) or not cell.strip()]
-        if wrong:
-            faults.append(UserError(f"{table.where(wrong)}: '{name}' is {found[wrong[0]]!r}", expected="text"))
-        cells.append(found)
-    raise_all(faults)
-    return list(zip(*cells, strict=True))
+    return text.read_filled(table, names)
 
 
 def shown(row: tuple[Any, ...]) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.core.errors import UserError, raise_all
+from tunewright.core.errors import UserError
 from tunewright.core.files import hash_bytes
 from tunewright.core.types import Task
-from tunewright.data.columns import find, folded
+from tunewright.data.columns import folded
 from tunewright.data.encoders import text, windows
 from tunewright.data.table import Table
 
@@ -53,19 +53,11 @@ def keeps_together(columns: tuple[str, ...]) -> str:
     return columns[1]
 
 
-def read(table: Table, columns: tuple[str, ...]) -> list[tuple[str, str]]:
+def read(table: Table, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Question and context of each row; a cell that is no text, or is empty, is a ``UserError``."""
     if len(columns) != 2:
         raise UserError(f"{len(columns)} columns were named for questions", expected="the question's and the context's")
-    faults, cells = [], []
-    for name in columns:
-        found = table.column(find(table, name, "text")[0])
-        wrong = [index for index, cell in enumerate(found) if not isinstance(cell, str) or not cell.strip()]
-        if wrong:
-            faults.append(UserError(f"{table.where(wrong)}: '{name}' is {found[wrong[0]]!r}", expected="text"))
-        cells.append(found)
-    raise_all(faults)
-    return list(zip(*cells, strict=True))
+    return text.read_filled(table, columns)
 
 
 def shown(row: tuple[Any, ...]) -> str:
@@ -83,8 +75,7 @@ def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -
 
     A token's marks (2,) are its start and end in the context, -1 outside of it; truncated are questions that lost their end.
     """
-    if not getattr(tokenizer, "is_fast", False):
-        raise UserError(f"{type(tokenizer).__name__} is not a fast tokenizer", expected="a model with a tokenizer.json")
+    text.refuse_slow(tokenizer)
     room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
     overlap = room // _OVERLAP
     longest = min(_LONGEST_QUESTION, room - overlap - 1)

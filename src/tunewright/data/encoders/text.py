@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tunewright.core.errors import UserError
+from tunewright.core.errors import UserError, raise_all
+from tunewright.data.columns import find
+from tunewright.data.table import Table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,6 +82,41 @@ class Encoded:
         return [self.ids, self.lengths, *([] if self.segments is None else [self.segments])]
 
 
+def read_filled(table: Table, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """The texts of each row where none may be missing: a cell that is no text, or is empty, is a ``UserError``."""
+    faults, cells = [], []
+    for name in columns:
+        found = table.column(find(table, name, "text")[0])
+        wrong = [index for index, cell in enumerate(found) if not isinstance(cell, str) or not cell.strip()]
+        if wrong:
+            faults.append(UserError(f"{table.where(wrong)}: '{name}' is {found[wrong[0]]!r}", expected="text"))
+        cells.append(found)
+    raise_all(faults)
+    return list(zip(*cells, strict=True))
+
+
+def refuse_slow(tokenizer: Any) -> None:
+    """Only tokenizers of the tokenizers library tell where their tokens come from."""
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(f"{type(tokenizer).__name__} is not a fast tokenizer", expected="a model with a tokenizer.json")
+
+
+@contextmanager
+def panics_told() -> Iterator[None]:
+    """A tokenizer's panic, which is no ``Exception``, is told as a ``UserError``."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        reason = str(error).strip().split("\n")[0][:200]
+        raise UserError(
+            f"the tokenizer broke down on these texts: {reason}",
+            expected="text that its rules can split",
+            try_="another model, or shorter texts",
+        ) from None
+
+
 @contextmanager
 def settings_kept(tokenizer: Any) -> Iterator[None]:
     """A call leaves its truncation in the tokenizer, from where it would be saved with the model."""
@@ -95,18 +132,8 @@ def settings_kept(tokenizer: Any) -> Iterator[None]:
 def _tokenise(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int) -> Any:
     longest = max_length * CHARACTERS_PER_TOKEN
     columns = [[text[:longest] for text in column] for column in zip(*texts, strict=True)]
-    try:
-        with settings_kept(tokenizer):
-            return tokenizer(*columns, truncation="longest_first", max_length=max_length, padding=False)
-    except BaseException as error:  # the tokenizer's panics are no Exceptions
-        if type(error).__name__ != "PanicException":
-            raise
-        reason = str(error).strip().split("\n")[0][:200]
-    raise UserError(
-        f"the tokenizer broke down on these texts: {reason}",
-        expected="text that its rules can split",
-        try_="another model, or shorter texts",
-    )
+    with panics_told(), settings_kept(tokenizer):
+        return tokenizer(*columns, truncation="longest_first", max_length=max_length, padding=False)
 
 
 def _stand_in(tokenizer: Any) -> int:
@@ -117,8 +144,7 @@ def _stand_in(tokenizer: Any) -> int:
 
 def encode_texts(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int) -> Encoded:
     """Token ids of n texts (a,) or pairs (a, b); of a pair the longer one is cut first."""
-    if not getattr(tokenizer, "is_fast", False):
-        raise UserError(f"{type(tokenizer).__name__} is not a fast tokenizer", expected="a model with a tokenizer.json")
+    refuse_slow(tokenizer)
     reserved = tokenizer.num_special_tokens_to_add(pair=bool(texts) and len(texts[0]) == 2)
     if max_length <= reserved:
         raise UserError(

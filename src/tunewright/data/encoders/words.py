@@ -68,8 +68,7 @@ def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -
 
     A token's mark is the word that it begins, -1 where it begins none; what is too long goes on in another window.
     """
-    if not getattr(tokenizer, "is_fast", False):
-        raise UserError(f"{type(tokenizer).__name__} is not a fast tokenizer", expected="a model with a tokenizer.json")
+    text.refuse_slow(tokenizer)
     ids: list[list[int]] = []
     words: list[list[int]] = []
     rows: list[int] = []
