@@ -24,17 +24,6 @@ from tunewright.recipe import Recipe, Section
 from tunewright.steps import Given
 from tunewright.workflow import check, find_rate, make_recipe, plan, reproduce, resume
 
-
-@pytest.fixture(scope="module")
-def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("rows") / "rows.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["text", "label"])
-        writer.writeheader()
-        writer.writerows(toy_rows(60))
-    return path
-
-
 QUICK: dict[str, Any] = {
     "data": {"near_duplicates": "ignore"},
     "rates": {"backbone": 1e-3, "head": 1e-2},

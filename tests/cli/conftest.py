@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,15 +23,3 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tunewright.models.tiny import tiny_model
 
     return tiny_model("bert", tmp_path_factory.mktemp("models") / "bert", layers=2, width=16)
-
-
-@pytest.fixture(scope="session")
-def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.engine.toy import toy_rows
-
-    path = tmp_path_factory.mktemp("rows") / "rows.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["text", "label"])
-        writer.writeheader()
-        writer.writerows(toy_rows(60))
-    return path

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from tests.tiny import folders
 from tunewright.core.errors import UserError
 from tunewright.data.encoders.language import Encoded
 from tunewright.data.language.packing import additive, block_causal, collate_flat, collate_packed, masks_of, pack
 from tunewright.models.loading import quiet_transformers
-from tunewright.models.tiny import tiny_model
 
 LENGTHS = [5, 9, 3, 20, 7, 1, 12]
 
@@ -30,16 +29,14 @@ def encoded() -> Encoded:
 
 @pytest.fixture(scope="module")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folders: dict[str, Path] = {}
+    folder_of = folders(tmp_path_factory)
 
     def model(family: str, attention: str = "") -> Any:
         from transformers import AutoModelForCausalLM
 
-        if family not in folders:
-            folders[family] = tiny_model(family, tmp_path_factory.mktemp("tiny") / family)
         with quiet_transformers():
             found = AutoModelForCausalLM.from_pretrained(
-                str(folders[family]), attn_implementation=attention or ("eager" if family == "gemma2" else "sdpa")
+                str(folder_of(family)), attn_implementation=attention or ("eager" if family == "gemma2" else "sdpa")
             )
         return found.eval()
 

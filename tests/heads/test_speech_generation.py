@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from tests.heads.test_transcription import sounds, texts, toy
+from tests.tiny import folders
 from tunewright.core.sound_augmentation import SoundAugmentation
 from tunewright.core.types import Labels
 from tunewright.data.encoders import sequences
@@ -31,12 +33,10 @@ SETTINGS = speech_generation.Settings(longest=10)
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Network]:
-    made: dict[str, Path] = {}
+    folder_of = folders(tmp_path_factory, partial(tiny_audio_model, layers=2))
 
     def build(family: str) -> Network:
-        if family not in made:
-            made[family] = tiny_audio_model(family, tmp_path_factory.mktemp("tiny") / family, layers=2)
-        return load_network(str(made[family]), LABELS, form=FORM)
+        return load_network(str(folder_of(family)), LABELS, form=FORM)
 
     return build
 

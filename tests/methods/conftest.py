@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tunewright.core.files import read_tensors, write_tensors
+from tests.tiny import Tensors, folders, predicting, reading
 from tunewright.core.types import Applied, Labels
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
-from tunewright.models.tiny import tiny_model
 
 LABELS = Labels("classification", ("good", "bad", "late"))
 TEXTS = ("i love the film", "the parcel was late", "my card is lost . please help me", "no")
@@ -24,25 +23,16 @@ TARGETS = torch.tensor([0, 2, 1, 1])
 
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a tiny model, made once per session."""
-    made: dict[str, Path] = {}
-
-    def folder(family: str) -> Path:
-        if family not in made:
-            made[family] = tiny_model(family, tmp_path_factory.mktemp("tiny") / family)
-            enlarge(made[family] / "model.safetensors")
-        return made[family]
-
-    return folder
+    return folders(tmp_path_factory, change=enlarged)
 
 
-def enlarge(path: Path) -> None:
-    """Larger matrices and biases that are not zero: fresh tiny networks are nearly linear and would hide mistakes."""
+def enlarged(tensors: Tensors) -> Tensors:
+    """Larger matrices, and biases that are not zero."""
     generator = torch.Generator().manual_seed(5)
-    tensors = read_tensors(path)
-    for name, value in tensors.items():
-        tensors[name] = value * 8 if value.ndim > 1 else value + 0.1 * torch.randn(value.shape, generator=generator)
-    write_tensors(path, tensors)
+    return {
+        name: value * 8 if value.ndim > 1 else value + 0.1 * torch.randn(value.shape, generator=generator)
+        for name, value in tensors.items()
+    }
 
 
 @pytest.fixture(scope="session")
@@ -58,24 +48,12 @@ def make(folder_of: Callable[[str], Path]) -> Callable[..., Network]:
 
 @pytest.fixture(scope="session")
 def batch_of() -> Callable[..., dict[str, Tensor]]:
-    """Tokenised sentences: padded ones, or one alone."""
-
-    def batch(network: Network, texts: tuple[str, ...] = TEXTS) -> dict[str, Tensor]:
-        encoded = network.tokenizer(list(texts), padding=True, return_tensors="pt")
-        return {key: encoded[key] for key in network.reads if key in encoded}
-
-    return batch
+    return reading(TEXTS)
 
 
 @pytest.fixture(scope="session")
-def logits(batch_of: Callable[..., dict[str, Tensor]]) -> Callable[..., Tensor]:
-    """What a network predicts for the sentences."""
-
-    def predict(network: Network, texts: tuple[str, ...] = TEXTS) -> Tensor:
-        with torch.no_grad():
-            return network.eval()(batch_of(network, texts))
-
-    return predict
+def logits() -> Callable[..., Tensor]:
+    return predicting(TEXTS)
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.tiny import folders
 from tunewright.core.errors import UserError
 from tunewright.core.parts import list_parts, load_part
 from tunewright.core.types import Labels
@@ -37,13 +37,11 @@ REFUSED: dict[str, dict[str, str]] = {
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Network]:
-    made: dict[str, Path] = {}
+    folder_of = folders(tmp_path_factory, tiny_image_model)
 
     def build(family: str) -> Network:
-        if family not in made:
-            made[family] = tiny_image_model(family, tmp_path_factory.mktemp("tiny") / family)
         torch.manual_seed(0)
-        return load_network(str(made[family]), LABELS, form=FORM)
+        return load_network(str(folder_of(family)), LABELS, form=FORM)
 
     return build
 

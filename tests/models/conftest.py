@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor
 
-from tunewright.core.files import read_tensors, write_tensors
+from tests.tiny import folders, larger, predicting, reading
 from tunewright.core.types import Labels
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
-from tunewright.models.tiny import tiny_model
 
 LABELS = Labels("classification", ("good", "bad", "late"))
 TEXTS = ("i love the film", "no", "the parcel was late and my card is lost . please help me")
@@ -22,18 +20,7 @@ TEXTS = ("i love the film", "no", "the parcel was late and my card is lost . ple
 
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
-
-    def folder(family: str) -> Path:
-        if family not in made:
-            made[family] = tiny_model(family, tmp_path_factory.mktemp("tiny") / family)
-            weights = made[family] / "model.safetensors"  # larger ones, or tiny networks are nearly linear and hide mistakes
-            write_tensors(
-                weights, {name: value * 6 if value.ndim > 1 else value for name, value in read_tensors(weights).items()}
-            )
-        return made[family]
-
-    return folder
+    return folders(tmp_path_factory, change=larger(6))
 
 
 @pytest.fixture(scope="session")
@@ -46,17 +33,9 @@ def make(folder_of: Callable[[str], Path]) -> Callable[..., Network]:
 
 @pytest.fixture(scope="session")
 def batch_of() -> Callable[..., dict[str, Tensor]]:
-    def batch(network: Network, texts: tuple[str, ...] = TEXTS) -> dict[str, Tensor]:
-        encoded = network.tokenizer(list(texts), padding=True, return_tensors="pt")
-        return {key: encoded[key] for key in network.reads if key in encoded}
-
-    return batch
+    return reading(TEXTS)
 
 
 @pytest.fixture(scope="session")
-def logits(batch_of: Callable[..., dict[str, Tensor]]) -> Callable[..., Tensor]:
-    def predict(network: Network, texts: tuple[str, ...] = TEXTS) -> Tensor:
-        with torch.no_grad():
-            return network.eval()(batch_of(network, texts))
-
-    return predict
+def logits() -> Callable[..., Tensor]:
+    return predicting(TEXTS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tests.tiny import folders
 from tunewright.core.errors import UserError
-from tunewright.core.files import read_tensors, write_tensors
 from tunewright.core.parts import list_parts, load_part
 from tunewright.core.seed import random_states, restore_random_states, seed_everything
 from tunewright.core.types import Labels
@@ -38,15 +37,12 @@ TARGETS = torch.tensor([0, 1, 2, 1])
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Network]:
-    made: dict[str, Path] = {}
+    folder_of = folders(
+        tmp_path_factory, tiny_audio_model, lambda tensors: {k: v * 3 if v.ndim == 2 else v for k, v in tensors.items()}
+    )
 
     def build(family: str) -> Network:
-        if family not in made:
-            made[family] = tiny_audio_model(family, tmp_path_factory.mktemp("tiny") / family)
-            weights = made[family] / "model.safetensors"  # larger ones, or tiny networks are nearly linear and hide mistakes
-            tensors = read_tensors(weights)
-            write_tensors(weights, {name: value * 3 if value.ndim == 2 else value for name, value in tensors.items()})
-        return load_network(str(made[family]), LABELS, form=FORM)
+        return load_network(str(folder_of(family)), LABELS, form=FORM)
 
     return build
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from tunewright.core.files import read_tensors, write_tensors
+from tests.tiny import folders, larger
 from tunewright.core.types import Labels
 from tunewright.engine.stages import open_layers
 from tunewright.models.form import Form
@@ -28,16 +27,10 @@ NORMED = ("resnet", "regnet", "mobilenet_v2")
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Network]:
-    """A fresh network of a family, with larger weights than a new one's: those hide mistakes."""
-    made: dict[str, Path] = {}
+    folder_of = folders(tmp_path_factory, tiny_image_model, larger(3))
 
     def build(family: str) -> Network:
-        if family not in made:
-            made[family] = tiny_image_model(family, tmp_path_factory.mktemp("tiny") / family)
-            weights = made[family] / "model.safetensors"
-            grown = {name: value * 3 if value.ndim > 1 else value for name, value in read_tensors(weights).items()}
-            write_tensors(weights, grown)
-        return load_network(str(made[family]), LABELS, form=FORM)
+        return load_network(str(folder_of(family)), LABELS, form=FORM)
 
     return build
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from tests.tiny import folders
 from tunewright.core.parts import load_part
 from tunewright.core.types import Labels
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
-from tunewright.models.tiny import tiny_model
 from tunewright.runs.artefact import save_model
 
 LABELS = Labels("classification", ("good", "bad", "late"))
@@ -33,14 +33,7 @@ class Saved:
 
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
-
-    def folder(family: str) -> Path:
-        if family not in made:
-            made[family] = tiny_model(family, tmp_path_factory.mktemp("tiny") / family)
-        return made[family]
-
-    return folder
+    return folders(tmp_path_factory)
 
 
 @pytest.fixture
