@@ -316,8 +316,19 @@ def image_text(folder: Path) -> Toy:
     from tunewright.models.tiny_dual import tiny_dual_model
 
     rows, _, _ = images(folder)
-    pairs = [{"image": row["image"], "caption": f"a {'blue red'.split()[row['label'] == 'b']} card"} for row in rows]
+    pairs = [{"image": row["image"], "caption": f"a {('blue', 'red')[row['label'] == 'b']} card"} for row in rows]
     return pairs, tiny_dual_model("clip", folder / "clip"), {}
+
+
+def mixed(folder: Path) -> Toy:
+    from tunewright.models.tiny_images import tiny_image_model
+
+    rows, _, _ = images(folder)
+    found = [
+        {**row, "note": text, "price": number / 3} for number, (row, (text, _)) in enumerate(zip(rows, texts(), strict=True))
+    ]
+    data = {"input": ["image", "note", "price"], "target": ["label"]}
+    return found, Path(f"image={tiny_image_model('vit', folder / 'vit')},text={text_model(folder)}"), {"data": data}
 
 
 TOYS: dict[str, Callable[[Path], Toy]] = {
@@ -342,6 +353,7 @@ TOYS: dict[str, Callable[[Path], Toy]] = {
     "transcription": transcription,
     "speech_generation": speech_generation,
     "classification: table": table,
+    "classification: mixed": mixed,
     "image_text": image_text,
 }
 

@@ -27,7 +27,7 @@ from tunewright.engine.loop import train
 from tunewright.engine.optimiser import build_optimiser
 from tunewright.engine.stages import open_layers
 from tunewright.engine.step import optimiser_step
-from tunewright.models.own import loading_of
+from tunewright.models.own import models_in
 from tunewright.models.plain import Backbone, backbone_of
 from tunewright.models.sources import find_model
 from tunewright.monitoring.early_stopping import EarlyStopping
@@ -289,9 +289,9 @@ def check(recipe: Recipe, given: Given | None = None) -> Checked:
     if recipe.out is not None:
         check_free(Path(recipe.out))
     prepared = prepare_rows(recipe, given or Given())
-    model, own = sourced(recipe, prepared.schema).model, loading_of(prepared.schema.kind)
-    if own is None or model.source != own.SCRATCH:
-        find_model(model.source, model.revision)
+    model = sourced(recipe, prepared.schema).model
+    for source in models_in(prepared.schema.kind, model.source):
+        find_model(source, model.revision)
     return Checked(recipe, prepared)
 
 

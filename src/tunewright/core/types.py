@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Kind = Literal[
-    "text", "translation", "words", "question", "pairs", "conversation", "interactions", "captioned", "image", "audio", "table"
+    "text",
+    "translation",
+    "words",
+    "question",
+    "pairs",
+    "conversation",
+    "interactions",
+    "captioned",
+    "image",
+    "audio",
+    "table",
+    "mixed",
 ]
 Task = Literal[
     "classification",

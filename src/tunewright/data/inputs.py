@@ -22,8 +22,10 @@ def inputs_of(table: Table, schema: Schema, findings: list[Finding] | None = Non
     if schema.kind == "text":
         return list(texts_of(table, schema))
     read = _encoder(schema.kind).read
-    notes = {"findings": findings} if "findings" in signature(read).parameters else {}
-    found: list[tuple[Any, ...]] = read(table, schema.text, **notes)
+    more = {"findings": findings, "kinds": schema.kinds}
+    found: list[tuple[Any, ...]] = read(
+        table, schema.text, **{key: more[key] for key in more if key in signature(read).parameters}
+    )
     return found
 
 

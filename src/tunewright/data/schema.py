@@ -16,6 +16,7 @@ from tunewright.data.table import Table, listed
 
 # Kinds of rows besides texts, each asked in turn whether it recognises the columns.
 _KINDS: tuple[Kind, ...] = (
+    "mixed",
     "translation",
     "question",
     "pairs",
@@ -39,7 +40,10 @@ _LISTS = ("text", "target", "ignored", "said")
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a task. ``said`` tells in sentences what was guessed and what is not used."""
+    """The columns of a task. ``said`` tells in sentences what was guessed and what is not used.
+
+    ``kinds``: what each input column is, where they are of several kinds.
+    """
 
     text: tuple[str, ...]
     target: tuple[str, ...]
@@ -50,15 +54,16 @@ class Schema:
     ignored: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    kinds: tuple[Kind, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """What prediction needs later, and what was said, as JSON holds it."""
         plain = {name: getattr(self, name) for name in ("task", "group", "time", "kind")}
-        return plain | {name: list(getattr(self, name)) for name in _LISTS}
+        return plain | {name: list(getattr(self, name)) for name in (*_LISTS, "kinds")}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Schema:
-        lists = {name: tuple(saved[name]) for name in _LISTS}
+        lists = {name: tuple(saved[name]) for name in _LISTS} | {"kinds": tuple(saved.get("kinds", ()))}
         return cls(task=saved["task"], group=saved["group"], time=saved["time"], kind=saved["kind"], **lists)
 
 
@@ -204,7 +209,8 @@ def _of_kind(
     if group is None and hasattr(encoder, "keeps_together"):
         group = encoder.keeps_together(text)
         said = (*said, f"Rows with the same '{group}' stay on one side of every split.")
-    return Schema(text, target, task, group, time, kind, ignored, said, tuple(findings))
+    kinds = encoder.kinds_of(table, text) if hasattr(encoder, "kinds_of") else ()
+    return Schema(text, target, task, group, time, kind, ignored, said, tuple(findings), kinds)
 
 
 def guess_schema(table: Table, **named: Unpack[Named]) -> Schema:

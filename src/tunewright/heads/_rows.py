@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ READS = {
     "image": "AutoModelForImageClassification",
     "audio": "AutoModelForAudioClassification",
     "table": "TableTransformer",
+    "mixed": "MixedNetwork",
 }
 
 
@@ -35,7 +37,8 @@ def encode(
     if network.form.kind == "text":
         return Examples(encode_texts(network.tokenizer, inputs, network.longest(max_length)), targets)
     encoder = import_module(f"tunewright.data.encoders.{network.form.kind}")
-    return Examples(encoder.encode(inputs, network.processor, where=where), targets)
+    longest = {"max_length": max_length} if "max_length" in signature(encoder.encode).parameters else {}
+    return Examples(encoder.encode(inputs, network.processor, where=where, **longest), targets)
 
 
 def keep(output: Tensor, encoded: Encoded, rows: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ class Form:
     @property
     def parallel(self) -> bool:
         """Whether several encoders stand side by side, each of which starts from its own input."""
-        return self.output == "pairs"
+        return self.output == "pairs" or self.kind == "mixed"
 
     @property
     def may_pool(self) -> bool:

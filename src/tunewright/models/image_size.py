@@ -18,7 +18,7 @@ def fit_images(network: Network, data: Data) -> str | None:
     if network.form.kind == "image":
         return fit_image_size(network, data.image_size)
     named = {"image_size": data.image_size is not None, "mixing": data.mixing.active}
-    if not hasattr(network.processor, "images"):
+    if getattr(network.processor, "images", None) is None:
         named["augmentation"] = data.augmentation.active
     for name, wanted in named.items():
         if wanted:

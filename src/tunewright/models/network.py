@@ -138,7 +138,8 @@ class Network(nn.Module):
     @cached_property
     def reads(self) -> tuple[str, ...]:
         """Inputs that the inner model takes."""
-        return tuple(signature(self.inner.forward).parameters)
+        named: tuple[str, ...] | None = getattr(self.inner, "reads", None)
+        return tuple(signature(self.inner.forward).parameters) if named is None else named
 
     def longest(self, wanted: int) -> int:
         """Tokens of an example: as many as wanted, at most as the model has positions."""

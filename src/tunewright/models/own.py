@@ -2,7 +2,8 @@
 
 Contract of a loading file: ``SCRATCH``, the source that stands for random values; ``learn(names, rows) -> processor`` of the
 training rows; ``load(source, processor, labels, form=, dropout=, seed=) -> Network``; ``save(network, folder)``; and
-``reload(folder, processor, labels, form=, base=) -> Network``.
+``reload(folder, processor, labels, form=, base=) -> Network``; ``models_in(source)``, the pre-trained models that a source names,
+where it may name several.
 """
 
 from __future__ import annotations
@@ -12,9 +13,20 @@ from types import ModuleType
 
 from tunewright.core.types import Kind
 
-_LOADING: dict[Kind, str] = {"table": "table_loading", "interactions": "two_tower_loading"}
+_LOADING: dict[Kind, str] = {"table": "table_loading", "interactions": "two_tower_loading", "mixed": "mixed_loading"}
 
 
 def loading_of(kind: Kind) -> ModuleType | None:
     """The file that loads the networks of a kind of rows, None where transformers' classes do."""
     return import_module(f"tunewright.models.{_LOADING[kind]}") if kind in _LOADING else None
+
+
+def models_in(kind: Kind, source: str) -> tuple[str, ...]:
+    """The pre-trained models that a source names for a kind of rows; none where it stands for random values."""
+    own = loading_of(kind)
+    if own is None:
+        return (source,)
+    if hasattr(own, "models_in"):
+        found: tuple[str, ...] = own.models_in(source)
+        return found
+    return () if source == own.SCRATCH else (source,)

@@ -35,6 +35,8 @@ def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
         from tunewright.data.tables.columns import Columns
 
         return Columns.from_dict(read_object(path))
+    if kind == "mixed":
+        return _of_kinds(folder, read_object(path))
     if kind == "interactions":
         from tunewright.data.tables.interactions import Catalogue
 
@@ -54,6 +56,16 @@ def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
 
     sounds = AudioPreprocessing.from_processor_config(read_object(path))
     return sounds.under(config.conv_kernel, config.conv_stride) if sounds.kind == "raw" else sounds
+
+
+def _of_kinds(folder: Path, saved: dict[str, Any]) -> Any:
+    """What each column is, with the preparation that lies beside each kind's model."""
+    from tunewright.data.encoders.mixed import Processor
+    from tunewright.models.loading import read_config
+
+    used = Processor.from_dict(saved, {}).used
+    configs = {kind: None if kind == "table" else read_config(folder / kind) for kind in used}
+    return Processor.from_dict(saved, {kind: load_processor(folder / kind, kind, config) for kind, config in configs.items()})
 
 
 def save_processor(processor: Any, folder: Path) -> None:

@@ -69,7 +69,7 @@ def find_stack(network: nn.Module, run: Callable[[], object], head: tuple[str, .
     lies below any depth is the bottom of every encoder; what joins them is final.
     Raises UserError when the module tree has no list of blocks.
     """
-    lists = block_lists(network)
+    lists, towers = _lists_by_tower(network, head) if parallel else (block_lists(network), ("",))
     if not lists:
         raise UserError(
             f"no stack of layers was found in {type(network).__name__}",
@@ -78,7 +78,6 @@ def find_stack(network: nn.Module, run: Callable[[], object], head: tuple[str, .
     blocks = [f"{name}.{index}" for name, modules in lists.items() for index in range(len(modules))]
     order = _trace(network, run)
     blocks = sorted((name for name in blocks if name in order and _has_old(network, name, head)), key=lambda name: order[name][0])
-    towers = _towers(list(lists)) if parallel else ("",)
     blocks = _by_turns(blocks, towers)
     if not blocks:
         raise UserError(f"the blocks of {type(network).__name__} did not run in a forward pass", expected="blocks that run")
@@ -86,11 +85,15 @@ def find_stack(network: nn.Module, run: Callable[[], object], head: tuple[str, .
     return LayerStack(_groups(network, blocks, order, set(head), towers), shared)
 
 
-def _towers(lists: list[str]) -> tuple[str, ...]:
-    """The modules side by side in which the lists of blocks are."""
-    parts = [name.split(".") for name in lists]
+def _lists_by_tower(
+    network: nn.Module, head: tuple[str, ...]
+) -> tuple[dict[str, nn.ModuleList | nn.Sequential], tuple[str, ...]]:
+    """The lists of blocks of each encoder that stands beside others, and the encoders' names."""
+    parts = [name.split(".") for name in _alike(network) if _has_old(network, name, head)]
     common = next((depth for depth, column in enumerate(zip(*parts, strict=False)) if len(set(column)) > 1), 0)
-    return tuple(dict.fromkeys(".".join(part[: common + 1]) for part in parts))
+    towers = tuple(dict.fromkeys(".".join(part[: common + 1]) for part in parts))
+    found = {tower: block_lists(network.get_submodule(tower)) for tower in towers}
+    return {f"{tower}.{name}": modules for tower, lists in found.items() for name, modules in lists.items()}, towers
 
 
 def _by_turns(blocks: list[str], towers: tuple[str, ...]) -> list[str]:
@@ -113,6 +116,14 @@ def _has_old(network: nn.Module, name: str, head: tuple[str, ...]) -> bool:
 
 def block_lists(network: nn.Module) -> dict[str, nn.ModuleList | nn.Sequential]:
     """Outermost lists whose members share one class and hold a matrix each."""
+    found = _alike(network)
+    # Convolutions that make the input of a transformer (wav2vec 2.0) are its embeddings, not blocks beside its own.
+    with_matrices = {name: module for name, module in found.items() if all(map(_has_matrix, module))}
+    return with_matrices or found
+
+
+def _alike(network: nn.Module) -> dict[str, nn.ModuleList | nn.Sequential]:
+    """Outermost lists whose members share one class and hold a kernel or matrix each."""
     found: dict[str, nn.ModuleList | nn.Sequential] = {}
     for name, module in network.named_modules():
         if not isinstance(module, (nn.ModuleList, nn.Sequential)) or any(name.startswith(outer + ".") for outer in found):
@@ -122,9 +133,7 @@ def block_lists(network: nn.Module) -> dict[str, nn.ModuleList | nn.Sequential]:
         heavy = all(any(parameter.ndim > 1 for parameter in member.parameters()) for member in members)
         if members and alike and heavy and not isinstance(members[0], (nn.Linear, nn.Embedding)):
             found[name] = module
-    # Convolutions that make the input of a transformer (wav2vec 2.0) are its embeddings, not blocks beside its own.
-    with_matrices = {name: module for name, module in found.items() if all(map(_has_matrix, module))}
-    return with_matrices or found
+    return found
 
 
 def _has_matrix(module: nn.Module) -> bool:

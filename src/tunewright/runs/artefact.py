@@ -184,7 +184,7 @@ def form_of(metadata: Metadata) -> Form:
         form = Form(**metadata.form)
     except TypeError as error:
         raise UserError(f"the form in {METADATA} cannot be used: {error}") from None
-    if not re.fullmatch(r"AutoModel(For\w+)?|TableTransformer|TwoTower|module", form.auto):
+    if not re.fullmatch(r"AutoModel(For\w+)?|TableTransformer|TwoTower|MixedNetwork|module", form.auto):
         raise UserError(f"the form in {METADATA} names the class '{form.auto}'", expected="an auto class of transformers")
     return form
 
