@@ -25,6 +25,9 @@ Contract of a head file:
   examples with what the untouched network says of them; ``for_training(examples, network, packing) -> Examples``, those that
   steps read;
 - ``majority(train, wanted, labels)`` and ``prior_bias(targets, labels)`` where they mean something.
+
+What several heads share lies in ``_rows.py`` (one answer for each row), ``_tokens.py`` (an answer for each token) and
+``_weights.py`` (all weigh alike); a head imports what it takes under its own name.
 """
 
 from __future__ import annotations
