@@ -71,6 +71,9 @@ class Data(Section):
     max_seconds: float | None = Field(
         None, ge=0.05, le=600, description="Seconds kept of each sound; None takes the model's own, or 10 (a guess)."
     )
+    frames: int | None = Field(
+        None, ge=1, le=512, description="Frames read of each video, spread evenly; None takes the model's own, or 8 (a guess)."
+    )
     sounds: SoundAugmentation = SoundAugmentation()  # type: ignore[call-arg]
     augmentation: Augmentation = Augmentation()  # type: ignore[call-arg]
     mixing: Mixing = Mixing()  # type: ignore[call-arg]
@@ -162,8 +165,8 @@ class Training(Section):
 class Evaluation(Section):
     """What every run measures and reports."""
 
-    baselines: tuple[Literal["majority", "popular", "frozen", "before", "copy", "lead"], ...] = Field(
-        ("majority", "popular", "frozen", "before", "copy", "lead"),
+    baselines: tuple[Literal["majority", "popular", "trees", "frozen", "before", "copy", "lead"], ...] = Field(
+        ("majority", "popular", "trees", "frozen", "before", "copy", "lead"),
         description="Shown beside the result where they mean something for the task.",
     )
     monitor: str | None = Field(None, description="Metric that decides which evaluation is best; None takes the task's own.")

@@ -37,6 +37,7 @@ from tunewright.engine.gradients import Gradients
 from tunewright.engine.job import Job, Watcher
 from tunewright.engine.passes import Passes
 from tunewright.engine.predict import passes, predict_features
+from tunewright.evaluation import trees
 from tunewright.models.form import Form
 from tunewright.models.image_size import fit_images
 from tunewright.models.loading import load_network, read_config
@@ -227,7 +228,7 @@ def _of_module(recipe: Recipe, prepared: Prepared, head: ModuleType, backbone: B
     model = recipe.model
     if backbone is None:
         raise missing_module(f"the model '{model.source}'")
-    if form_of(head, prepared.schema.kind).auto != "AutoModelForImageClassification":
+    if form_of(head, prepared.schema.kind).auto != "AutoModelForImageClassification" or prepared.schema.kind != "image":
         task = prepared.labels.task.replace("_", " ")
         raise UserError(f"{task} of {prepared.schema.kind} cannot be learnt with a Python module", expected="a task with images")
     given = {key: getattr(model, key) for key in ("revision", "dropout", "blocks") if getattr(model, key) is not None}
@@ -256,8 +257,10 @@ def probed(setup: Setup) -> Examples:
 
 
 def baselines_of(setup: Setup) -> tuple[str, ...]:
-    """Those of the recipe that mean something for the task; a new head has nothing to say before training."""
+    """Those of the recipe that mean something for the task and its rows; a new head has nothing to say before training."""
     meant = set(setup.head.BASELINES) - ({"before"} if setup.network.head_names else set())
+    if setup.network.form.kind == "table" and setup.prepared.labels.task in trees.TASKS:
+        meant.add("trees")
     return tuple(name for name in setup.recipe.evaluation.baselines if name in meant)
 
 

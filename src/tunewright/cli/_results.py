@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tunewright.runs.run import Run
 
 # From the least a model can do to the run's own result.
-_ORDER = ("majority", "popular", "copy", "lead", "frozen", "before", "fine-tuned")
+_ORDER = ("majority", "popular", "copy", "lead", "trees", "frozen", "before", "fine-tuned")
 
 
 def by_name(scores: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -20,6 +20,7 @@ from tunewright.evaluation.compare import compare
 from tunewright.evaluation.intervals import score
 from tunewright.evaluation.overfitting import findings as training_findings
 from tunewright.evaluation.tables import confusion, per_class, worst_errors
+from tunewright.evaluation.trees import boosted
 from tunewright.heads import metrics_of
 from tunewright.monitoring.history import read_history
 from tunewright.rates.groups import param_groups
@@ -81,6 +82,10 @@ def write_results(
     everyone = {"fine-tuned": tuned, **untrained}
     if "majority" in baselines_of(setup):
         everyone["majority"] = setup.head.majority(setup.prepared.train.targets, setup.prepared.test.targets, labels)
+    if "trees" in baselines_of(setup):
+        rows: dict[str, Any] = {part: setup.examples[part].encoded for part in ("train", "test")}
+        wanted = setup.prepared.train.targets
+        everyone["trees"] = boosted(rows["train"], wanted, rows["test"], labels, setup.recipe.seed)
     inputs, train, free = setup.prepared.test.inputs, setup.prepared.train, ("popular", "copy", "lead")
     everyone |= {name: setup.head.from_inputs(name, inputs, train) for name in free if name in baselines_of(setup)}
     scores = {
