@@ -99,9 +99,10 @@ def written() -> str:
         page += (
             "\n## Translation in directions that were never trained\n\n"
             f"A T5-shaped network of {told['weights'] / 1e6:.1f} million random values learned German to English and English to French from Multi30k's "
-            f"captions ({told['rows']:,} rows, {told['epochs']:g} epochs, {told['training'] / 60:.0f} minutes on a shared core), with a tag for the "
+            f"captions of at most ten words ({told['rows']:,} rows, {told['epochs']:g} epochs, {told['training'] / 60:.0f} minutes of a core shared with "
+            "others), with a tag for the "
             "language to write in, and was then asked for German to French. *In the language*: texts that a classifier of groups of three characters "
-            f"takes for the language that was to be written. {told['n']:,} test rows (2016, Flickr), written greedily.\n\n"
+            f"takes for the language that was to be written. {told['n']:,} test captions, written greedily.\n\n"
             "| from, to | by | chrF | BLEU | in the language, % |\n|---|---|---|---|---|\n"
         )
         for row in directions:
