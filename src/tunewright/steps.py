@@ -122,6 +122,8 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
     choice = recipe.head or Choice(name=_own_head(recipe, prepared.labels.task))
     head = load_part("heads", choice.name)
     settings = head.Settings(**choice.settings)
+    if hasattr(head, "decided"):
+        prepared = replace(prepared, labels=head.decided(prepared.labels, settings))
     recipe = sourced(_with_defaults(recipe, head), prepared.schema)
     model, training, device = recipe.model, recipe.training, pick_device(recipe.training.device)
     if backbone is None and not model.source.startswith(SOURCE):

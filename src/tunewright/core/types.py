@@ -19,6 +19,7 @@ Kind = Literal[
     "conversation",
     "interactions",
     "captioned",
+    "video",
     "image",
     "audio",
     "table",
@@ -82,7 +83,8 @@ class Labels:
     """What the targets mean: class names in their stable order, or the mean and spread of a regression's train targets.
 
     Of question answering, ``mean`` is the share of train rows without an answer. ``thresholds``: of several labels the
-    probability from which each is given, one half where there are none.
+    probability from which each is given, one half where there are none. ``costs``: of one class, what it costs to take a row
+    of each for another; the same where there are none.
     """
 
     task: Task
@@ -90,6 +92,7 @@ class Labels:
     mean: float = 0.0
     spread: float = 1.0
     thresholds: tuple[float, ...] = ()
+    costs: tuple[float, ...] = ()
     parts: tuple[tuple[str, Labels], ...] = ()  # of several target columns, by name
 
     @property

@@ -49,7 +49,7 @@ def named(columns: Iterable[str], names: frozenset[str]) -> list[str]:
 
 
 def present(values: Sequence[Any]) -> list[Any]:
-    return [value for value in values if value is not None and value != ""]
+    return [value for value in values if value is not None and not (isinstance(value, str) and not value)]
 
 
 def is_numeric(values: Sequence[Any]) -> bool:

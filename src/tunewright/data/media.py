@@ -44,7 +44,7 @@ def located(table: Table, name: str, own: Callable[[Any], Any]) -> list[Any]:
     Paths are relative to the folder of the table's source; ``folder/pictures.zip/a.jpg`` is a file inside an archive. A file
     that a link below that folder leads out of it is refused. Cells of the datasets library, ``{"path", "bytes"}``, are read, too.
     """
-    base = _base(Path(table.source))
+    base = base_of(Path(table.source))
     found: list[Any] = []
     reasons: dict[str, list[int]] = {}
     known: dict[str, Content] = {}
@@ -65,7 +65,8 @@ def located(table: Table, name: str, own: Callable[[Any], Any]) -> list[Any]:
     return found
 
 
-def _base(source: Path) -> Path:
+def base_of(source: Path) -> Path:
+    """The folder that a table's paths start from."""
     return source if source.is_dir() else source.parent
 
 

@@ -24,6 +24,7 @@ _KINDS: tuple[Kind, ...] = (
     "conversation",
     "interactions",
     "captioned",
+    "video",
     "audio",
     "image",
     "table",

@@ -19,6 +19,7 @@ from tunewright.models.network import Network
 READS = {
     "text": "AutoModelForSequenceClassification",
     "image": "AutoModelForImageClassification",
+    "video": "AutoModelForImageClassification",
     "audio": "AutoModelForAudioClassification",
     "table": "TableTransformer",
     "mixed": "MixedNetwork",

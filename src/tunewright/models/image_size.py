@@ -15,6 +15,10 @@ from tunewright.recipe import Data
 
 def fit_images(network: Network, data: Data) -> str | None:
     """Bring images to the size that the recipe or the network wants; what is for images alone is refused for other kinds."""
+    if network.form.kind == "video" and data.frames is not None:
+        network.processor = replace(network.processor, frames=data.frames)
+    elif data.frames is not None:
+        raise UserError(f"data.frames is for videos, and these rows are {network.form.kind}", try_="leave data.frames out")
     if network.form.kind == "image":
         return fit_image_size(network, data.image_size)
     named = {"image_size": data.image_size is not None, "mixing": data.mixing.active}

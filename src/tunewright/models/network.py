@@ -16,6 +16,7 @@ from tunewright.core.types import Labels
 from tunewright.models.dual_encoder import paired
 from tunewright.models.example_inputs import example_inputs
 from tunewright.models.form import CLASSIFY_TEXT, SEQUENCE_CLASSIFICATION, Form
+from tunewright.models.frames import each_frame, mean_over_frames
 from tunewright.models.pooling import NORM_EPSILON, Pooling, last_token, pool
 from tunewright.models.stack import LayerStack, find_stack
 from tunewright.models.vocabulary import Vocabulary
@@ -72,6 +73,8 @@ class Network(nn.Module):
             return self.inner(**inputs)
         if self.form.output == "vectors":
             return functional.normalize(pool_tokens(self, inputs), dim=-1)
+        if self.form.kind == "video":
+            return mean_over_frames(self.inner(**each_frame(inputs)).logits, inputs)
         out = self.inner(**inputs)
         if self.form.output == "pairs":
             return paired(self.inner, out)
@@ -91,10 +94,10 @@ class Network(nn.Module):
         seen: list[Tensor] = []
         hook = self.last_linear.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
         try:
-            self.inner(**inputs)
+            self.inner(**(each_frame(inputs) if self.form.kind == "video" else inputs))
         finally:
             hook.remove()
-        read = seen[-1]
+        read = mean_over_frames(seen[-1], inputs) if self.form.kind == "video" else seen[-1]
         if read.ndim == 2 or self.form.auto != SEQUENCE_CLASSIFICATION:
             return read
         # Decoders score every token and keep the last one's that is not the padding token, as transformers finds it.

@@ -52,6 +52,10 @@ def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
         from tunewright.data.encoders.image import ImagePreprocessing
 
         return ImagePreprocessing.from_processor_config(read_object(path))
+    if kind == "video":
+        from tunewright.data.encoders.video import VideoPreprocessing
+
+        return VideoPreprocessing.from_processor_config(read_object(path))
     from tunewright.data.encoders.audio import AudioPreprocessing
 
     sounds = AudioPreprocessing.from_processor_config(read_object(path))

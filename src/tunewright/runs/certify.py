@@ -31,6 +31,7 @@ from tunewright.engine.predict import evaluation_mode
 from tunewright.heads._rows import encode
 from tunewright.models.dual_encoder import paired
 from tunewright.models.form import SEQUENCE_CLASSIFICATION, Form
+from tunewright.models.frames import each_frame, mean_over_frames
 from tunewright.models.loading import quiet_transformers
 from tunewright.models.network import Network
 from tunewright.models.plain import Backbone
@@ -211,6 +212,8 @@ def _as_vectors(model: Path, metadata: Metadata, probe: dict[str, Any]) -> dict[
 
 def _read(theirs: Any, form: Form, inputs: dict[str, Tensor]) -> Any:
     """What the form calls the answer, of transformers' own output."""
+    if form.kind == "video":
+        return mean_over_frames(theirs(**each_frame(inputs)).logits, inputs)
     out = theirs(**inputs)
     if form.output == "pairs":
         return paired(theirs, out)

@@ -85,6 +85,22 @@ def decode(content: Content | np.ndarray, channels: int) -> Image:
         return _converted(_upright(_inked(image), image), channels)
 
 
+def frame_count(content: Content) -> int:
+    """Frames of a picture that moves; 1 of one that does not."""
+    with _reading(content) as image:
+        return int(getattr(image, "n_frames", 1))
+
+
+def moving_frames(content: Content, places: list[int], channels: int) -> list[Image]:
+    """Some frames, by their numbers in rising order, of a picture that moves; each upright, with 1 or 3 channels of 8 bits."""
+    found: dict[int, Image] = {}
+    with _reading(content) as image:
+        for place in sorted(set(places)):
+            image.seek(place)
+            found[place] = _converted(_upright(image, image), channels)
+    return [found[place] for place in places]
+
+
 def size_of(content: Content | np.ndarray) -> tuple[int, int]:
     """Width and height in pixels, as they are stored."""
     if isinstance(content, np.ndarray):
