@@ -88,7 +88,9 @@ class Model(Section):
         "auto", description="What the head reads: as the folder declares, else the architecture's own classification head."
     )
     blocks: tuple[int, ...] | None = Field(
-        None, description="The blocks that are kept, counted from 0: a smaller network, for distillation; None keeps all."
+        None,
+        description="The blocks that are kept, counted from 0, a decoder's on from its encoder's: a smaller network, for "
+        "distillation; None keeps all.",
     )
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Overrides every dropout of the network; None keeps the model's own."

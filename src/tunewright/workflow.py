@@ -19,6 +19,7 @@ from tunewright.core.parts import load_part
 from tunewright.core.seed import seed_everything
 from tunewright.core.types import Finding
 from tunewright.data.encoders.image import ImagePreprocessing
+from tunewright.data.examples import Examples
 from tunewright.data.prepare import Prepared
 from tunewright.data.rows import StreamedRows
 from tunewright.engine.distillation import Teacher, make_teacher
@@ -366,9 +367,26 @@ def _teacher(setup: Setup, tell: _Teller) -> Teacher | None:
     if isinstance(rows, StreamedRows):
         raise UserError("distillation does not go with data.streaming", try_="--set data.streaming=false")
     head = load_part("heads", loaded.head)
-    read = head.encode(loaded.network, rows.inputs, rows.targets, head.Settings(**loaded.head_settings), loaded.max_length)
-    tell.phase("teacher", f"{settings.teacher} answers {len(rows)} training rows, once")
-    return make_teacher(loaded.network, head, read, setup.network, setup.examples["train"], settings, setup.precision)
+
+    def read() -> Examples:
+        own = head.Settings(**loaded.head_settings)
+        made: Examples = head.encode(loaded.network, rows.inputs, rows.targets, own, loaded.max_length)
+        return made
+
+    teacher = make_teacher(
+        loaded.network,
+        head,
+        read,
+        setup.network,
+        setup.head,
+        setup.head_settings,
+        setup.examples["train"],
+        settings,
+        setup.precision,
+    )
+    how = f"answers {len(rows)} training rows, once" if teacher.network is None else "runs beside the student, which takes longer"
+    tell.phase("teacher", f"{settings.teacher} {how}")
+    return teacher
 
 
 class CertificationError(RuntimeError):

@@ -69,13 +69,15 @@ class Forward:
         """Whether passes start above a cut at this depth."""
         return self._is_pooled(depth) or depth in self._prefixes
 
-    def __call__(self, examples: Examples, rows: np.ndarray, *, training: bool = True) -> Any:
-        """The network's output for some examples, in float32, with gradients."""
+    def __call__(
+        self, examples: Examples, rows: np.ndarray, *, training: bool = True, inputs: dict[str, Tensor] | None = None
+    ) -> Any:
+        """The network's output for some examples, in float32, with gradients; ``inputs`` is their batch where it is there."""
         if self._is_pooled(self._depth, examples):
             read = self._features_of(examples)[torch.from_numpy(rows)].to(self.network.device)
             return self.network.last_linear(read)
         with arithmetic(self.network, self.precision):
-            output = self._through(examples, rows, training)
+            output = self._through(examples, rows, training, inputs)
         return output.float() if hasattr(output, "float") else output
 
     def mixed(self, examples: Examples, rows: np.ndarray, targets: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
@@ -134,8 +136,12 @@ class Forward:
                     found[depth] = prefix
         return found
 
-    def _through(self, examples: Examples, rows: np.ndarray, training: bool) -> Any:
-        inputs = batch(examples, rows, self.network.reads, self.network.device, training=training)
+    def _through(self, examples: Examples, rows: np.ndarray, training: bool, inputs: dict[str, Tensor] | None = None) -> Any:
+        reads = self.network.reads
+        if inputs is None:
+            inputs = batch(examples, rows, reads, self.network.device, training=training)
+        else:
+            inputs = {name: value for name, value in inputs.items() if name in reads}
         prefix = self._prefixes.get(self._depth)
         if prefix is None or self.features is None:
             self.passes += len(rows)

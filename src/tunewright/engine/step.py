@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch.nn import functional
 from tunewright.core.seed import random_states, restore_random_states
 from tunewright.data.examples import targets_of
 from tunewright.engine import whole_batch
+from tunewright.engine.distillation import answered
 from tunewright.engine.job import Job
 from tunewright.engine.passes import is_out_of_memory
 
@@ -74,19 +76,20 @@ def _backward(job: Job, passes: list[np.ndarray]) -> tuple[float, float]:
     job.gradients.clear()
     loss_sum = torch.zeros((), device=device)
     for rows, wanted in zip(passes, targets, strict=True):
-        logits, wanted = _answered(job, rows, wanted)
+        logits, wanted, said = _answered(job, rows, wanted)
         losses = job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights)
-        loss = (losses if job.teacher is None else job.teacher.mixed(losses, logits, wanted, rows)).sum()
+        loss = (losses if job.teacher is None else job.teacher.mixed(losses, logits, wanted, said, job.weights)).sum()
         (loss / count).backward()
         loss_sum += loss.detach()
     return float(loss_sum), count
 
 
-def _answered(job: Job, rows: np.ndarray, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """The network's output for some rows and what it should be; where images are mixed, of the mixed ones."""
+def _answered(job: Job, rows: np.ndarray, wanted: Tensor) -> tuple[Any, Tensor, Any]:
+    """The network's output for some rows, what it should be, and what a teacher says; of mixed images where they are."""
     mixing = getattr(job.train.encoded, "mixing", None)
     if mixing is None or not mixing.active:
-        return job.forward(job.train, rows), wanted
+        output, said = answered(job.teacher, job.forward, job.train, rows)
+        return output, wanted, said
     labels = job.network.labels
     soft = functional.one_hot(wanted, labels.outputs).float() if labels.exclusive else wanted
-    return job.forward.mixed(job.train, rows, soft, mixing)
+    return *job.forward.mixed(job.train, rows, soft, mixing), None

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tunewright.core.seed import random_states, restore_random_states
 from tunewright.data.examples import targets_of
+from tunewright.engine.distillation import answered
 from tunewright.engine.job import Job
 
 
@@ -27,7 +28,7 @@ def backward(job: Job, batches: Sequence[Sequence[np.ndarray]]) -> tuple[float, 
     loss_sum = torch.zeros((), device=device)
     for parts, wanted in zip(batches, targets, strict=True):
         if len(parts) == 1:
-            loss = _loss(job, job.forward(job.train, parts[0]), wanted)
+            loss = _loss(job, *answered(job.teacher, job.forward, job.train, parts[0]), wanted)
             (loss / max(count, 1.0)).backward()
         else:
             loss = _cached(job, parts, wanted, max(count, 1.0))
@@ -35,21 +36,23 @@ def backward(job: Job, batches: Sequence[Sequence[np.ndarray]]) -> tuple[float, 
     return float(loss_sum), max(count, 1.0)
 
 
-def _loss(job: Job, vectors: Tensor, wanted: Tensor) -> Tensor:
+def _loss(job: Job, vectors: Tensor, said: Tensor | None, wanted: Tensor) -> Tensor:
     losses: Tensor = job.head.losses(vectors, wanted, job.network.labels, job.head_settings, job.weights)
-    return losses.sum()
+    return (losses if job.teacher is None else job.teacher.mixed(losses, vectors, wanted, said, job.weights)).sum()
 
 
 def _cached(job: Job, parts: Sequence[np.ndarray], wanted: Tensor, count: float) -> Tensor:
     """The loss of a batch in several passes, its gradients added; dropout and draws are the same both times."""
-    states, vectors = [], []
+    states, vectors, said = [], [], []
     for rows in parts:
         states.append(random_states())
         with torch.no_grad():
-            vectors.append(job.forward(job.train, rows).detach())
+            ours, theirs = answered(job.teacher, job.forward, job.train, rows)
+            vectors.append(ours.detach())
+            said.append(theirs)
     end = random_states()
     leaf = torch.cat(vectors).requires_grad_()
-    loss = _loss(job, leaf, wanted)
+    loss = _loss(job, leaf, None if job.teacher is None else torch.cat(said), wanted)
     (loss / count).backward()
     assert leaf.grad is not None
     for rows, state, slope in zip(parts, states, leaf.grad.split([len(made) for made in vectors]), strict=True):
