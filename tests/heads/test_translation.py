@@ -135,7 +135,7 @@ def test_a_whole_run_writes_the_language_that_is_asked_for(t5: Path, tmp_path: P
     assert {key: scores[0].n for key, scores in by.items()} == {("bad",): 20, ("good",): 20}
     with pytest.raises(UserError, match="target language 'zz' is not known"):
         run.predict([{"text": "the card", "target_language": "zz"}])
-    with pytest.raises(UserError, match="'target_language' is not known"):
+    with pytest.raises(UserError, match="no column 'target_language', as the training rows had"):
         run.predict([{"text": "the card"}])
     command_line_is_python(tmp_path, asked, run)
 

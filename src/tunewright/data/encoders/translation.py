@@ -68,6 +68,10 @@ def read(table: Table, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
         raise UserError(f"{len(columns)} columns were named", expected="a text, its target language, perhaps its source language")
     faults, cells = [], []
     for place, name in enumerate(columns):
+        if place and folded(name) not in map(folded, table.columns):
+            told = f"{table.source}: no column '{name}', as the training rows had"
+            faults.append(UserError(told, expected="the language of each row, to write it in or that it is in"))
+            continue
         found = ["" if cell is None else cell for cell in table.column(find(table, name, "text")[0])]
         wrong = [index for index, cell in enumerate(found) if not isinstance(cell, str) or (place and not cell.strip())]
         if wrong:
