@@ -107,7 +107,7 @@ def said(inputs: Sequence[tuple[Any, ...]], tag: str, tokenizer: Any) -> str:
     how = (
         f"by the tokenizer's own codes, such as {code_of(tokenizer, min(counts))}"
         if has_codes(tokenizer)
-        else f"by a tag before the text, such as {tag.format(language=min(counts))!r}"
+        else f"by a tag before the text, such as {tag.replace('{language}', min(counts))!r}"
     )
     into = listed((f"{name} ({counts[name]:,} rows)" for name in sorted(counts)), shown=12)
     return f"languages to write in: {into}; told {how}"
@@ -116,7 +116,7 @@ def said(inputs: Sequence[tuple[Any, ...]], tag: str, tokenizer: Any) -> str:
 def _refuse_alike(names: Sequence[str], tag: str, tokenizer: Any) -> None:
     read: dict[tuple[int, ...], str] = {}
     for name in names:
-        told = tag.format(language=name)
+        told = tag.replace("{language}", name)
         other = read.setdefault(tuple(tokenizer(told)["input_ids"]), name)
         if other != name:
             raise UserError(
@@ -146,7 +146,7 @@ def encode(
     strange = [name for name in dict.fromkeys(into) if known and name not in known]
     if strange:
         raise unknown("target language", strange[0], known)
-    rows = [(tag.format(language=name) + prefix + row[0],) for name, row in zip(into, inputs, strict=True)]
+    rows = [(tag.replace("{language}", name) + prefix + row[0],) for name, row in zip(into, inputs, strict=True)]
     return sequences.encode(rows, wanted, tokenizer, inner, longest, most)
 
 
