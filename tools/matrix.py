@@ -331,6 +331,14 @@ def mixed(folder: Path) -> Toy:
     return found, Path(f"image={tiny_image_model('vit', folder / 'vit')},text={text_model(folder)}"), {"data": data}
 
 
+def image_text_to_text(folder: Path) -> Toy:
+    from tunewright.models.tiny_dual import tiny_image_reader
+
+    rows, _, _ = images(folder)
+    asked = [{"image": row["image"], "prompt": "what is it", "answer": row["label"]} for row in rows]
+    return asked, tiny_image_reader(folder / "llava"), {}
+
+
 TOYS: dict[str, Callable[[Path], Toy]] = {
     "classification": classification,
     "multi_label": multi_label,
@@ -355,6 +363,7 @@ TOYS: dict[str, Callable[[Path], Toy]] = {
     "classification: table": table,
     "classification: mixed": mixed,
     "image_text": image_text,
+    "image_text_to_text": image_text_to_text,
 }
 
 

@@ -17,6 +17,7 @@ from tunewright.data.table import Table, listed
 # Kinds of rows besides texts, each asked in turn whether it recognises the columns.
 _KINDS: tuple[Kind, ...] = (
     "mixed",
+    "image_prompt",
     "translation",
     "question",
     "pairs",

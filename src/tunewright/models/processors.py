@@ -30,6 +30,8 @@ def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
         from tunewright.data.encoders.captioned import Processor
 
         return Processor(load_tokenizer(folder, config), load_processor(folder, "image", config))
+    if kind == "image_prompt":
+        return _whole_processor(folder)
     path = folder / PREPROCESSOR
     if kind == "table":
         from tunewright.data.tables.columns import Columns
@@ -60,6 +62,24 @@ def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
 
     sounds = AudioPreprocessing.from_processor_config(read_object(path))
     return sounds.under(config.conv_kernel, config.conv_stride) if sounds.kind == "raw" else sounds
+
+
+def _whole_processor(folder: Path) -> Any:
+    """The processor of transformers for images and texts; one that is a program of its own is a UserError."""
+    from transformers import AutoProcessor
+
+    from tunewright.data.encoders.image_prompt import Processor
+
+    settings = [folder / name for name in (PROCESSOR, PREPROCESSOR, "tokenizer_config.json")]
+    if any("auto_map" in read_object(path) for path in settings if path.is_file()):
+        raise UserError(f"the processor of '{folder}' is a program of its own (auto_map)", expected="a processor that is data")
+    try:
+        found = AutoProcessor.from_pretrained(str(folder))
+    except Exception as error:  # the tokenizers library raises Exception itself
+        raise UserError(f"the processor of '{folder}' cannot be loaded: {first_line(error)}") from error
+    if not all(hasattr(found, part) for part in ("tokenizer", "image_processor")):
+        raise UserError(f"the processor of '{folder}' does not read images and texts", expected="one with both")
+    return Processor(found)
 
 
 def _of_kinds(folder: Path, saved: dict[str, Any]) -> Any:

@@ -55,3 +55,36 @@ def tiny_dual_model(family: str, folder: Path, *, size: int = 32, width: int = 3
         processor["crop_size"] = {"height": size, "width": size}
     write_json(folder / "preprocessor_config.json", processor)
     return folder
+
+
+def tiny_image_reader(folder: Path, *, size: int = 32, width: int = 32, seed: int = 0) -> Path:
+    """Write a random LLaVA-like model for images of ``size`` pixels a side, with its processor; returns ``folder``."""
+    from transformers import AutoModelForImageTextToText, CLIPImageProcessor, LlavaConfig, LlavaProcessor
+
+    from tunewright.models.loading import quiet_transformers
+
+    tokenizer = tiny_tokenizer(ends_only=True)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    each = {"hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": 2, "num_attention_heads": 4}
+    ends = {"pad_token_id": 0, "bos_token_id": 4, "eos_token_id": 4}
+    config = LlavaConfig(
+        vision_config={"model_type": "clip_vision_model", **each, "image_size": size, "patch_size": 8},
+        text_config={"model_type": "llama", **each, "vocab_size": len(tokenizer), "max_position_embeddings": 64, **ends},
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=(size // 8) ** 2,
+        pad_token_id=0,
+    )
+    pictures = CLIPImageProcessor(
+        size={"shortest_edge": size},
+        crop_size={"height": size, "width": size},
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+    )
+    with quiet_transformers(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        AutoModelForImageTextToText.from_config(config).save_pretrained(str(folder))
+        processor = LlavaProcessor(
+            pictures, tokenizer, patch_size=8, vision_feature_select_strategy="default", num_additional_image_tokens=1
+        )
+        processor.save_pretrained(str(folder))
+    return folder

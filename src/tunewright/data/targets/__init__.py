@@ -27,6 +27,7 @@ _FORMS: dict[Task, str] = {
     **dict.fromkeys(("embedding", "recommendation"), "together"),
     "generation": "texts",
     "image_text": "directions",
+    "image_text_to_text": "texts",
 }
 
 
