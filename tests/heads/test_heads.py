@@ -11,6 +11,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.parts import list_parts, load_part
 from tunewright.core.types import Labels
 from tunewright.heads import classification, multi_label, regression
+from tunewright.metrics._columns import load_metric
 
 ALL = [part.name for part in list_parts("heads")]
 # Those whose answer is a tensor of logits for each row or token; pixels, vocabularies, vectors and boxes have tests of their own.
@@ -57,7 +58,7 @@ def test_what_a_head_names_is_there(name: str) -> None:
     head = load_part("heads", name)
     assert head.PRIMARY in head.METRICS
     for metric in head.METRICS:
-        load_part("metrics", metric)
+        load_metric(metric)
     assert set(head.BASELINES) <= {"majority", "popular", "frozen", "before", "copy", "lead"}
     assert ("majority" in head.BASELINES) == hasattr(head, "majority")
     assert head.Settings()
