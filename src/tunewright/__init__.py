@@ -15,14 +15,16 @@ _HOMES = {
     "Run": "tunewright.runs.run",
     "Recipe": "tunewright.recipe",
     "FineTuner": "tunewright.estimator",
+    "AudioPreprocessing": "tunewright.data.encoders.audio",
     "ImagePreprocessing": "tunewright.data.encoders.image",
     "UserError": "tunewright.core.errors",
 }
 
-__all__ = ["FineTuner", "ImagePreprocessing", "Recipe", "Run", "UserError", "__version__", "fit", "load"]
+__all__ = ["AudioPreprocessing", "FineTuner", "ImagePreprocessing", "Recipe", "Run", "UserError", "__version__", "fit", "load"]
 
 if TYPE_CHECKING:
     from tunewright.core.errors import UserError
+    from tunewright.data.encoders.audio import AudioPreprocessing
     from tunewright.data.encoders.image import ImagePreprocessing
     from tunewright.estimator import FineTuner
     from tunewright.recipe import Recipe

@@ -230,9 +230,13 @@ def _of_module(recipe: Recipe, prepared: Prepared, head: ModuleType, backbone: B
     model = recipe.model
     if backbone is None:
         raise missing_module(f"the model '{model.source}'")
-    if form_of(head, prepared.schema.kind).auto != "AutoModelForImageClassification" or prepared.schema.kind != "image":
+    kind = prepared.schema.kind
+    if kind != backbone.kind or form_of(head, kind).auto != f"AutoModelFor{kind.capitalize()}Classification":
         task = prepared.labels.task.replace("_", " ")
-        raise UserError(f"{task} of {prepared.schema.kind} cannot be learnt with a Python module", expected="a task with images")
+        raise UserError(
+            f"{task} of {kind} cannot be learnt with a Python module that reads {backbone.kind}",
+            expected=f"one answer for each {'sound' if backbone.kind == 'audio' else 'image'}",
+        )
     given = {key: getattr(model, key) for key in ("revision", "dropout", "blocks") if getattr(model, key) is not None}
     given |= {} if model.pooling in ("auto", "native") else {"pooling": model.pooling}
     if given:

@@ -18,6 +18,7 @@ from tunewright.core.files import write_text
 from tunewright.core.parts import load_part
 from tunewright.core.seed import seed_everything
 from tunewright.core.types import Finding
+from tunewright.data.encoders.audio import AudioPreprocessing
 from tunewright.data.encoders.image import ImagePreprocessing
 from tunewright.data.examples import Examples
 from tunewright.data.prepare import Prepared
@@ -74,7 +75,7 @@ def fit(
     /,
     *,
     model: Any = None,
-    preprocessing: ImagePreprocessing | None = None,
+    preprocessing: ImagePreprocessing | AudioPreprocessing | None = None,
     target: str | Sequence[str] | None = None,
     strategy: str | None = None,
     validation: Any = None,
@@ -89,7 +90,7 @@ def fit(
     ``data``, ``validation`` and ``test`` are paths, hub ids, DataFrames, lists of dicts, dicts of lists, or (texts, labels).
     ``sections`` are the recipe's own: ``rates={"layer_decay": 0.9}``, ``training={"epochs": 3}``, and the short forms
     ``text="message"``, ``task="regression"``, ``budget=600`` (seconds). ``model`` is a folder, a package's name, a hub id,
-    a section, or a ``torch.nn.Module`` that reads images as ``preprocessing`` makes them, of which a copy is trained.
+    a section, or a ``torch.nn.Module`` that reads images or sounds as ``preprocessing`` makes them, of which a copy is trained.
     When: a table of texts with a target. When not: generating text.
     """
     section = dict(model) if isinstance(model, Mapping) else {"source": model}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tunewright.core.sound_augmentation import SoundAugmentation
 from tunewright.data.encoders import audio
 from tunewright.data.encoders.audio import AudioPreprocessing
 from tunewright.data.sounds.files import Sound
-from tunewright.data.sounds.log_mel import frame_count, kaldi_fbank
+from tunewright.data.sounds.log_mel import frame_count, kaldi_fbank, mel_filters
 from tunewright.data.sounds.noise import disturbed
 from tunewright.data.sounds.spec_augment import spec_augment
 from tunewright.data.table import Table
@@ -372,3 +373,22 @@ def test_sounds_are_recognised_by_name_and_content(columns: dict[str, list[Any]]
 def test_words_or_a_label_is_a_question() -> None:
     with pytest.raises(UserError, match="target column could be 'text', 'label'"):
         audio.recognise(Table(BOTH, (1, 2), "made"), {})
+
+
+def test_cepstra_are_a_cosine_transform_of_log_energies() -> None:
+    from scipy.fft import dct
+
+    how = AudioPreprocessing(
+        "log_mel", 16_000, 0.1, normalise=False, mask=False, mels=20, points=400, hop=160, high=6000.0, cepstra=13
+    )
+    clip = np.random.default_rng(0).standard_normal(1200) * 0.1
+    clips = [(Sound(clip.astype(np.float32), 16_000),)]
+    plain = audio.encode(clips, replace(how, cepstra=0)).collate(np.array([0]))["input_values"][0].double().numpy()
+    found = audio.encode(clips, how).collate(np.array([0]))["input_values"][0].numpy()
+    assert (plain.shape, found.shape) == ((11, 20), (11, 13))  # a second's tenth, the ends mirrored
+    np.testing.assert_allclose(found, dct(plain, norm="ortho", axis=1)[:, :13], atol=1e-4)
+    frame = np.rint(clip[600:1000].astype(np.float32) * 32768) / 32768  # centred at 5 x 160, as 16 bits
+    power = np.abs(np.fft.rfft(frame * np.hanning(401)[:-1])) ** 2
+    np.testing.assert_allclose(plain[5], np.log(power @ mel_filters(201, 20, 20.0, 6000.0, 16_000, "slaney")), atol=1e-3)
+    assert (plain[10] == 0).all()  # silence
+    assert AudioPreprocessing.from_processor_config(how.to_dict()) == how

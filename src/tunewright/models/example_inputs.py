@@ -23,7 +23,7 @@ def example_inputs(inner: Any, processor: Any, device: torch.device) -> dict[str
     if name == "input_values" and hasattr(config, "num_mel_bins"):
         return {name: torch.zeros(1, config.max_length, config.num_mel_bins, device=device)}
     if name == "input_values":
-        return {name: torch.zeros(1, _SECOND, device=device)}
+        return {name: torch.zeros(1, getattr(config, "samples", _SECOND), device=device)}
     if name == "input_features":
         return _features(inner, config, device)
     end = getattr(processor, "eos_token_id", None)

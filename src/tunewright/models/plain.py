@@ -1,4 +1,4 @@
-"""A plain torch.nn.Module that reads images, as a backbone: its last linear layer gives way to a new head.
+"""A plain torch.nn.Module that reads images or sounds, as a backbone: its last linear layer gives way to a new head.
 
 A module's class is code, which is neither written into a recipe nor run from one: what was trained is saved as tensors, and the
 module is needed again to open it.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, final
 
@@ -19,28 +19,36 @@ from torch import Tensor, nn
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import bytes_of, hash_bytes
-from tunewright.core.types import Labels
+from tunewright.core.types import Kind, Labels
+from tunewright.data.encoders.audio import AudioPreprocessing
 from tunewright.data.encoders.image import ImagePreprocessing
 from tunewright.models.form import Form
 from tunewright.models.network import Network
 
 SOURCE = "module:"  # what a recipe names in place of a folder
 FORM = Form("image", "module", "logits")
+Preprocessing = ImagePreprocessing | AudioPreprocessing
+_SOUNDS = ("log_mel", "ast", "raw")
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pre-trained module from Python, and what it wants of a picture."""
+    """A pre-trained module from Python, and what it wants of a picture or a sound."""
 
     module: nn.Module
-    preprocessing: ImagePreprocessing
+    preprocessing: Preprocessing
+
+    @property
+    def kind(self) -> Kind:
+        """What rows it reads."""
+        return "audio" if isinstance(self.preprocessing, AudioPreprocessing) else "image"
 
     @property
     def source(self) -> str:
         return SOURCE + type(self.module).__name__
 
 
-def backbone_of(model: Any, preprocessing: ImagePreprocessing | None) -> Backbone | None:
+def backbone_of(model: Any, preprocessing: Preprocessing | None) -> Backbone | None:
     """The backbone of a module with its preprocessing; None for everything else that names a model."""
     if not isinstance(model, nn.Module):
         if preprocessing is not None:
@@ -48,8 +56,15 @@ def backbone_of(model: Any, preprocessing: ImagePreprocessing | None) -> Backbon
         return None
     if preprocessing is None:
         raise UserError(
-            f"the module {type(model).__name__} does not say how it reads a picture",
-            expected="preprocessing=ImagePreprocessing(height, width, mean=…, std=…)",
+            f"the module {type(model).__name__} does not say how it reads a picture or a sound",
+            expected="preprocessing=ImagePreprocessing(height, width, mean=…, std=…) or AudioPreprocessing(kind=…, …)",
+        )
+    if isinstance(preprocessing, AudioPreprocessing) and (
+        preprocessing.kind not in _SOUNDS or (preprocessing.kind == "raw" and preprocessing.mask)
+    ):
+        raise UserError(
+            f"a Python module takes no sounds of kind {preprocessing.kind} with a mask",
+            expected="log_mel, ast, or raw with mask=False: one tensor for a batch",
         )
     return Backbone(model, preprocessing)
 
@@ -63,21 +78,36 @@ class PlainClassifier(nn.Module):
     def __init__(self, module: nn.Module, channels: int) -> None:
         super().__init__()
         self.module = module
-        self.config: Any = _Config(repr(module), channels)
+        self.config: Any = _Config(repr(module), num_channels=channels)
 
     def forward(self, pixel_values: Tensor) -> SimpleNamespace:
         return SimpleNamespace(logits=self.module(pixel_values))
 
 
-@dataclass
-class _Config:
-    """What the engine asks of a model's configuration."""
+@final
+class PlainListener(nn.Module):
+    """The same of a module that reads sounds: samples (batch, samples) or a spectrogram (batch, frames, mels)."""
 
-    tree: str
-    num_channels: int
+    main_input_name = "input_values"
+
+    def __init__(self, module: nn.Module, how: AudioPreprocessing) -> None:
+        super().__init__()
+        self.module = module
+        shape = {"samples": how.most_samples} if how.kind == "raw" else {"max_length": how.frames, "num_mel_bins": how.channels}
+        self.config: Any = _Config(repr(module), **shape)
+
+    def forward(self, input_values: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(logits=self.module(input_values))
+
+
+class _Config:
+    """What the engine asks of a model's configuration: the module's tree, and the shape of what it reads."""
+
+    def __init__(self, tree: str, **shape: int) -> None:
+        self.__dict__.update(shape, tree=tree)
 
     def to_json_string(self, use_diff: bool = True) -> str:
-        return json.dumps({"tree": self.tree, "num_channels": self.num_channels})
+        return json.dumps(vars(self), sort_keys=True)
 
 
 def plain_network(backbone: Backbone, labels: Labels, seed: int = 0) -> Network:
@@ -95,19 +125,27 @@ def plain_network(backbone: Backbone, labels: Labels, seed: int = 0) -> Network:
         new = nn.Linear(old.in_features, labels.outputs, bias=old.bias is not None)
     parent, _, child = name.rpartition(".")
     setattr(module.get_submodule(parent), child, new)
+    how = backbone.preprocessing
     return Network(
-        PlainClassifier(module, backbone.preprocessing.channels),
+        PlainListener(module, how) if isinstance(how, AudioPreprocessing) else PlainClassifier(module, how.channels),
         pooling="native",
-        processor=backbone.preprocessing,
+        processor=how,
         labels=labels,
-        form=FORM,
+        form=replace(FORM, kind=backbone.kind),
         base=backbone.source,
         base_hash=digest,
         new=tuple(f"module.{name}.{key}" for key, _ in new.named_parameters()),
     ).eval()
 
 
-def _last_linear(module: nn.Module, preprocessing: ImagePreprocessing) -> str:
+def _example(how: Preprocessing) -> Tensor:
+    """A batch of one, of zeros."""
+    if isinstance(how, ImagePreprocessing):
+        return torch.zeros(1, how.channels, how.height, how.width)
+    return torch.zeros(1, how.most_samples) if how.kind == "raw" else torch.zeros(1, how.frames, how.channels)
+
+
+def _last_linear(module: nn.Module, preprocessing: Preprocessing) -> str:
     """Name of the linear layer whose output is the module's answer, told by one pass."""
     outputs: dict[str, Tensor] = {}
 
@@ -119,14 +157,15 @@ def _last_linear(module: nn.Module, preprocessing: ImagePreprocessing) -> str:
         for name, part in module.named_modules()
         if isinstance(part, nn.Linear) and name
     ]
-    pixels = torch.zeros(1, preprocessing.channels, preprocessing.height, preprocessing.width)
+    example = _example(preprocessing)
     try:
         with torch.no_grad():
-            answer = module.cpu().eval()(pixels)
+            answer = module.cpu().eval()(example)
     except (RuntimeError, ValueError, TypeError) as error:
         raise UserError(
-            f"{type(module).__name__} does not read a batch of {tuple(pixels.shape)}: {error}",
-            expected="a module whose forward takes pixels (batch, channels, height, width) of the preprocessing's size",
+            f"{type(module).__name__} does not read a batch of {tuple(example.shape)}: {error}",
+            expected="a module whose forward takes pixels (batch, channels, height, width), samples (batch, samples) or frames "
+            "(batch, frames, mels) of the preprocessing's size",
         ) from None
     finally:
         for hook in hooks:

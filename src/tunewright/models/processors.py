@@ -61,7 +61,7 @@ def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
     from tunewright.data.encoders.audio import AudioPreprocessing
 
     sounds = AudioPreprocessing.from_processor_config(read_object(path))
-    return sounds.under(config.conv_kernel, config.conv_stride) if sounds.kind == "raw" else sounds
+    return sounds.under(config.conv_kernel, config.conv_stride) if hasattr(config, "conv_kernel") else sounds
 
 
 def _whole_processor(folder: Path) -> Any:

@@ -246,7 +246,7 @@ def _load_module(folder: Path, metadata: Metadata, labels: Labels, backbone: Bac
     if backbone is None:
         raise missing_module(f"the model in '{folder}'")
     network = plain_network(backbone, labels)
-    network.processor = load_processor(folder, "image", network.inner.config)
+    network.processor = load_processor(folder, network.form.kind, network.inner.config)
     if metadata.opens_with == "tunewright":
         if network.base_hash != metadata.base.sha256:
             raise UserError(

@@ -12,6 +12,7 @@ from tunewright.core.files import read_json
 from tunewright.core.parts import load_part
 from tunewright.core.types import Predictions, Score
 from tunewright.data.columns import find
+from tunewright.data.encoders.audio import AudioPreprocessing
 from tunewright.data.encoders.image import ImagePreprocessing
 from tunewright.data.inputs import inputs_of
 from tunewright.data.prepare import label_rows
@@ -199,7 +200,7 @@ class Run:
         return decode_all(head, loaded.labels, examples, outputs)[0]
 
 
-def load(folder: str | Path, *, backbone: Backbone | tuple[Any, ImagePreprocessing] | None = None) -> Run:
+def load(folder: str | Path, *, backbone: Backbone | tuple[Any, ImagePreprocessing | AudioPreprocessing] | None = None) -> Run:
     """Open the folder of a run; one of a Python module needs it again, as it was before training, with its preprocessing."""
     if isinstance(backbone, tuple):
         from tunewright.models.plain import backbone_of  # with torch, which listing runs needs not

@@ -27,7 +27,7 @@ from tunewright.data.formats.class_folders import AUDIO_SUFFIXES
 from tunewright.data.media_columns import media_column
 from tunewright.data.schema import guess_target, guess_task
 from tunewright.data.sounds.files import REMARKS, Sound, decode, length
-from tunewright.data.sounds.log_mel import frame_count, kaldi_fbank, whisper_log_mel
+from tunewright.data.sounds.log_mel import LogMel, cepstra, frame_count, kaldi_fbank, whisper_log_mel
 from tunewright.data.sounds.noise import disturbed
 from tunewright.data.sounds.spec_augment import spec_augment
 from tunewright.data.table import Table
@@ -35,13 +35,14 @@ from tunewright.data.table import Table
 if TYPE_CHECKING:
     from torch import Tensor
 
-Kind = Literal["raw", "ast", "speech2text", "whisper"]
+Kind = Literal["raw", "ast", "speech2text", "whisper", "log_mel"]
 # transformers' feature extractors that are known here.
 _KINDS: dict[str, Kind] = {
     "ASTFeatureExtractor": "ast",
     "Speech2TextFeatureExtractor": "speech2text",
     "Wav2Vec2FeatureExtractor": "raw",
     "WhisperFeatureExtractor": "whisper",
+    "LogMel": "log_mel",  # our own, for modules from Python
 }
 _SECONDS = 10.0  # where the model sets no limit (a guess: memory grows with the square of it)
 _NAMES = frozenset(
@@ -68,7 +69,8 @@ class AudioPreprocessing:
     without one every clip is filled up to ``max_seconds``, so that its neighbours in a batch do not matter. ast: ``frames`` of
     Kaldi features, normalised by ``mean`` and twice ``std``. speech2text: Kaldi features, each channel of a clip centred
     (``means``) and scaled (``variances``). whisper: log-mel of ``max_seconds`` by ``points`` and ``hop``. ``window`` and
-    ``stride`` are the network's own and in no file of the feature extractor.
+    ``stride`` are the network's own and in no file of the feature extractor. log_mel, for modules from Python:
+    ``max_seconds``, filled up with silence, of ``mels`` log energies from ``low`` to ``high`` hertz, or of so many ``cepstra``.
     """
 
     kind: Kind = "raw"
@@ -86,6 +88,14 @@ class AudioPreprocessing:
     hop: int = 160
     window: int = 400  # samples that one frame of wav2vec 2.0's convolutions sees
     stride: int = 320  # samples from one of them to the next
+    low: float = 20.0
+    high: float = 4000.0
+    cepstra: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind == "log_mel":
+            _check_log_mel(self)
+            object.__setattr__(self, "frames", 1 + self.most_samples // self.hop)
 
     @classmethod
     def from_processor_config(cls, config: Mapping[str, Any]) -> AudioPreprocessing:
@@ -114,6 +124,10 @@ class AudioPreprocessing:
             mean, std = float(config.get("mean", -4.2677393)), float(config.get("std", 4.5689974))
             return cls(kind, rate, seconds, normalise, False, mels, frames, mean, std)
         hop, points = _number(config, "hop_length", 160, 1, 100_000), _number(config, "n_fft", 400, 2, 100_000)
+        if kind == "log_mel":
+            mels, kept = _number(config, "num_mel_bins", 40, 1, 512), _number(config, "cepstra", 0, 0, 512)
+            low, high = float(config.get("low", 20.0)), float(config.get("high", 4000.0))
+            return cls(kind, rate, seconds, False, False, mels, points=points, hop=hop, low=low, high=high, cepstra=kept)
         chunk, mels = _number(config, "chunk_length", 30, 1, 600), _number(config, "feature_size", 80, 1, 512)
         return cls(kind, rate, float(chunk), False, False, mels, chunk * rate // hop, points=points, hop=hop)
 
@@ -128,17 +142,25 @@ class AudioPreprocessing:
             plain = {"n_fft": self.points, "hop_length": self.hop, "chunk_length": round(self.max_seconds)}
             return config | plain | {"feature_size": self.mels}
         config["num_mel_bins"] = self.mels
+        if self.kind == "log_mel":
+            named = {"n_fft": self.points, "hop_length": self.hop, "max_seconds": self.max_seconds}
+            return config | named | {"low": self.low, "high": self.high, "cepstra": self.cepstra}
         if self.kind == "ast":
             config |= {"max_length": self.frames, "mean": self.mean, "std": self.std}
             return config | {"feature_size": 1, "do_normalize": self.normalise}
-        named = {"do_ceptral_normalize": self.normalise, "normalize_means": self.means, "normalize_vars": self.variances}
-        return config | named | {"feature_size": self.mels, "max_seconds": self.max_seconds}
+        flags = {"do_ceptral_normalize": self.normalise, "normalize_means": self.means, "normalize_vars": self.variances}
+        return config | flags | {"feature_size": self.mels, "max_seconds": self.max_seconds}
 
     def under(self, kernels: Sequence[int], strides: Sequence[int]) -> AudioPreprocessing:
         """For a network that reads samples by convolutions, one after the other, as they are in its configuration."""
         steps = np.cumprod([1, *strides])
         window = 1 + sum((kernel - 1) * int(step) for kernel, step in zip(kernels, steps, strict=False))
         return replace(self, window=window, stride=int(steps[-1]))
+
+    @property
+    def channels(self) -> int:
+        """Numbers in each frame of a spectrogram."""
+        return self.cepstra or self.mels
 
     @property
     def most_samples(self) -> int:
@@ -149,6 +171,19 @@ class AudioPreprocessing:
         """Frames that the network makes of so many samples, at least one."""
         found: np.ndarray = np.maximum(1, (counts - self.window) // self.stride + 1)
         return found
+
+
+def _check_log_mel(how: AudioPreprocessing) -> None:
+    """What no spectrogram can be made of is a ``UserError``."""
+    ranges = (
+        how.mels > 0 and 0 <= how.cepstra <= how.mels and 0 <= how.low < how.high <= how.rate / 2 and 0 < how.hop <= how.points
+    )
+    if not ranges:
+        raise UserError(
+            f"a spectrogram of {how.mels} mels from {how.low:g} to {how.high:g} Hz at {how.rate} Hz, with {how.cepstra} cepstra, "
+            f"by {how.points} points every {how.hop}",
+            expected="some mels between 0 and half the rate, at most as many cepstra, and windows no shorter than their distance",
+        )
 
 
 def _kind(config: Mapping[str, Any]) -> Kind:
@@ -242,7 +277,7 @@ class Encoded:
     def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
         """What the model reads, float32, under its own name; masks are int64.
 
-        raw: input_values (batch, samples) and attention_mask; ast: input_values (batch, frames, mels); speech2text:
+        raw: input_values (batch, samples) and attention_mask; ast, log_mel: input_values (batch, frames, mels); speech2text:
         input_features (batch, frames, mels) and attention_mask; whisper: input_features (batch, mels, frames).
         """
         import torch
@@ -255,14 +290,14 @@ class Encoded:
         made = [_features(clip, how) for clip in clips]
         frames = max(how.frames, *(len(one) for one in made)) if how.kind == "speech2text" else how.frames
         lengths = torch.tensor([min(frames, _real_frames(len(clip), how)) for clip in clips])
-        features = torch.zeros(len(made), frames, how.mels)
+        features = torch.zeros(len(made), frames, how.channels)
         for place, one in enumerate(made):
             features[place, : len(one)] = torch.from_numpy(one[:frames])
         if how.kind == "ast" and how.normalise:
             features = (features - how.mean) / (how.std * 2)
         if training and self.augmentation.masks:
             features = spec_augment(features, lengths, self.augmentation)
-        if how.kind == "ast":
+        if how.kind in ("ast", "log_mel"):
             return {"input_values": features}
         if how.kind == "whisper":
             return {"input_features": features.transpose(1, 2).contiguous()}
@@ -294,6 +329,9 @@ def _features(clip: np.ndarray, how: AudioPreprocessing) -> np.ndarray:
         return whisper_log_mel(np.pad(clip, (0, how.most_samples - len(clip))), how.rate, how.mels, how.points, how.hop).T
     if how.kind == "ast":
         return kaldi_fbank(clip, how.rate, how.mels, povey=False)
+    if how.kind == "log_mel":
+        whole = np.pad(clip, (0, how.most_samples - len(clip)))
+        return cepstra(whole, how.rate, LogMel(how.points, how.hop, how.mels, how.low, how.high, how.cepstra))
     features = kaldi_fbank(clip * np.float32(_FULL), how.rate, how.mels, povey=True)
     if how.normalise and how.means:
         features = features - features.mean(axis=0)
@@ -304,6 +342,8 @@ def _features(clip: np.ndarray, how: AudioPreprocessing) -> np.ndarray:
 
 
 def _real_frames(samples: int, how: AudioPreprocessing) -> int:
+    if how.kind == "log_mel":
+        return 1 + samples // how.hop
     return max(1, samples // how.hop) if how.kind == "whisper" else frame_count(samples, how.rate)
 
 

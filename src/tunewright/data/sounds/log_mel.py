@@ -6,6 +6,7 @@ Radford et al. 2023, Whisper, section 2.2; Slaney 1998, Auditory Toolbox (the sc
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -15,6 +16,18 @@ Scale = Literal["kaldi", "slaney"]
 _FLOOR = {"kaldi": float(np.finfo(np.float32).eps), "slaney": 1e-10}  # Kaldi's and Whisper's least energy
 _WINDOW, _HOP = 0.025, 0.010  # seconds, Kaldi's defaults
 _PREEMPHASIS = 0.97  # Kaldi's default
+
+
+@dataclass(frozen=True)
+class LogMel:
+    """Windows of ``points`` samples every ``hop``; ``mels`` filters from ``low`` to ``high`` hertz; their cepstra, or 0."""
+
+    points: int = 480
+    hop: int = 160
+    mels: int = 40
+    low: float = 20.0
+    high: float = 4000.0
+    cepstra: int = 0
 
 
 def kaldi_fbank(samples: np.ndarray, rate: int, mels: int, *, povey: bool) -> np.ndarray:
@@ -33,6 +46,29 @@ def kaldi_fbank(samples: np.ndarray, rate: int, mels: int, *, povey: bool) -> np
     power = np.abs(np.fft.rfft(frames, points)) ** 2
     energies = power @ mel_filters(points // 2 + 1, mels, 20.0, rate // 2, rate, "kaldi")
     found: np.ndarray = np.log(np.maximum(energies, _FLOOR["kaldi"])).astype(np.float32)
+    return found
+
+
+def cepstra(samples: np.ndarray, rate: int, how: LogMel) -> np.ndarray:
+    """(1 + samples // hop, mels or cepstra) float32: log energies of Slaney's filters, and their cosine transform where asked.
+
+    Windows of ``points`` are centred, with the ends mirrored; where there is no energy the logarithm counts as 0, as keyword
+    spotters have it (Tang and Lin 2018, section 3.1: silence is not the largest of all numbers).
+    """
+    padded = np.pad(samples.astype(np.float64), how.points // 2, mode="reflect")
+    window = np.hanning(how.points + 1)[:-1]
+    power = np.abs(np.fft.rfft(_frames(padded, how.points, how.hop) * window)) ** 2
+    energies = power @ mel_filters(how.points // 2 + 1, how.mels, how.low, how.high, rate, "slaney")
+    logs = np.log(np.where(energies > 0, energies, 1.0))
+    return (logs @ _cosines(how.mels, how.cepstra) if how.cepstra else logs).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def _cosines(mels: int, count: int) -> np.ndarray:
+    """The orthonormal cosine transform of the second kind, its first columns, (mels, count) float64."""
+    order = np.arange(count)
+    found: np.ndarray = np.cos(np.pi / mels * (np.arange(mels)[:, None] + 0.5) * order) * np.sqrt(2 / mels)
+    found[:, 0] = np.sqrt(1 / mels)
     return found
 
 
