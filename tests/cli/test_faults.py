@@ -33,6 +33,7 @@ HINTS = {
     "predict TAKEN rows.csv --text a": "one place",
     "predict TAKEN -": "empty",
     "evaluate nowhere rows.csv": "nowhere",
+    "zero-shot nowhere pictures": "nowhere",
     "resume nowhere": "nowhere",
     "reproduce nowhere": "nowhere",
     "runs show nowhere": "nowhere",
