@@ -166,6 +166,11 @@ def test_tables_add_up_and_say_what_is_undefined() -> None:
     assert table[0]["precision"] == 1 / 2
     assert table[1]["recall"] == pytest.approx(2 / 3)
     assert (table[2]["precision"], table[2]["recall"], table[2]["f1"]) == (None, None, None)
+    assert table[0]["average_precision"] is None
+    shares = np.array([[0.9, 0.1, 0], [0.3, 0.7, 0], [0.2, 0.8, 0], [0.4, 0.6, 0], [0.6, 0.4, 0]])
+    areas = [row["average_precision"] for row in per_class(targets, Predictions(given, shares), THREE)]
+    assert areas[:2] == [pytest.approx(1 / 2 + 1 / 2 * 2 / 4), pytest.approx(1 / 3 + 1 / 3 * 2 / 3 + 1 / 3 * 3 / 4)]
+    assert areas[2] is None
     matrix = confusion(targets, Predictions(given, None), THREE)
     assert matrix is not None
     assert np.sum(matrix["counts"]) == 5

@@ -54,9 +54,10 @@ def _scores(primary: str) -> dict[str, Any]:
 
 def _details(names: list[str]) -> dict[str, Any]:
     many = len(names)
-    per_class = [{"name": name, "precision": 0.9, "recall": 0.8, "f1": 0.85, "support": 20, "predicted": 18} for name in names]
+    measured = {"recall": 0.8, "f1": 0.85, "average_precision": 0.88, "support": 20, "predicted": 18}
+    per_class = [{"name": name, "precision": 0.9, **measured} for name in names]
     if per_class:
-        per_class[-1] |= {"precision": None, "recall": None, "f1": None, "support": 0}
+        per_class[-1] |= {"precision": None, "recall": None, "f1": None, "average_precision": None, "support": 0}
     counts = [[20 if i == j else 3 if j == (i + 1) % many else 0 for j in range(many)] for i in range(many)]
     error = {"row": 7, "text": HOSTILE + " very long text" * 80, "target": "a", "predicted": "b", "probability": 0.98}
     layers = [{"name": f"block {d}", "depth": d, "parameters": 1_774_464, "trainable": 1_774_464 * (d > 3)} for d in range(1, 7)]

@@ -11,11 +11,25 @@ from tunewright.core.types import Labels, Predictions
 
 
 def per_class(targets: np.ndarray, predictions: Predictions, labels: Labels) -> list[dict[str, Any]]:
-    """Precision, recall, F1 and rows of each class; None where a class never occurs or is never predicted. Empty for numbers."""
+    """Precision, recall, F1, area under the precision-recall curve and rows of each class; empty for numbers.
+
+    None where a class never occurs or is never predicted.
+    """
     if not labels.names or predictions.values.dtype == object or predictions.values.ndim > 2:
         return []
     wanted, given = _decisions(targets, labels), _decisions(predictions.values, labels)
-    return [_of_class(name, wanted[:, index], given[:, index]) for index, name in enumerate(labels.names)]
+    shares = predictions.probabilities
+    areas = [None if shares is None else _area(wanted[:, index], shares[:, index]) for index in range(len(labels.names))]
+    return [
+        {**_of_class(name, wanted[:, index], given[:, index]), "average_precision": areas[index]}
+        for index, name in enumerate(labels.names)
+    ]
+
+
+def _area(wanted: np.ndarray, shares: np.ndarray) -> float | None:
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(wanted, shares)) if wanted.any() else None
 
 
 def _decisions(values: np.ndarray, labels: Labels) -> np.ndarray:

@@ -6,7 +6,8 @@ When: each row has exactly one label. When not: several labels at once (multi_la
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
+from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.examples import Encoded
 from tunewright.heads._rows import READS as READS
@@ -37,6 +39,10 @@ class Settings(BaseModel):
         "none",
         description="'balanced' weighs each class by n / (classes x its count), as scikit-learn does; or one weight per class.",
     )
+    costs: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (),
+        description="What it costs to miss a row of each class, in the labels' order: the decision with the least expected cost.",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the target spread over all classes.")
     focal_gamma: float = Field(0.0, ge=0, le=10, description="Focus on hard rows; 0 is off, 2 is Lin et al.'s choice.")
 
@@ -48,14 +54,26 @@ def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Te
     if settings.class_weights == "balanced":
         counts = np.bincount(targets, minlength=labels.outputs)
         return torch.tensor(len(targets) / (labels.outputs * np.maximum(counts, 1)), dtype=torch.float32)
-    if len(settings.class_weights) != labels.outputs:
-        from tunewright.core.errors import UserError
+    return torch.tensor(_one_each("class_weights", settings.class_weights, labels), dtype=torch.float32)
 
+
+def decided(labels: Labels, settings: Settings) -> Labels:
+    """The labels with what it costs to miss each class."""
+    return replace(labels, costs=_one_each("costs", settings.costs, labels)) if settings.costs else labels
+
+
+def _one_each(name: str, values: tuple[float, ...], labels: Labels) -> tuple[float, ...]:
+    if len(values) != labels.outputs:
         raise UserError(
-            f"head.class_weights has {len(settings.class_weights)} values for {labels.outputs} classes",
-            expected=f"one weight per class, in this order: {', '.join(labels.names)}",
+            f"head.{name} has {len(values)} values for {labels.outputs} classes",
+            expected=f"one for each class, in this order: {', '.join(labels.names)}",
         )
-    return torch.tensor(settings.class_weights, dtype=torch.float32)
+    return values
+
+
+def metrics(labels: Labels) -> tuple[str, ...]:
+    """The task's own, and what wrong answers cost where that is known."""
+    return (*METRICS, "mean_cost") if labels.costs else METRICS
 
 
 def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
@@ -75,9 +93,14 @@ def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
 
 
 def decode(logits: np.ndarray, labels: Labels, encoded: Encoded | None = None) -> Predictions:
-    """Class numbers (n,) and probabilities (n, classes)."""
+    """Class numbers (n,) and probabilities (n, classes).
+
+    Where costs differ, the class whose probability times cost is largest (Elkan 2001, The Foundations of Cost-Sensitive Learning,
+    equation 1), which is right as far as the probabilities are.
+    """
     shifted = np.exp(logits - logits.max(1, keepdims=True))
-    return Predictions(logits.argmax(1), shifted / shifted.sum(1, keepdims=True))
+    probabilities = shifted / shifted.sum(1, keepdims=True)
+    return Predictions((probabilities * labels.costs if labels.costs else logits).argmax(1), probabilities)
 
 
 def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:
@@ -89,4 +112,5 @@ def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:
 def majority(train: np.ndarray, wanted: np.ndarray, labels: Labels) -> Predictions:
     """The most frequent class of the training rows for each row of ``wanted``, their shares as probabilities."""
     share = np.bincount(train, minlength=labels.outputs) / len(train)
-    return Predictions(np.full(len(wanted), share.argmax()), np.tile(share, (len(wanted), 1)))
+    most = (share * labels.costs if labels.costs else share).argmax()
+    return Predictions(np.full(len(wanted), most), np.tile(share, (len(wanted), 1)))

@@ -13,6 +13,7 @@ Every file's SHA-256 is kept, so that a damaged or exchanged file is refused by 
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -167,12 +168,14 @@ def read_labels(metadata: Metadata) -> Labels:
     try:
         held = metadata.labels.get("parts", ())
         parts = tuple((column, Labels(**{**part, "names": tuple(part["names"])})) for column, part in held)
-        lists = {name: tuple(metadata.labels.get(name, ())) for name in ("names", "thresholds")}
+        lists = {name: tuple(metadata.labels.get(name, ())) for name in ("names", "thresholds", "costs")}
         labels = Labels(**{**metadata.labels, **lists, "parts": parts})
     except (TypeError, KeyError, ValueError) as error:
         raise UserError(f"the labels in {METADATA} cannot be used: {error}") from None
     if labels.thresholds and (len(labels.thresholds) != len(labels.names) or not all(0 <= at <= 1 for at in labels.thresholds)):
         raise UserError(f"the thresholds in {METADATA} are {labels.thresholds}", expected="a probability for each label")
+    if labels.costs and (len(labels.costs) != len(labels.names) or not all(0 < cost < math.inf for cost in labels.costs)):
+        raise UserError(f"the costs in {METADATA} are {labels.costs}", expected="a number above 0 for each label")
     if len(set(labels.names)) != len(labels.names) or labels.outputs < 1:
         raise UserError(f"the labels in {METADATA} are not distinct names: {', '.join(map(str, labels.names)) or 'none'}")
     return labels
