@@ -120,7 +120,7 @@ def test_balanced_weights_are_scikit_learns() -> None:
 
 
 def test_weights_of_another_number_of_classes_are_refused() -> None:
-    with pytest.raises(UserError, match="one weight per class, in this order: a, b, c"):
+    with pytest.raises(UserError, match="one for each class, in this order: a, b, c"):
         classification.class_weights(
             np.array([0, 1]), LABELS["classification"], classification.Settings(class_weights=(1.0, 2.0))
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tunewright.core.types import Labels
 
 NAMES = [part.name for part in list_parts("metrics")]
 CLASSES = Labels("classification", ("a", "b", "c", "d"))
+COSTS = tuple(0.5 + place for place in range(len(CLASSES.names)))
 TAGS = Labels("multi_label", ("a", "b", "c"))
 NUMBERS = Labels("regression")
 
@@ -112,6 +114,13 @@ def pixels() -> tuple[np.ndarray, np.ndarray]:
 
 SIDE = example("columns")
 EXPECTED: dict[str, tuple[np.ndarray, np.ndarray, Labels, Callable[[], float]]] = {
+    "mean_cost": (
+        *(TARGETS, GIVEN, replace(CLASSES, costs=COSTS)),
+        lambda: (
+            np.sum(reference.confusion_matrix(TARGETS, GIVEN) * np.where(np.eye(len(COSTS)), 0, np.array(COSTS)[:, None]))
+            / len(TARGETS)
+        ),
+    ),
     "accuracy": (TARGETS, GIVEN, CLASSES, lambda: reference.accuracy_score(TARGETS, GIVEN)),
     "balanced_accuracy": (TARGETS, GIVEN, CLASSES, lambda: reference.balanced_accuracy_score(TARGETS, GIVEN)),
     "macro_f1": (TARGETS, GIVEN, CLASSES, lambda: reference.f1_score(TARGETS, GIVEN, average="macro")),

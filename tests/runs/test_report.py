@@ -50,7 +50,7 @@ def test_text_of_the_data_stays_text(tmp_path: Path) -> None:
 
 
 def test_undefined_is_said(tmp_path: Path) -> None:
-    assert _page(sample_run(tmp_path / "run")).count(">undefined<") == 6  # roc_auc of three models; three cells of the last class
+    assert _page(sample_run(tmp_path / "run")).count(">undefined<") == 7  # roc_auc of three models; four cells of the last class
 
 
 def test_a_large_matrix_is_told_by_its_largest_cells(tmp_path: Path) -> None:
