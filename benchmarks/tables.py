@@ -228,7 +228,7 @@ def trainer() -> str:
         "Same base model, rows, epochs and arithmetic (bfloat16); linear schedule with warm-up, batches by length, LoRA on every linear layer. "
         "The rate is the best of four on the held-out tenth of the first two seeds. Difference: ours at its own defaults less theirs, "
         "paired by seed, with the 95% interval of the mean (t).\n\n"
-        "| setting | method | rate | Trainer | seconds, median | ours | seconds, median | difference | seeds |\n|---|---|---|---|---|---|---|---|---|\n"
+        "| setting | method | rate | Trainer | ours | difference | seeds |\n|---|---|---|---|---|---|---|\n"
     )
     ours = {(row["setting"], row["strategy"], row["seed"]): row for row in results("strategies.jsonl")}
     for (setting, method), runs in grouped(rows, "setting", "method").items():
@@ -236,12 +236,8 @@ def trainer() -> str:
         chosen = max(by_rate.values(), key=len)  # the best rate is the one that all seeds were run with
         pairs = [(ours[key], row) for row in chosen if (key := (setting, method, row["seed"])) in ours]
         accuracy = [spread([row["accuracy"] for row in side]) for side in zip(*pairs, strict=True)]
-        seconds = [statistics.median(row["seconds"] for row in side) for side in zip(*pairs, strict=True)]
         gained = difference([100 * (mine["accuracy"] - theirs["accuracy"]) for mine, theirs in pairs])
-        page += (
-            f"| {setting} | {method} | {chosen[0]['rate']:g} of {len(by_rate)} | {accuracy[1]} | {seconds[1]:.0f} | {accuracy[0]} | {seconds[0]:.0f} | "
-            f"{gained} | {len(pairs)} |\n"
-        )
+        page += f"| {setting} | {method} | {chosen[0]['rate']:g} of {len(by_rate)} | {accuracy[1]} | {accuracy[0]} | {gained} | {len(pairs)} |\n"
     return page
 
 
