@@ -16,8 +16,8 @@ import torch
 
 from tunewright.data.examples import Examples, batch
 from tunewright.engine.forward import compared
-from tunewright.engine.predict import arithmetic, evaluation_mode
-from tunewright.models.network import Network
+from tunewright.engine.predict import arithmetic
+from tunewright.models.network import Network, evaluation_mode
 
 Precision = Literal["float32", "bfloat16"]
 

@@ -20,8 +20,8 @@ from tunewright.data.examples import Examples, batch
 from tunewright.data.images.augment import mix
 from tunewright.engine.feature_store import FeatureStore
 from tunewright.engine.frozen_features import FrozenFeatures
-from tunewright.engine.predict import PASS_TOKENS, arithmetic, evaluation_mode, passes
-from tunewright.models.network import Network
+from tunewright.engine.predict import PASS_TOKENS, arithmetic, passes
+from tunewright.models.network import Network, evaluation_mode
 from tunewright.models.prefix import Prefix, capture, find_prefix, replayed
 from tunewright.models.vocabulary import Vocabulary
 

@@ -19,8 +19,8 @@ from tunewright.core.files import bytes_of, hash_bytes
 from tunewright.data.batching import for_evaluation
 from tunewright.data.examples import Examples, batch
 from tunewright.engine.feature_store import Draft, FeatureStore
-from tunewright.engine.predict import PASS_TOKENS, arithmetic, evaluation_mode, predict_features
-from tunewright.models.network import Network
+from tunewright.engine.predict import PASS_TOKENS, arithmetic, predict_features
+from tunewright.models.network import Network, evaluation_mode
 from tunewright.models.prefix import Prefix, capture
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from tunewright.data.batching import for_evaluation
 from tunewright.data.examples import Examples, batch, targets_of
 from tunewright.data.ragged import IGNORED, Ragged
 from tunewright.engine.passes import is_out_of_memory
-from tunewright.models.network import Network
+from tunewright.models.network import Network, evaluation_mode
 from tunewright.models.vocabulary import Vocabulary
 
 # Tokens per forward pass when nothing is kept for gradients; more were not faster where it was measured.
@@ -59,19 +58,6 @@ def predict_features(
 def arithmetic(network: Network, precision: str) -> torch.autocast:
     """The forward pass's arithmetic: bfloat16 where wanted, float32 otherwise."""
     return torch.autocast(network.device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
-
-
-@contextmanager
-def evaluation_mode(network: Network) -> Iterator[None]:
-    """No dropout and no gradients inside; every module's mode is as it was afterwards."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _over_examples(

@@ -26,7 +26,7 @@ from tunewright.heads._tokens import keep as keep
 from tunewright.heads._tokens import losses as losses
 from tunewright.heads._weights import class_weights as class_weights
 from tunewright.metrics import rouge_l
-from tunewright.models.network import Network
+from tunewright.models.network import Network, evaluation_mode
 
 READS = {"text": "AutoModelForSeq2SeqLM", "translation": "AutoModelForSeq2SeqLM"}
 OUTPUT = "vocabulary"
@@ -89,8 +89,7 @@ def generate(network: Network, examples: Examples, settings: Settings) -> Predic
     encoded: Any = examples.encoded
     written: list[str] = [""] * len(encoded)
     config = _search(network, settings)
-    network.eval()
-    with torch.inference_mode():
+    with evaluation_mode(network):
         for rows in for_evaluation(encoded.read.lengths, max(1, _TOKENS // settings.beams)):
             read = {name: value.to(network.device) for name, value in encoded.read.collate(rows).items()}
             if encoded.given is not None:

@@ -27,7 +27,7 @@ from tunewright.data.media import numbered
 from tunewright.heads._weights import class_weights as class_weights
 from tunewright.heads._weights import counts as counts
 from tunewright.models.dual_encoder import OWN, reads_padding
-from tunewright.models.network import Network
+from tunewright.models.network import Network, evaluation_mode
 
 READS = {"captioned": "AutoModel"}
 OUTPUT = "pairs"
@@ -73,8 +73,9 @@ def encode(
 
 def _fills(network: Network) -> bool:
     """Whether the network reads texts that are filled up to its own length."""
-    network.eval()
-    return reads_padding(network.inner, encode_texts(network.processor.tokenizer, [("a",)], 8).row(0), network.processor.pad)
+    ids = encode_texts(network.processor.tokenizer, [("a",)], 8).row(0)
+    with evaluation_mode(network):
+        return reads_padding(network.inner, ids, network.processor.pad)
 
 
 def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.core.arrays import object_array
@@ -28,7 +27,7 @@ from tunewright.heads.generation import badness as badness
 from tunewright.heads.generation import decode as decode
 from tunewright.heads.generation import shown as shown
 from tunewright.models.loading import quiet_transformers
-from tunewright.models.network import Network
+from tunewright.models.network import Network, evaluation_mode
 
 READS = {"image_prompt": "AutoModelForImageTextToText"}
 OUTPUT = "vocabulary"
@@ -76,9 +75,8 @@ def generate(network: Network, examples: Examples, settings: Settings) -> Predic
         eos_token_id=tokenizer.eos_token_id,
     )
     written = [""] * len(encoded)
-    network.eval()
     lengths = encoded.prompts.lengths
-    with torch.inference_mode(), quiet_transformers():
+    with evaluation_mode(network), quiet_transformers():
         for length in np.unique(lengths):
             alike = np.flatnonzero(lengths == length)
             for start in range(0, len(alike), _ROWS):

@@ -12,7 +12,6 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.core.arrays import object_array
@@ -32,7 +31,7 @@ from tunewright.heads.transcription import answer as answer
 from tunewright.heads.transcription import majority as majority
 from tunewright.heads.transcription import shown as shown
 from tunewright.models.loading import quiet_transformers
-from tunewright.models.network import Network
+from tunewright.models.network import Network, evaluation_mode
 
 READS = {"audio": "AutoModelForSpeechSeq2Seq"}
 OUTPUT = "vocabulary"
@@ -95,8 +94,7 @@ def generate(network: Network, examples: Examples, settings: Settings) -> Predic
         num_beams=settings.beams, do_sample=False, max_length=None, max_new_tokens=min(settings.longest, _places(network) - 8)
     )
     spoken = {} if settings.language is None else {"language": settings.language, "task": "transcribe"}
-    network.eval()
-    with torch.inference_mode(), quiet_transformers():
+    with evaluation_mode(network), quiet_transformers():
         for rows in for_evaluation(encoded.read.lengths, max(1, _FRAMES // settings.beams)):
             heard = {
                 name: value.to(network.device) for name, value in encoded.read.collate(rows).items() if name in network.reads

@@ -158,6 +158,19 @@ class Network(nn.Module):
         return self(example_inputs(self.inner, self.processor, self.device))
 
 
+@contextmanager
+def evaluation_mode(network: Network) -> Iterator[None]:
+    """No dropout and no gradients inside; every module's mode is as it was afterwards."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 def pool_tokens(network: Network, inputs: dict[str, Tensor]) -> Tensor:
     """One vector for each text, (batch, width), by the network's pooling."""
     assert network.pooling != "native"

@@ -27,13 +27,12 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, read_tensors, write_json, write_tensors
 from tunewright.data.encoders.text import CHARACTERS_PER_TOKEN, Encoded
 from tunewright.data.examples import Examples, batch
-from tunewright.engine.predict import evaluation_mode
 from tunewright.heads._rows import encode
 from tunewright.models.dual_encoder import paired
 from tunewright.models.form import SEQUENCE_CLASSIFICATION, Form
 from tunewright.models.frames import each_frame, mean_over_frames
 from tunewright.models.loading import quiet_transformers
-from tunewright.models.network import Network
+from tunewright.models.network import Network, evaluation_mode
 from tunewright.models.plain import Backbone
 from tunewright.models.pooling import NORM_EPSILON, last_token, pool
 from tunewright.models.sources import find_model
