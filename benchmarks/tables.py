@@ -371,7 +371,7 @@ def audio() -> str:
         "\n## Few sounds\n\nAccuracy on digits by a speaker never heard (`fsdd`, 30 training clips of each digit from five speakers) and on "
         "thirty words (`speech_commands_mini`, about seven training clips of each, the official test part of 51). "
         "res8-narrow was trained on Speech Commands by others and is tuned as a module from Python; random values have higher rates and twice the "
-        "epochs; one speaker of the digits' five chooses the epoch, so that four train. Some of the thirty words' clips may be among those that it "
+        "epochs; a twentieth of the digits' clips chooses the epoch. Some of the thirty words' clips may be among those that it "
         "was trained on. Code and settings: `benchmarks/audio_tasks.py`.\n\n"
         f"| model | task | {' | '.join(arms)} | seeds |\n|---|---|{'---|' * (len(arms) + 1)}\n"
     )
