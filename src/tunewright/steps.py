@@ -46,7 +46,7 @@ from tunewright.models.own import loading_of
 from tunewright.models.plain import SOURCE, Backbone, missing_module, plain_network
 from tunewright.models.seconds import fit_seconds
 from tunewright.models.sources import find_model
-from tunewright.recipe import Choice, Recipe
+from tunewright.recipe import Choice, Model, Recipe
 
 PARTS = ("train", "validation", "test")
 
@@ -159,6 +159,7 @@ def _load(recipe: Recipe, prepared: Prepared, form: Form) -> Network:
     """The pre-trained network with a head for the task; one of our own reads what the training rows hold."""
     model, own = recipe.model, loading_of(form.kind)
     if own is not None:
+        _refuse_settings(model, f"networks of {form.kind}")
         processor = own.learn(prepared.schema.text, prepared.train)
         made: Network = own.load(model.source, processor, prepared.labels, form=form, dropout=model.dropout, seed=recipe.seed)
         return made
@@ -237,11 +238,17 @@ def _of_module(recipe: Recipe, prepared: Prepared, head: ModuleType, backbone: B
             f"{task} of {kind} cannot be learnt with a Python module that reads {backbone.kind}",
             expected=f"one answer for each {'sound' if backbone.kind == 'audio' else 'image'}",
         )
-    given = {key: getattr(model, key) for key in ("revision", "dropout", "blocks") if getattr(model, key) is not None}
-    given |= {} if model.pooling in ("auto", "native") else {"pooling": model.pooling}
-    if given:
-        raise UserError(f"model.{next(iter(given))} means nothing for a Python module", expected="a model's folder")
+    _refuse_settings(model, "a Python module", "dropout")
     return plain_network(backbone, prepared.labels, recipe.seed)
+
+
+def _refuse_settings(model: Model, who: str, *more: str) -> None:
+    """What only a folder of transformers has means nothing for other networks, and is no setting to be overlooked."""
+    named = [name for name in ("revision", "blocks", *more) if getattr(model, name) is not None]
+    named += ["pooling"] if model.pooling not in ("auto", "native") else []
+    named += ["quantise"] if model.quantise != "none" else []
+    if named:
+        raise UserError(f"model.{named[0]} means nothing for {who}", expected="a model's folder")
 
 
 def _encode(network: Network, head: ModuleType, settings: Any, rows: Rows | StreamedRows, max_length: int) -> Examples:

@@ -76,3 +76,9 @@ def test_texts_stay_texts(tmp_path: Path) -> None:
         prepare_rows(make_recipe(target="label", data={"kind": "table", "input": ["amount", "more"]}), Given(rows)).schema.kind
         == "table"
     )
+
+
+@pytest.mark.parametrize("setting", [{"blocks": (0, 1)}, {"revision": "main"}, {"pooling": "mean"}])
+def test_settings_that_mean_nothing_for_tables_are_refused(tmp_path: Path, setting: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=f"model.{next(iter(setting))} means nothing for networks of table"):
+        fit(toy(), model={"source": "table-transformer", **setting}, out=tmp_path / "run", **QUICK)
