@@ -140,13 +140,10 @@ def two_towers(train: Pairs, arm: str) -> tuple[Lists, Any]:
             training={"checkpoints": False},
             **more,
         )
-        model, best = run.model, run.details["steps"]["best"]
-    assert model is not None
-
-    def lists(users: list[str]) -> list[list[str]]:
-        return [one["predicted"] for one in run.predict(users)]
-
-    return lists, {"best_step": best}
+        everyone = sorted({row["user"] for row in read("ratings")})
+        found = {user: one["predicted"] for user, one in zip(everyone, run.predict(everyone), strict=True)}
+        chosen = {"best_step": run.details["steps"]["best"]}
+    return lambda users: [found[user] for user in users], chosen
 
 
 def als(train: Pairs, factors: int, penalty: float, weight: float, rounds: int = 8) -> Lists:

@@ -9,7 +9,7 @@
 - summaries: DialogSum's development rows, 400 to learn, 500 test rows with three right texts each; from both again, beside copy and lead.
 
 Meant for one shared core: half an hour for zero_shot, ten minutes for each run of the others. The trained network of zero_shot is kept in
---work, so that what is measured of it can be continued.
+--work, so that what is measured of it can be continued. `python zoo/tiny_seq2seq.py` builds what the others start from.
 """
 
 from __future__ import annotations
