@@ -295,6 +295,7 @@ ELSEWHERE = {
     "data.input": "tests/heads/test_tagging.py",
     "data.kind": "tests/heads/test_tagging.py",
     "data.image_size": "tests/models/test_image_size.py",
+    "data.frames": "tests/data/test_video.py",
     **{
         f"data.augmentation.{name}": "tests/data/test_augment.py, tests/test_image_runs.py"
         for name in (
