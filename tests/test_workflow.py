@@ -310,6 +310,7 @@ ELSEWHERE = {
     "model.still_batch_norm": "tests/models/test_image_families.py",
     "model.blocks": "tests/engine/test_distillation.py",
     "distillation": "tests/engine/test_distillation.py",
+    "evaluation.reports": "tests/evaluation/test_reports.py",
     "evaluation.monitor": "tests/engine: the best evaluation is what the network holds",
     "training.patience": "test_patience_stops_a_run",
     "training.device": "test_an_absent_device_is_refused",

@@ -34,6 +34,9 @@ def _as_choice(value: Any) -> Any:
 Part = Annotated[Choice, BeforeValidator(_as_choice)]
 
 
+DEFAULT_REPORTS = Choice(name="default")  # those that a run makes without being asked
+
+
 class Data(Section):
     """Step 3: the examples."""
 
@@ -175,6 +178,11 @@ class Evaluation(Section):
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the intervals.")
     resamples: int = Field(
         1000, ge=100, le=100_000, description="Bootstrap resamples (Efron and Tibshirani 1993: about 1000 for intervals)."
+    )
+    reports: tuple[Part, ...] = Field(
+        (DEFAULT_REPORTS,),
+        description="What is told besides the scores: `tunewright parts reports`; 'default' is those that mean something for the "
+        "task and cost little.",
     )
     certify: bool = Field(True, description="Reload the saved model in a fresh process and compare; a difference fails the run.")
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from tunewright.core.errors import UserError, nearest, raise_all
 from tunewright.core.parts import load_part
 from tunewright.core.yaml12 import read_yaml
-from tunewright.recipe import Choice, Recipe, Section
+from tunewright.recipe import DEFAULT_REPORTS, Choice, Recipe, Section
 from tunewright.strategies import load_strategy
 
 # Where a choice of a part stands in a recipe, and the family its name is looked up in.
@@ -26,6 +26,7 @@ _FAMILIES = {
     "unfreezing": "unfreezing",
     "penalties": "penalties",
     "averaging": "averaging",
+    "evaluation.reports": "reports",
 }
 _PATHS = ("train", "validation", "test")
 
@@ -58,6 +59,11 @@ def resolve(user: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
     faults += _crossed(recipe)
     raise_all(faults)
     return recipe
+
+
+def check_part(key: str, choice: Choice) -> None:
+    """Raise what is wrong with the part chosen for a key of the recipe."""
+    raise_all(_part_faults(_FAMILIES[key], key, choice))
 
 
 def to_yaml(recipe: Recipe) -> str:
@@ -115,6 +121,8 @@ def _choices(recipe: Recipe, key: str) -> tuple[Choice, ...]:
 
 def _part_faults(family: str, key: str, choice: Choice) -> list[UserError]:
     """What is wrong with a part's name or settings."""
+    if family == "reports" and choice == DEFAULT_REPORTS:
+        return []
     try:
         settings: type[BaseModel] = load_part(family, choice.name).Settings
     except UserError as error:

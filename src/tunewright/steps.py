@@ -126,10 +126,7 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
         prepared = replace(prepared, labels=head.decided(prepared.labels, settings))
     recipe = sourced(_with_defaults(recipe, head), prepared.schema)
     model, training, device = recipe.model, recipe.training, pick_device(recipe.training.device)
-    if backbone is None and not model.source.startswith(SOURCE):
-        network = _load(recipe, prepared, form_of(head, prepared.schema.kind)).to(device)
-    else:
-        network = _of_module(recipe, prepared, head, backbone).to(device)
+    network = untuned(recipe, prepared, head, backbone).to(device)
     network.still_batch_norm = model.still_batch_norm
     sized = fit_images(network, recipe.data)
     fit_seconds(network, recipe.data.max_seconds)
@@ -153,6 +150,13 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
     store = FeatureStore(memory=memory, disk=disk) if keeps else None
     resolved = recipe.model_copy(update={"training": chosen})
     return Setup(resolved, prepared, network, head, settings, examples, arithmetic, store, sized)
+
+
+def untuned(recipe: Recipe, prepared: Prepared, head: ModuleType, backbone: Backbone | None = None) -> Network:
+    """The pre-trained network with a new head, on the processor, before a method changes anything."""
+    if backbone is None and not recipe.model.source.startswith(SOURCE):
+        return _load(recipe, prepared, form_of(head, prepared.schema.kind))
+    return _of_module(recipe, prepared, head, backbone)
 
 
 def _load(recipe: Recipe, prepared: Prepared, form: Form) -> Network:
@@ -314,7 +318,7 @@ def predicted(setup: Setup, outputs: Iterable[tuple[np.ndarray, Any]] | None = N
 
 def tune_decisions(setup: Setup) -> Setup:
     """What a head decides by the validation rows once the network is trained: the setup with labels that hold it."""
-    if not hasattr(setup.head, "tune"):
+    if not hasattr(setup.head, "tune") or not setup.head.tunes(setup.head_settings):
         return setup
     prepared, examples = setup.prepared, setup.examples["validation"]
     found = decode_all(setup.head, prepared.labels, examples, passes(setup.network, examples, precision=setup.precision))[0]
@@ -374,7 +378,7 @@ def make_job(
     setup: Setup,
     applied: Applied,
     watchers: tuple[Watcher, ...] = (),
-    checkpoints: Path | None = None,
+    checkpoints: Checkpoints | None = None,
     teacher: Teacher | None = None,
 ) -> Job:
     """What the loop needs for steps 5, 7 and 8."""

@@ -44,10 +44,12 @@ from tunewright.runs.certify import certify, write_probe
 from tunewright.runs.folder import check_free, new_folder
 from tunewright.runs.manifest import now
 from tunewright.runs.report import write_report
+from tunewright.runs.reports import chosen, keep_reports, make_reports
 from tunewright.runs.reproduce import Reproduced, compare_weights
 from tunewright.runs.results import layer_table, open_manifest, write_manifest, write_results
 from tunewright.runs.rows import keep_rows
 from tunewright.runs.run import Run, load
+from tunewright.runs.subject import loaded_of, subject_of
 from tunewright.selection.estimate import Estimate, estimate
 from tunewright.steps import (
     PARTS,
@@ -223,6 +225,7 @@ def _steps(
 ) -> None:
     """Steps 4 to 8 and what follows them."""
     recipe, training = setup.recipe, setup.recipe.training
+    reports = chosen(recipe.evaluation.reports, setup.prepared.labels.task, setup.prepared.schema.kind)
     features = train_features(setup)
     untrained = {}
     if "before" in baselines_of(setup):
@@ -241,7 +244,8 @@ def _steps(
     trained = train(job, resume=resuming)
     setup = tune_decisions(setup)
     tell.phase("evaluation", f"best at step {trained.best_step} of {trained.steps} ({trained.reason})")
-    write_results(folder, setup, job, trained, untrained, expected, said)
+    tuned = predicted(setup)
+    write_results(folder, setup, job, trained, {"fine-tuned": tuned, **untrained}, expected, said)
     save_model(
         folder / "model",
         setup.network,
@@ -259,6 +263,12 @@ def _steps(
         tell.phase("certifying", f"{who} reloads the saved model and predicts the same rows")
         write_probe(folder, setup.network, setup.head, setup.head_settings, setup.prepared.test.inputs, recipe.data.max_length)
         proof = certify(folder, backbone)
+    if reports:
+        tell.phase("reports", f"made: {', '.join(choice.name for choice in reports)}")
+        subject = subject_of(loaded_of(setup), recipe, setup.prepared, folder, tested=tuned, backbone=backbone)
+        made = make_reports(subject, reports)
+        keep_reports(folder, made)
+        tell.phase("reports", *(finding["message"] for one in made.values() for finding in one["findings"]))
     seconds = round(time.monotonic() - started, 2)
     manifest = manifest | {"status": "done", "finished": now(), "seconds": seconds, "certified": proof}
     write_manifest(folder, manifest)
@@ -291,6 +301,7 @@ def check(recipe: Recipe, given: Given | None = None) -> Checked:
     if recipe.out is not None:
         check_free(Path(recipe.out))
     prepared = prepare_rows(recipe, given or Given())
+    chosen(recipe.evaluation.reports, prepared.labels.task, prepared.schema.kind)
     model = sourced(recipe, prepared.schema).model
     for source in models_in(prepared.schema.kind, model.source):
         find_model(source, model.revision)

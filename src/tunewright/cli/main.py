@@ -18,6 +18,7 @@ COMMANDS = (
     "evaluate",
     "zero-shot",
     "generate",
+    "report",
     "check",
     "resume",
     "runs",

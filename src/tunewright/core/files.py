@@ -62,10 +62,16 @@ def read_json(path: Path) -> Any:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Save named tensors as safetensors, atomically."""
+    write_bytes(path, tensor_bytes(tensors, metadata))
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Named tensors as the content of a safetensors file."""
     from safetensors.torch import save
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_bytes(path, save(plain, metadata=dict(metadata or {"format": "pt"})))
+    content: bytes = save(plain, metadata=dict(metadata or {"format": "pt"}))
+    return content
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -74,11 +80,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        _check_header(path)
         return load_file(str(path))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except SafetensorError as error:
         raise UserError(f"{path} is not a whole safetensors file: {error}") from None
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a header that says to be longer than its file, before any memory is taken for it."""
+    with path.open("rb") as file:
+        declared = int.from_bytes(file.read(8), "little")
+    size = path.stat().st_size
+    if not 2 <= declared <= size - 8:
+        raise UserError(
+            f"{path} is not a whole safetensors file: its header would have {declared:,} bytes, the file has {size:,}"
+        )
 
 
 def hash_bytes(chunks: Iterable[bytes | memoryview]) -> str:

@@ -26,6 +26,7 @@ FAMILIES = {
     "readers": "data/readers",
     "objectives": "objectives",
     "preferences": "preferences",
+    "reports": "evaluation/reports",
 }
 
 _PACKAGE = Path(__file__).resolve().parent.parent

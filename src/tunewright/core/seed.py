@@ -17,8 +17,8 @@ def seed_everything(seed: int) -> None:
 
 
 def random_states() -> dict[str, Tensor]:
-    """The states of torch's and NumPy's generators; wav2vec 2.0 draws its masks from the latter."""
-    states = {"cpu": torch.get_rng_state(), "numpy": _of_numpy()}
+    """The states of torch's, NumPy's and Python's generators; wav2vec 2.0 draws its masks from NumPy's."""
+    states = {"cpu": torch.get_rng_state(), "numpy": _of_numpy(), "python": torch.tensor(random.getstate()[1])}
     if torch.cuda.is_available():
         states |= {f"cuda:{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
     return states
@@ -35,6 +35,8 @@ def restore_random_states(states: dict[str, Tensor]) -> None:
     if "numpy" in states:
         *key, place = states["numpy"].tolist()
         np.random.set_state(("MT19937", np.array(key, dtype=np.uint32), place, 0, 0.0))
+    if "python" in states:
+        random.setstate((3, tuple(states["python"].tolist()), None))
     devices = [state for name, state in sorted(states.items()) if name.startswith("cuda:")]
     if devices and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(devices)

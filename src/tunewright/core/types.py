@@ -86,7 +86,8 @@ class Labels:
 
     Of question answering, ``mean`` is the share of train rows without an answer. ``thresholds``: of several labels the
     probability from which each is given, one half where there are none. ``costs``: of one class, what it costs to take a row
-    of each for another; the same where there are none.
+    of each for another; the same where there are none. ``temperature`` and ``isotonic`` (corners of a curve for each class) scale
+    the probabilities of one class.
     """
 
     task: Task
@@ -95,6 +96,8 @@ class Labels:
     spread: float = 1.0
     thresholds: tuple[float, ...] = ()
     costs: tuple[float, ...] = ()
+    temperature: float = 1.0
+    isotonic: tuple[tuple[tuple[float, float], ...], ...] = ()
     parts: tuple[tuple[str, Labels], ...] = ()  # of several target columns, by name
 
     @property

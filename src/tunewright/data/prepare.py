@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Unpack
 
@@ -40,6 +40,7 @@ class Prepared:
     findings: tuple[Finding, ...]
     said: tuple[str, ...]
     data_hash: str
+    tables: Mapping[str, Table] = field(default_factory=dict)  # of each source as it was read, by the part it is the source of
 
 
 @dataclass(frozen=True)
@@ -246,7 +247,15 @@ def prepare(
     findings += [note for source in given.values() for note in source.notes(schema.task)]
     findings += [*schema.findings, *_given_group_leakage(given, encoded, schema), *check(parts, labels, ids)]
     return Prepared(
-        parts["train"], parts["validation"], parts["test"], labels, schema, tuple(findings), tuple(said), _hash(given, schema)
+        parts["train"],
+        parts["validation"],
+        parts["test"],
+        labels,
+        schema,
+        tuple(findings),
+        tuple(said),
+        _hash(given, schema),
+        tables,
     )
 
 

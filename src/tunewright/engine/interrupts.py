@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to end and has saved where it was."""
+    """An end was asked for by a signal; while training, where it was has been saved."""
+
+    def __init__(self, signal: int, said: str = "") -> None:
+        super().__init__(said)
+        self.signal = signal
 
 
 class Asked:
@@ -27,18 +31,36 @@ class Asked:
 def waiting_for_the_step() -> Iterator[Asked]:
     """Turn the first SIGINT or SIGTERM into a flag; outside the main thread signals stay as they are."""
     asked = Asked()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
 
     def note(number: int, frame: FrameType | None) -> None:
         if asked:
-            raise KeyboardInterrupt
+            raise Interrupted(number)
         asked.signal = number
 
-    former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _handling((signal.SIGINT, signal.SIGTERM), note):
         yield asked
+
+
+@contextmanager
+def ending_on_term() -> Iterator[None]:
+    """SIGTERM ends what is inside as Ctrl-C does: by an exception, so that everything is left in order."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    with _handling((signal.SIGTERM,), end):
+        yield
+
+
+@contextmanager
+def _handling(numbers: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """A handler for some signals; outside the main thread signals stay as they are."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        for number, handler_before in former.items():
+            signal.signal(number, handler_before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from tunewright.core.types import Applied, Evaluated, Request
 from tunewright.data.batching import batches
 from tunewright.data.examples import Examples
+from tunewright.engine.checkpoint import Checkpoints
 from tunewright.engine.distillation import Teacher
 from tunewright.engine.forward import Forward
 from tunewright.engine.gradients import Gradients
@@ -45,7 +45,7 @@ class Job:
     gradients: Gradients
     passes: Passes
     teacher: Teacher | None = None
-    checkpoints: Path | None = None
+    checkpoints: Checkpoints | None = None
     watchers: tuple[Watcher, ...] = ()
 
     @property
@@ -84,6 +84,9 @@ class State:
     count: float = 0.0
     seconds: float = 0.0
     evaluations: list[Evaluated] = field(default_factory=list)
+    told: int = 0  # steps, evaluations and stages told to the watchers
+    most_rows: int | None = None  # that fit into memory at once, where it ran out
+    reason: str = ""  # why training ended; empty while it goes on
 
 
 @dataclass(frozen=True)

@@ -59,16 +59,16 @@ def measured(
         whole = metric.of_sums(sums.sum(0), labels)
         if np.isnan(whole):
             return None, np.empty(0)
-        return float(whole), metric.of_sums(_product(_draws(n, resamples, seed), sums), labels)
+        return float(whole), metric.of_sums(_product(times_drawn(n, resamples, seed), sums), labels)
     fewer = max(100, min(resamples, _CELLS // max(1, n * _width(read))))
     if hasattr(metric, "on_draws"):
         all_rows = np.ones((1, n), dtype=np.int32)
-        found, *values = metric.on_draws(targets, read, labels, np.vstack([all_rows, _draws(n, fewer, seed)]))
+        found, *values = metric.on_draws(targets, read, labels, np.vstack([all_rows, times_drawn(n, fewer, seed)]))
         return (None, np.empty(0)) if np.isnan(found) else (float(found), np.array(values))
     found = metric.value(targets, read, labels)
     if found is None:
         return None, np.empty(0)
-    draws = (np.repeat(np.arange(n), row) for row in _draws(n, fewer, seed))
+    draws = (np.repeat(np.arange(n), row) for row in times_drawn(n, fewer, seed))
     values = (metric.value(targets[chosen], read[chosen], labels) for chosen in draws)
     return found, np.array([np.nan if value is None else value for value in values])
 
@@ -103,7 +103,7 @@ def _width(read: np.ndarray) -> int:
 
 
 @lru_cache(maxsize=2)
-def _draws(n: int, resamples: int, seed: int) -> np.ndarray:
+def times_drawn(n: int, resamples: int, seed: int) -> np.ndarray:
     """How often each row is drawn in each resample, (resamples, n): the same for every metric and model, so that they pair."""
     generator = np.random.default_rng(seed)
     return generator.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.int32)

@@ -15,7 +15,8 @@ Contract of a head file:
 - ``WATCHED``: metrics of validation rows during training, the first of them decides, where they are others than ``METRICS``;
 - ``generate(network, examples, settings) -> Predictions`` where the answer is written step by step, not read off one pass;
   ``from_inputs(name, inputs, train) -> Predictions``, the baselines *copy*, *lead* and *popular*, from the rows themselves;
-- ``tune(predictions, targets, labels, settings) -> Labels`` where something is decided by the validation rows after training;
+- ``tunes(settings) -> bool`` and ``tune(predictions, targets, labels, settings) -> Labels`` where something
+   is decided by the validation rows after training;
 - ``WHOLE_BATCH = True`` where a row's loss looks at the other rows of its batch (``engine/whole_batch.py``);
 - ``badness(targets, predictions) -> (n,)``, how wrong each row is, where it is no simple difference;
 - ``settled(settings, network, train) -> (settings, lines)`` where the training rows decide some of them, which are saved with it;

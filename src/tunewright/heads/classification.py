@@ -18,6 +18,7 @@ from torch.nn import functional
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.examples import Encoded
+from tunewright.heads._calibration import Scaling, scaled, with_scaling
 from tunewright.heads._rows import READS as READS
 from tunewright.heads._rows import answer as answer
 from tunewright.heads._rows import encode as encode
@@ -44,6 +45,11 @@ class Settings(BaseModel):
         description="What it costs to miss a row of each class, in the labels' order: the decision with the least expected cost.",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the target spread over all classes.")
+    calibrate: Scaling = Field(
+        "none",
+        description="Scale the probabilities by what the validation rows tell: one 'temperature' (Guo et al. 2017: enough for "
+        "networks), or 'isotonic' curves, which need more rows.",
+    )
     focal_gamma: float = Field(0.0, ge=0, le=10, description="Focus on hard rows; 0 is off, 2 is Lin et al.'s choice.")
 
 
@@ -99,8 +105,21 @@ def decode(logits: np.ndarray, labels: Labels, encoded: Encoded | None = None) -
     equation 1), which is right as far as the probabilities are.
     """
     shifted = np.exp(logits - logits.max(1, keepdims=True))
-    probabilities = shifted / shifted.sum(1, keepdims=True)
+    probabilities = scaled(shifted / shifted.sum(1, keepdims=True), labels)
+    if labels.isotonic:
+        logits = probabilities  # the curves of several classes may change which is the largest
     return Predictions((probabilities * labels.costs if labels.costs else logits).argmax(1), probabilities)
+
+
+def tunes(settings: Settings) -> bool:
+    """Whether the validation rows decide anything after training."""
+    return settings.calibrate != "none"
+
+
+def tune(predictions: Predictions, targets: np.ndarray, labels: Labels, settings: Settings) -> Labels:
+    """The labels with what scales the probabilities, from those of the validation rows."""
+    assert predictions.probabilities is not None
+    return with_scaling(labels, predictions.probabilities, targets, settings.calibrate)
 
 
 def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:

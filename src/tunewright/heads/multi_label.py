@@ -67,6 +67,11 @@ def decode(logits: np.ndarray, labels: Labels, encoded: Encoded | None = None) -
     return Predictions(given.astype(np.int64), probabilities)
 
 
+def tunes(settings: Settings) -> bool:
+    """Whether the validation rows decide anything after training."""
+    return settings.thresholds == "tuned"
+
+
 def tune(predictions: Predictions, targets: np.ndarray, labels: Labels, settings: Settings) -> Labels:
     """The labels with a threshold for each class, from probabilities and 0/1 targets (n, classes) of the validation rows."""
     if settings.thresholds == "half" or predictions.probabilities is None:

@@ -14,11 +14,13 @@ from tunewright.core.types import Request
 class EarlyStopping:
     """A watcher that asks for a stop after ``patience`` evaluations in a row that were not better."""
 
-    def __init__(self, patience: int, waited: int = 0) -> None:
+    def __init__(self, patience: int) -> None:
         self.patience = patience
-        self.waited = waited
+        self.waited = 0
 
     def __call__(self, event: dict[str, Any]) -> Request | None:
+        if event["kind"] == "start":
+            self.waited = event.get("waited", 0)
         if event["kind"] != "evaluation":
             return None
         self.waited = 0 if event["better"] else self.waited + 1

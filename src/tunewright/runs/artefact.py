@@ -169,16 +169,30 @@ def read_labels(metadata: Metadata) -> Labels:
         held = metadata.labels.get("parts", ())
         parts = tuple((column, Labels(**{**part, "names": tuple(part["names"])})) for column, part in held)
         lists = {name: tuple(metadata.labels.get(name, ())) for name in ("names", "thresholds", "costs")}
-        labels = Labels(**{**metadata.labels, **lists, "parts": parts})
+        curves = tuple(tuple((float(x), float(y)) for x, y in curve) for curve in metadata.labels.get("isotonic", ()))
+        labels = Labels(**{**metadata.labels, **lists, "isotonic": curves, "parts": parts})
     except (TypeError, KeyError, ValueError) as error:
         raise UserError(f"the labels in {METADATA} cannot be used: {error}") from None
     if labels.thresholds and (len(labels.thresholds) != len(labels.names) or not all(0 <= at <= 1 for at in labels.thresholds)):
         raise UserError(f"the thresholds in {METADATA} are {labels.thresholds}", expected="a probability for each label")
     if labels.costs and (len(labels.costs) != len(labels.names) or not all(0 < cost < math.inf for cost in labels.costs)):
         raise UserError(f"the costs in {METADATA} are {labels.costs}", expected="a number above 0 for each label")
+    if not 0 < labels.temperature < math.inf or (labels.isotonic and not _are_curves(labels)):
+        raise UserError(
+            f"the scaling of probabilities in {METADATA} cannot be used", expected="a temperature, or a curve for each label"
+        )
     if len(set(labels.names)) != len(labels.names) or labels.outputs < 1:
         raise UserError(f"the labels in {METADATA} are not distinct names: {', '.join(map(str, labels.names)) or 'none'}")
     return labels
+
+
+def _are_curves(labels: Labels) -> bool:
+    """Whether there is a curve for each label, along which both coordinates rise within 0 and 1."""
+    rising = all(
+        curve and all(0 <= a[at] <= b[at] <= 1 for a, b in zip(curve, curve[1:] or curve, strict=False) for at in (0, 1))
+        for curve in labels.isotonic
+    )
+    return rising and len(labels.isotonic) == len(labels.names)
 
 
 def form_of(metadata: Metadata) -> Form:

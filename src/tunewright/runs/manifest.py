@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import platform
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import tunewright
 from tunewright.core.files import hash_bytes
-
-_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "peft", "datasets", "numpy", "scikit-learn", "pydantic")
+from tunewright.core.versions import versions as versions
 
 
 @cache
@@ -21,17 +18,6 @@ def code_hash() -> str:
     root = Path(tunewright.__file__).parent
     files = sorted(path for path in root.rglob("*") if path.suffix in {".py", ".yaml", ".j2"})
     return hash_bytes(chunk for path in files for chunk in (str(path.relative_to(root)).encode(), path.read_bytes()))
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of every package that numbers can depend on."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def now() -> str:

@@ -21,6 +21,7 @@ def write_report(folder: Path) -> Path:
     """Write ``report.html`` from the run's files and return its path."""
     kept = {name: _json(folder / f"{name}.json") for name in ("scores", "details", "data", "manifest")}
     scores, details = kept["scores"], kept["details"]
+    reports = scores.get("reports", {})
     history = _lines(folder / "history.jsonl")
     view = {
         **kept,
@@ -30,7 +31,8 @@ def write_report(folder: Path) -> Path:
         "sentences": headline(scores),
         "whiskers": _headline_picture(scores),
         "table": _score_table(scores),
-        "findings": [*kept["data"].get("findings", []), *details.get("findings", [])],
+        "findings": [*kept["data"].get("findings", []), *details.get("findings", []), *_findings_of(reports)],
+        "reports": [_shown(name, one) for name, one in reports.items()],
         "curves": _curves(history, str(scores.get("primary", ""))),
         "layers": _layers(details.get("layers") or []),
         "matrix": _matrix(details.get("confusion")),
@@ -38,6 +40,44 @@ def write_report(folder: Path) -> Path:
     }
     write_text(folder / "report.html", _environment().get_template("report.html.j2").render(view))
     return folder / "report.html"
+
+
+def _findings_of(reports: dict[str, Any]) -> list[dict[str, Any]]:
+    return [finding for one in reports.values() for finding in one["findings"]]
+
+
+def _shown(name: str, report: dict[str, Any]) -> dict[str, Any]:
+    """A report's block: its pictures drawn, its numbers as people read them."""
+    drawn = [{"title": chart["title"], "said": _legend(chart), "svg": _drawn(chart)} for chart in report["charts"]]
+    grids = [grid | {"rows": [[_cell(cell) for cell in row] for row in grid["rows"]]} for grid in report["grids"]]
+    return report | {"name": name, "charts": [one for one in drawn if one["svg"]], "grids": grids}
+
+
+def _drawn(chart: dict[str, Any]) -> Markup:
+    lines = [
+        Series(name, f"c{1 + place % 4}", tuple((float(x), float(y)) for x, y in points))
+        for place, (name, points) in enumerate(chart["lines"])
+    ]
+    ends = [at for line in lines for point in line.points for at in point]
+    if chart["diagonal"] and ends:
+        lines.append(Series("equal", "mark", ((min(ends), min(ends)), (max(ends), max(ends)))))
+    return line_chart(chart["title"], lines, x_label=chart["x"])
+
+
+def _legend(chart: dict[str, Any]) -> str:
+    """What is drawn: the colour of each line, in words, and what it rises with."""
+    colours = ("blue", "orange", "grey", "green")
+    names = [f"{name} ({colours[place % 4]})" for place, (name, _) in enumerate(chart["lines"])]
+    return f"{chart['y']}: {', '.join(names)}" if len(names) > 1 else str(chart["y"])
+
+
+def _cell(cell: Any) -> dict[str, Any]:
+    """A cell's text, and whether it is a number."""
+    if cell is None:
+        return {"text": "undefined", "number": True}
+    if isinstance(cell, float):
+        return {"text": f"{cell:.3f}" if abs(cell) < 1000 else f"{cell:.4g}", "number": True}
+    return {"text": str(cell), "number": isinstance(cell, int)}
 
 
 def headline(scores: dict[str, Any]) -> list[str]:

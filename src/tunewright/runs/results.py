@@ -26,7 +26,7 @@ from tunewright.monitoring.history import read_history
 from tunewright.rates.groups import param_groups
 from tunewright.runs.manifest import code_hash, now, versions
 from tunewright.selection.estimate import Estimate
-from tunewright.steps import PARTS, Setup, baselines_of, predicted
+from tunewright.steps import PARTS, Setup, baselines_of
 
 
 def open_manifest(folder: Path, setup: Setup, *, parent: str | None, command: str) -> dict[str, Any]:
@@ -72,14 +72,16 @@ def write_results(
     setup: Setup,
     job: Job,
     trained: Trained,
-    untrained: dict[str, Predictions],
+    everyone: dict[str, Predictions],
     expected: Estimate,
     said: list[str],
 ) -> dict[str, Any]:
-    """Score the test rows, compare with the baselines, and write everything measured; returns the scores file's content."""
-    labels = setup.prepared.labels
-    tuned = predicted(setup)
-    everyone = {"fine-tuned": tuned, **untrained}
+    """Score the test rows, compare with the baselines, and write everything measured; returns the scores file's content.
+
+    ``everyone``: what 'fine-tuned' and the baselines that need a network predicted; the others are added.
+    """
+    labels, tuned = setup.prepared.labels, everyone["fine-tuned"]
+    everyone = dict(everyone)
     if "majority" in baselines_of(setup):
         everyone["majority"] = setup.head.majority(setup.prepared.train.targets, setup.prepared.test.targets, labels)
     if "trees" in baselines_of(setup):

@@ -175,29 +175,29 @@ class Run:
         templates = (template,) if isinstance(template, str) else tuple(template)
         return zero_shot(self.model, read_table(data, "test"), templates, tuple(names), self.recipe)
 
+    @property
+    def reports(self) -> dict[str, dict[str, Any]]:
+        """What the run's reports found, by their names, as scores.json has it."""
+        found: dict[str, dict[str, Any]] = read_json(self.folder / "scores.json").get("reports", {})
+        return found
+
+    def examine(self, *names: str, **settings: Any) -> dict[str, dict[str, Any]]:
+        """Make reports of a finished run, keep them in its folder and its page, and return them.
+
+        Without a name those that are made anyway; ``settings`` are those of the one that is named.
+        """
+        from tunewright.runs.examine import examine
+
+        return examine(self, names, settings)
+
     @cached_property
     def _schema(self) -> Schema:
         return Schema.from_dict(self.model.schema)
 
     def _predictions(self, table: Table, targets: np.ndarray | None = None) -> Predictions:
-        from tunewright.engine.evaluate import decode_all
-        from tunewright.engine.predict import passes
+        from tunewright.runs.predictions import predictions
 
-        loaded = self.model
-        head = load_part("heads", loaded.head)
-        settings = head.Settings(**loaded.head_settings)
-        examples = head.encode(loaded.network, inputs_of(table, self._schema), targets, settings, loaded.max_length)
-        named = self.recipe.training.precision  # that of the run's own scores
-        precision = "float32" if named == "auto" else named
-        if hasattr(head, "remember") and head.remembers(settings):
-            from tunewright.runs.generation import untouched
-
-            examples = head.remember(examples, passes(untouched(loaded), examples, precision=precision))
-        if hasattr(head, "generate"):
-            written: Predictions = head.generate(loaded.network, examples, settings)
-            return written
-        outputs = passes(loaded.network, examples, precision=precision)
-        return decode_all(head, loaded.labels, examples, outputs)[0]
+        return predictions(self.model, inputs_of(table, self._schema), targets, self.recipe.training.precision)
 
 
 def load(folder: str | Path, *, backbone: Backbone | tuple[Any, ImagePreprocessing | AudioPreprocessing] | None = None) -> Run:

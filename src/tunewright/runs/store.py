@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tunewright.core.differences import differing
 from tunewright.core.files import read_json
 from tunewright.core.types import Labels, Predictions
 from tunewright.evaluation.compare import compare
@@ -51,21 +52,10 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
     return {
         "runs": [str(a.folder), str(b.folder)],
         "scores": scores,
-        "recipe": _changed(a.recipe.model_dump(mode="json"), b.recipe.model_dump(mode="json")),
+        "recipe": differing(a.recipe.model_dump(mode="json"), b.recipe.model_dump(mode="json")),
         "differences": differences(a.manifest, b.manifest),
         "paired": _paired(a, b),
     }
-
-
-def _changed(first: dict[str, Any], second: dict[str, Any], prefix: str = "") -> dict[str, list[Any]]:
-    changed: dict[str, list[Any]] = {}
-    for key in sorted({*first, *second}):
-        before, after = first.get(key), second.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            changed |= _changed(before, after, f"{prefix}{key}.")
-        elif before != after:
-            changed[f"{prefix}{key}"] = [before, after]
-    return changed
 
 
 def _paired(first: Run, second: Run) -> dict[str, Any] | None:

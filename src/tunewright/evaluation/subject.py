@@ -1,0 +1,57 @@
+"""The tuned model with its rows, as a report asks it: whatever needs the engine comes as a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tunewright.core.types import Labels, Predictions
+from tunewright.data.rows import Rows
+from tunewright.data.schema import Schema
+from tunewright.models.network import Network
+
+Inputs = Sequence[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and its rows under examination. Every function keeps what it computed for the same part.
+
+    ``rows``: 'train', 'validation' and 'test'; train may be missing where it is streamed.
+    ``answers(part)``: predictions of a part's rows. ``predict(inputs)``: of any rows.
+    ``logits(inputs)``: the network's outputs, (n, outputs), of tasks with one answer for each row.
+    ``features(inputs, before)``: what the last linear layer reads, (n, width), of the tuned network or the one before tuning.
+    ``network(before)``: the network itself, in evaluation mode.
+    ``column(part, name)``: the cells of any column of the file, in the order of the part's rows.
+    """
+
+    head: ModuleType
+    labels: Labels
+    schema: Schema
+    rows: Mapping[str, Rows]
+    answers: Callable[[str], Predictions]
+    predict: Callable[[Inputs], Predictions]
+    logits: Callable[[Inputs], np.ndarray]
+    features: Callable[[Inputs, bool], np.ndarray]
+    network: Callable[[bool], Network]
+    column: Callable[[str, str], list[Any]]
+    folder: Path
+    seed: int = 0
+    confidence: float = 0.95
+    resamples: int = 1000
+
+    @property
+    def task(self) -> str:
+        return self.labels.task
+
+    def sample(self, part: str, most: int) -> np.ndarray:
+        """At most this many of a part's rows, drawn with the run's seed, in their order."""
+        many = len(self.rows[part])
+        if many <= most:
+            return np.arange(many)
+        return np.sort(np.random.default_rng(self.seed).choice(many, most, replace=False))

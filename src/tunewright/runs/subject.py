@@ -1,0 +1,116 @@
+"""A run as the reports ask it: its model and rows behind the functions that compute with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunewright.core.parts import load_part
+from tunewright.core.types import Predictions
+from tunewright.data.columns import find
+from tunewright.data.prepare import Prepared
+from tunewright.data.rows import Rows
+from tunewright.engine.predict import predict_features, predict_logits
+from tunewright.evaluation.subject import Inputs, Subject
+from tunewright.models.network import Network
+from tunewright.models.plain import Backbone
+from tunewright.recipe import Recipe
+from tunewright.runs.artefact import Loaded
+from tunewright.runs.predictions import encoded, predictions
+from tunewright.steps import PARTS, Setup, untuned
+
+
+def subject_of(
+    loaded: Loaded,
+    recipe: Recipe,
+    prepared: Prepared,
+    folder: Path,
+    *,
+    tested: Predictions | None = None,
+    backbone: Backbone | None = None,
+) -> Subject:
+    """The trained model with the rows it was trained on; ``tested``: what it predicted for the test rows, where that is known."""
+    rows = {part: found for part in PARTS if isinstance(found := getattr(prepared, part), Rows)}
+    head, precision = load_part("heads", loaded.head), recipe.training.precision
+    arithmetic = "float32" if precision == "auto" else precision
+
+    @cache
+    def answers(part: str) -> Predictions:
+        if part == "test" and tested is not None:
+            return tested
+        return predictions(loaded, rows[part].inputs, rows[part].targets, precision)
+
+    @cache
+    def before() -> Network:
+        """The network with its new head, as training found it; it reads rows as the trained one does."""
+        network = untuned(recipe, prepared, head, backbone)
+        network.processor = loaded.network.processor
+        return network.eval()
+
+    def network(untouched: bool) -> Network:
+        return before() if untouched else loaded.network
+
+    def features(inputs: Inputs, untouched: bool = False) -> np.ndarray:
+        return predict_features(network(untouched), encoded(loaded, inputs), precision=arithmetic)
+
+    def logits(inputs: Inputs) -> np.ndarray:
+        found: np.ndarray = predict_logits(loaded.network, encoded(loaded, inputs), precision=arithmetic)
+        return found
+
+    return Subject(
+        head=head,
+        labels=loaded.labels,
+        schema=prepared.schema,
+        rows=rows,
+        answers=answers,
+        predict=lambda inputs: predictions(loaded, inputs, None, precision),
+        logits=_kept(rows, logits),
+        features=_kept(rows, features),
+        network=network,
+        column=lambda part, name: _column(prepared, rows[part], part, name),
+        folder=folder,
+        seed=recipe.seed,
+        confidence=recipe.evaluation.confidence,
+        resamples=recipe.evaluation.resamples,
+    )
+
+
+def loaded_of(setup: Setup) -> Loaded:
+    """The network that was just trained, as it would be reloaded."""
+    return Loaded(
+        setup.network,
+        setup.prepared.labels,
+        setup.head_name,
+        setup.head_settings.model_dump(mode="json"),
+        setup.recipe.data.max_length,
+        setup.prepared.schema.as_dict(),
+        setup.recipe.method.name,
+    )
+
+
+def _kept(rows: dict[str, Rows], compute: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """``compute``, which answers a second time from memory where it is asked for all rows of a part."""
+    known: dict[tuple[Any, ...], np.ndarray] = {}
+    own = {id(part.inputs): name for name, part in rows.items()}
+
+    def kept(inputs: Sequence[Any], *how: Any) -> np.ndarray:
+        name = own.get(id(inputs))
+        if name is None:
+            return compute(inputs, *how)
+        if (name, *how) not in known:
+            known[(name, *how)] = compute(inputs, *how)
+        return known[(name, *how)]
+
+    return kept
+
+
+def _column(prepared: Prepared, rows: Rows, part: str, name: str) -> list[Any]:
+    """The cells of a column of the file that a part's rows came from, in their order."""
+    table = prepared.tables[part if part in prepared.tables else "train"]
+    cells = table.column(find(table, name, "column")[0])
+    place = {int(number): index for index, number in enumerate(table.rows)}
+    return [cells[place[int(number)]] for number in rows.numbers]
