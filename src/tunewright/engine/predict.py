@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tunewright.data.examples import Examples, batch, targets_of
 from tunewright.data.ragged import IGNORED, Ragged
 from tunewright.engine.passes import is_out_of_memory
 from tunewright.models.network import Network, evaluation_mode
+from tunewright.models.states import block_states
 from tunewright.models.vocabulary import Vocabulary
 
 # Tokens per forward pass when nothing is kept for gradients; more were not faster where it was measured.
@@ -53,6 +55,16 @@ def predict_features(
         for index, part in zip(rows, parts, strict=True):
             found[index] = part
     return np.concatenate(found)
+
+
+def predict_states(network: Network, examples: Examples, *, precision: str = "float32") -> dict[str, np.ndarray]:
+    """What each block makes of every example, averaged over its tokens, (n, width) float32, by the block's name."""
+    found: dict[str, np.ndarray] = {}
+    for rows, states in _over_examples(network, examples, partial(block_states, network), precision, PASS_TOKENS):
+        for name, values in states.items():
+            made = values.float().cpu().numpy()
+            found.setdefault(name, np.empty((len(examples), made.shape[1]), dtype=np.float32))[rows] = made
+    return found
 
 
 def arithmetic(network: Network, precision: str) -> torch.autocast:

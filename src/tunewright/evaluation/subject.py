@@ -26,6 +26,8 @@ class Subject:
     ``answers(part)``: predictions of a part's rows. ``predict(inputs)``: of any rows.
     ``logits(inputs)``: the network's outputs, (n, outputs), of tasks with one answer for each row.
     ``features(inputs, before)``: what the last linear layer reads, (n, width), of the tuned network or the one before tuning.
+    ``states(rows, before)``: what each block makes of rows, averaged over tokens, block name -> (n, width).
+    ``likelihoods(texts, before)``: a language model's nats, tokens and bytes of each text, (n, 3).
     ``network(before)``: the network itself, in evaluation mode.
     ``column(part, name)``: the cells of any column of the file, in the order of the part's rows.
     """
@@ -38,6 +40,8 @@ class Subject:
     predict: Callable[[Inputs], Predictions]
     logits: Callable[[Inputs], np.ndarray]
     features: Callable[[Inputs, bool], np.ndarray]
+    states: Callable[[Rows, bool], dict[str, np.ndarray]]
+    likelihoods: Callable[[Sequence[str], bool], np.ndarray]
     network: Callable[[bool], Network]
     column: Callable[[str, str], list[Any]]
     folder: Path

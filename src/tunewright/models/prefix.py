@@ -53,18 +53,18 @@ def find_prefix(network: Network, depth: int, inputs: dict[str, Tensor]) -> Pref
     if not blocks or (stack.shared > 1 and len(blocks) < len(stack.blocks)):
         return None
     outputs: dict[str, Any] = {}
-    _run(network, inputs, {group.modules[0]: partial(outputs.__setitem__, group.modules[0]) for group in stack.blocks})
+    run_telling(network, inputs, {group.modules[0]: partial(outputs.__setitem__, group.modules[0]) for group in stack.blocks})
     ends = {name: output[1:] for name, output in outputs.items() if isinstance(output, tuple)}
     more = _handing_on(ends) & {_list_of(name) for name in blocks}
     rests = {name: tuple(None if isinstance(item, Tensor) else item for item in ends[name]) for name in blocks if name in ends}
     makers = {place: next(name for name in blocks if _list_of(name) == place) for place in sorted(more)}
     replaced = [name for name in blocks if name not in makers.values()]
     tops = tuple({_list_of(name): name for name in replaced}.values())
-    if not tops or not all(_follows(_hidden(outputs[name]), inputs) for name in tops):
+    if not tops or not all(_follows(hidden_of(outputs[name]), inputs) for name in tops):
         return None  # a method put tokens in front, or the states have another form
     read = inputs.get("input_ids") if _by_token(inputs) else None
-    values = sum(_hidden(outputs[name]).numel() for name in tops) // (
-        len(_hidden(outputs[tops[0]])) if read is None else read.numel()
+    values = sum(hidden_of(outputs[name]).numel() for name in tops) // (
+        len(hidden_of(outputs[tops[0]])) if read is None else read.numel()
     )
     return Prefix(depth, tops, tuple(name for name in replaced if name not in tops), makers, rests, values)
 
@@ -75,11 +75,11 @@ def capture(network: Network, prefixes: Sequence[Prefix], inputs: dict[str, Tens
     found: dict[str, Tensor] = {}
 
     def keep(name: str, output: Any) -> None:
-        found[name] = _hidden(output)
+        found[name] = hidden_of(output)
         if len(found) == len(wanted) and network.stack.shared == 1:  # a shared block runs again: its last output counts
             raise _AllSeenError
 
-    _run(network, inputs, {name: partial(keep, name) for name in wanted})
+    run_telling(network, inputs, {name: partial(keep, name) for name in wanted})
     return found
 
 
@@ -115,7 +115,7 @@ class _AllSeenError(Exception):
     """Everything that was asked for has been seen; the rest of the forward pass is not needed."""
 
 
-def _run(network: Network, inputs: dict[str, Tensor], tell: dict[str, Any]) -> None:
+def run_telling(network: Network, inputs: dict[str, Tensor], tell: dict[str, Any]) -> None:
     """One pass without gradients; each named module's output is told as it comes."""
 
     def hook(_: nn.Module, __: Any, output: Any, *, name: str) -> None:
@@ -141,7 +141,7 @@ def _handing_on(ends: dict[str, tuple[Any, ...]]) -> set[str]:
     return {place for (place, _), times in seen.items() if times > 1}
 
 
-def _hidden(output: Any) -> Tensor:
+def hidden_of(output: Any) -> Tensor:
     found: Tensor = output[0] if isinstance(output, tuple) else output
     return found
 

@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from tunewright.core.errors import UserError
 from tunewright.core.parts import load_part
 from tunewright.core.types import Predictions
 from tunewright.data.columns import find
+from tunewright.data.encoders import language
+from tunewright.data.examples import Examples
 from tunewright.data.prepare import Prepared
 from tunewright.data.rows import Rows
-from tunewright.engine.predict import predict_features, predict_logits
+from tunewright.engine.evaluate import decode_all
+from tunewright.engine.predict import passes, predict_features, predict_logits, predict_states
 from tunewright.evaluation.subject import Inputs, Subject
 from tunewright.models.network import Network
 from tunewright.models.plain import Backbone
@@ -61,6 +65,12 @@ def subject_of(
         found: np.ndarray = predict_logits(loaded.network, encoded(loaded, inputs), precision=arithmetic)
         return found
 
+    def states(of: Rows, untouched: bool = False) -> dict[str, np.ndarray]:
+        return predict_states(network(untouched), encoded(loaded, of.inputs, of.targets), precision=arithmetic)
+
+    def likelihoods(texts: Sequence[str], untouched: bool = False) -> np.ndarray:
+        return _likelihoods(network(untouched), texts, loaded.max_length, arithmetic)
+
     return Subject(
         head=head,
         labels=loaded.labels,
@@ -70,6 +80,8 @@ def subject_of(
         predict=lambda inputs: predictions(loaded, inputs, None, precision),
         logits=_kept(rows, logits),
         features=_kept(rows, features),
+        states=states,
+        likelihoods=likelihoods,
         network=network,
         column=lambda part, name: _column(prepared, rows[part], part, name),
         folder=folder,
@@ -106,6 +118,22 @@ def _kept(rows: dict[str, Rows], compute: Callable[..., np.ndarray]) -> Callable
         return known[(name, *how)]
 
     return kept
+
+
+def _likelihoods(network: Network, texts: Sequence[str], max_length: int, precision: str) -> np.ndarray:
+    """Nats, tokens and bytes of each text, (n, 3), whatever rows the network was tuned on."""
+    if network.form.output != "vocabulary":
+        raise UserError(
+            "texts alone are asked of a language model, and this is none", expected="reference rows with a class or a number"
+        )
+    head = load_part("heads", "masked_language" if network.form.auto == "AutoModelForMaskedLM" else "language")
+    if network.form.auto == "AutoModelForMaskedLM":
+        examples = head.encode(network, [(text,) for text in texts], None, head.Settings(), max_length)
+    else:
+        flat = language.encode_raw(network.tokenizer, list(texts), network.longest(max_length), ends=False)
+        examples = Examples(flat, flat.targets)
+    found: np.ndarray = decode_all(head, network.labels, examples, passes(network, examples, precision=precision))[0].values
+    return found
 
 
 def _column(prepared: Prepared, rows: Rows, part: str, name: str) -> list[Any]:

@@ -1,0 +1,119 @@
+"""Reference rows: what a model could do before it was tuned, measured on rows that the tuning never saw.
+
+A labelled text or image is asked by a linear probe on the features, a pair of texts with a number by the rank correlation of its
+cosine, a text alone by a language model's loss per token.
+Source: probes: Alain and Bengio 2017, Understanding intermediate layers using linear classifier probes; cosine: Cer et al. 2017.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tunewright.core.errors import UserError
+from tunewright.data.inputs import inputs_of
+from tunewright.data.read import read_table
+from tunewright.data.schema import guess_schema
+from tunewright.data.targets import form_of
+from tunewright.evaluation.subject import Subject
+
+Ask = Literal["probe", "similarity", "text"]
+_FOLDS = 5  # of a probe's rows (a guess)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Rows to ask a model by: ``inputs`` as their kind has them, ``targets`` (n,) but for texts alone."""
+
+    name: str
+    ask: Ask
+    inputs: list[tuple[Any, ...]]
+    targets: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a reference tells of one network, row by row, and how rows make its value: the higher, the more is known.
+
+    ``rows`` (n, k): right or wrong of a probe; the cosine beside its target; nats and tokens of a text.
+    """
+
+    ask: Ask
+    rows: np.ndarray
+
+    def value(self, counts: np.ndarray) -> np.ndarray:
+        """The value where rows count so often, (resamples, n) -> (resamples,): accuracy, correlation, or minus nats per token."""
+        if self.ask == "similarity":
+            return np.array([_ranked(np.repeat(self.rows, times, axis=0)) for times in counts])
+        sums = counts @ self.rows
+        found: np.ndarray = sums[:, 0] / sums[:, 1]
+        return found
+
+
+def read_reference(path: str, most: int, seed: int) -> Reference:
+    """The rows of a file, at most so many of them, drawn with the seed; how they are asked follows from their columns."""
+    table = read_table(path, "test")
+    name = Path(path).name.partition(".")[0]
+    if len(table.columns) == 1:
+        only = next(iter(table.columns))
+        texts = [str(cell) for cell in table.columns[only] if str(cell or "").strip()]
+        chosen = _drawn(len(texts), most, seed)
+        return Reference(name, "text", [(texts[index],) for index in chosen], None)
+    schema = guess_schema(table)
+    form = form_of(schema.task)
+    inputs, values = inputs_of(table, schema), form.read(table, schema)
+    if schema.task not in ("classification", "similarity"):
+        raise UserError(
+            f"{path} has rows for {schema.task.replace('_', ' ')}, by which forgetting is not measured",
+            expected="a column of texts, texts with a class, or two texts with a number",
+        )
+    targets = form.encode(values, form.labels(values, schema.task, schema.target), table.where)
+    chosen = _drawn(len(inputs), most, seed)
+    ask: Ask = "similarity" if schema.task == "similarity" else "probe"
+    return Reference(name, ask, [inputs[index] for index in chosen], targets[chosen])
+
+
+def asked(reference: Reference, subject: Subject, before: bool) -> Asked:
+    """What the network answers, the one before tuning or the tuned one."""
+    if reference.ask == "text":
+        sums = subject.likelihoods([text for (text,) in reference.inputs], before)
+        return Asked("text", np.stack([-sums[:, 0], sums[:, 1]], 1))
+    assert reference.targets is not None
+    if reference.ask == "similarity":
+        sides = [subject.features([(row[side],) for row in reference.inputs], before) for side in (0, 1)]
+        cosine = (sides[0] * sides[1]).sum(1) / np.maximum(np.prod([np.linalg.norm(side, axis=1) for side in sides], 0), 1e-12)
+        return Asked("similarity", np.stack([cosine, reference.targets], 1))
+    right = _probed(subject.features(reference.inputs, before), reference.targets, subject.seed)
+    return Asked("probe", np.stack([right, np.ones(len(right))], 1))
+
+
+def _probed(features: np.ndarray, targets: np.ndarray, seed: int) -> np.ndarray:
+    """Whether a linear probe that was fitted on the other folds is right about each row, (n,)."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    folds = min(_FOLDS, int(np.bincount(targets)[np.unique(targets)].min()))
+    if folds < 2:
+        raise UserError("a reference has a class with one row", expected="several rows of each class")
+    right = np.zeros(len(targets))
+    for fitted, checked in StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, targets):
+        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
+        right[checked] = probe.fit(features[fitted], targets[fitted]).predict(features[checked]) == targets[checked]
+    return right
+
+
+def _ranked(rows: np.ndarray) -> float:
+    """Spearman's correlation of two columns; nan where one does not vary."""
+    from scipy.stats import rankdata
+
+    first, second = rankdata(rows[:, 0]), rankdata(rows[:, 1])
+    return float(np.corrcoef(first, second)[0, 1]) if first.std() and second.std() else float("nan")
+
+
+def _drawn(many: int, most: int, seed: int) -> np.ndarray:
+    return np.arange(many) if many <= most else np.sort(np.random.default_rng(seed).choice(many, most, replace=False))
