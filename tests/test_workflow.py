@@ -140,9 +140,13 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(
             rows_file, model=str(tiny_bert), target="label", method=strategy, out=out, watchers=[interrupt], **settings
         )
     assert read_json(out / "manifest.json")["status"] == "interrupted"
-    with pytest.raises(UserError, match="tunewright resume"):
-        tunewright.fit(rows_file, model=str(tiny_bert), target="label", method=strategy, out=out, **settings)
-    resumed = resume(out)
+    with pytest.raises(UserError, match=r"something else: rates\.head: 0\.01 then, 0\.02 now.*tunewright resume"):
+        other = {**settings, "rates": {"backbone": 1e-3, "head": 0.02}}
+        tunewright.fit(rows_file, model=str(tiny_bert), target="label", method=strategy, out=out, **other)
+    if strategy == "full":
+        resumed = tunewright.fit(rows_file, model=str(tiny_bert), target="label", method=strategy, out=out, **settings)
+    else:
+        resumed = resume(out)
     assert resumed.finished
     files = [path.relative_to(whole.folder) for path in (whole.folder / "model").rglob("*.safetensors")]
     assert files
@@ -268,6 +272,7 @@ EFFECTS: dict[str, Any] = {
     "training.precision": "bfloat16",
     "training.pass_tokens": 16,
     "training.checkpoints": False,
+    "training.checkpoint_steps": 1,
     "evaluation.baselines": (),
     "evaluation.confidence": 0.8,
     "evaluation.resamples": 200,
@@ -364,7 +369,7 @@ def signature(tiny_bert: Path, out: Path, key: str | None, value: Any) -> dict[s
         "weights": {path.name: hash_file(path) for path in sorted((run.folder / "model").glob("*.safetensors"))},
         "history": history,
         "scores": read_json(run.folder / "scores.json"),
-        "files": sorted(path.name for path in run.folder.iterdir()),
+        "files": sorted(path.name for path in [*run.folder.iterdir(), *(run.folder / "checkpoints").glob("*")]),
         "certified": run.manifest["certified"],
         "rows": read_json(run.folder / "data.json")["rows"],
     }

@@ -160,6 +160,9 @@ class Training(Section):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     threads: int | None = Field(None, ge=1, le=1024, description="Processor threads; None decides by measuring.")
     checkpoints: bool = Field(True, description="Keep best and last on disk while training.")
+    checkpoint_steps: int | None = Field(
+        None, ge=1, description="Save after every so many optimiser steps as well; None saves at evaluations and when asked to end."
+    )
     cache: bool = Field(True, description="Compute what frozen layers make of each row once, not in every epoch.")
     cache_memory_gib: float = Field(2.0, ge=0, description="Memory for that, in GiB; what is larger is read from disk (a guess).")
     cache_disk_gib: float = Field(

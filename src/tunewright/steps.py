@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from inspect import signature
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +27,7 @@ from tunewright.data.schema import Schema
 from tunewright.data.streaming import prepare_streamed
 from tunewright.engine.arithmetic import Arithmetic, Precision, choose_arithmetic
 from tunewright.engine.changing import changing
+from tunewright.engine.checkpoint import Checkpoints
 from tunewright.engine.distillation import Teacher
 from tunewright.engine.evaluate import decode_all
 from tunewright.engine.feature_store import FeatureStore, default_folder

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tunewright.core.differences import differing
 from tunewright.core.errors import UserError
 from tunewright.core.files import write_text
 from tunewright.core.parts import load_part
 from tunewright.core.seed import seed_everything
 from tunewright.core.types import Finding
+from tunewright.core.versions import versions
 from tunewright.data.encoders.audio import AudioPreprocessing
 from tunewright.data.encoders.image import ImagePreprocessing
 from tunewright.data.examples import Examples
 from tunewright.data.prepare import Prepared
 from tunewright.data.rows import StreamedRows
+from tunewright.engine.checkpoint import Checkpoints
+from tunewright.engine.checkpoint_folder import folders
 from tunewright.engine.distillation import Teacher, make_teacher
 from tunewright.engine.job import Watcher
 from tunewright.engine.loop import train
@@ -33,7 +37,7 @@ from tunewright.models.own import models_in
 from tunewright.models.plain import Backbone, backbone_of
 from tunewright.models.sources import find_model
 from tunewright.monitoring.early_stopping import EarlyStopping
-from tunewright.monitoring.history import History, read_history
+from tunewright.monitoring.history import History
 from tunewright.rates.finder import Found, restored
 from tunewright.rates.finder import find_rate as sweep
 from tunewright.recipe import Recipe
@@ -41,8 +45,9 @@ from tunewright.recipe_reader import resolve, to_yaml
 from tunewright.runs.artefact import save_model
 from tunewright.runs.card import write_card
 from tunewright.runs.certify import certify, write_probe
-from tunewright.runs.folder import check_free, new_folder
-from tunewright.runs.manifest import now
+from tunewright.runs.folder import check_free, clear_half_written, is_unfinished, new_folder
+from tunewright.runs.lock import locked
+from tunewright.runs.manifest import code_hash, differences, now
 from tunewright.runs.report import write_report
 from tunewright.runs.reports import chosen, keep_reports, make_reports
 from tunewright.runs.reproduce import Reproduced, compare_weights
@@ -142,44 +147,97 @@ def fit_recipe(
     command: str = "",
     backbone: Backbone | None = None,
 ) -> Run:
-    """Run a resolved recipe from its rows to its report; ``backbone`` is the module of a recipe that has no model's folder."""
+    """Run a resolved recipe from its rows to its report; ``backbone`` is the module of a recipe that has no model's folder.
+
+    Where ``out`` holds an unfinished run of the same recipe and rows, that run is continued.
+    """
     started = time.monotonic()
     given = given or Given()
     if recipe.out is not None:
-        check_free(Path(recipe.out))
+        check_free(Path(recipe.out).expanduser())
+        if is_unfinished(Path(recipe.out).expanduser()):
+            return _continued(recipe, given, watchers, backbone)
     tell = _Teller(tuple(watchers))
     prepared = prepare_rows(recipe, given)
     tell.phase("data", *prepared.said, *(finding.message for finding in prepared.findings))
     setup = set_up(recipe, prepared, backbone)
     tell.phase("model", *_said_of_model(setup), *setup.prepared.said[len(prepared.said) :])
     folder = new_folder(recipe.out, f"{Path(recipe.data.train or 'rows').stem}-{recipe.strategy or recipe.method.name}")
-    kept = _keep_rows(setup.recipe, given, folder)
-    write_text(folder / "recipe.yaml", to_yaml(kept))
-    manifest = open_manifest(folder, setup, parent=parent, command=command or f"tunewright fit {folder / 'recipe.yaml'}")
-    with _end_noted(folder, manifest):
-        _steps(setup, folder, manifest, tell, started, backbone, resuming=False)
+    with locked(folder):
+        if (folder / "manifest.json").is_file():
+            raise UserError(f"another process has just begun a run in '{folder}'", try_="another --out")
+        kept = _keep_rows(setup.recipe, given, folder)
+        write_text(folder / "recipe.yaml", to_yaml(kept))
+        command = command or f"tunewright fit {folder / 'recipe.yaml'}"
+        manifest = open_manifest(folder, setup, parent=parent, command=command, asked=_asked(recipe))
+        with _end_noted(folder, manifest):
+            _steps(setup, folder, manifest, tell, started, backbone, _checkpoints(folder, kept, prepared), resuming=False)
     return load(folder, backbone=backbone)
+
+
+def _continued(recipe: Recipe, given: Given, watchers: Sequence[Watcher], backbone: Backbone | None) -> Run:
+    """Continue the unfinished run in ``recipe.out``; UserError lists what differs from what was asked then."""
+    assert recipe.out is not None
+    folder = Path(recipe.out).expanduser()
+    manifest = load(folder, backbone=backbone).manifest
+    changed = differing(manifest.get("asked", {}), _asked(recipe))
+    said = [f"{key}: {before} then, {after} now" for key, (before, after) in changed.items()]
+    if not said and prepare_rows(recipe, given).data_hash != manifest["data_hash"]:
+        said = ["the rows changed"]
+    if said:
+        raise UserError(
+            f"the folder '{folder}' holds an unfinished run of something else: {'; '.join(said)}",
+            expected="the same recipe and rows",
+            try_=f"tunewright resume {folder} to continue that run, or another --out",
+        )
+    return resume(folder, watchers=watchers, backbone=backbone)
 
 
 def resume(folder: str | Path, *, watchers: Sequence[Watcher] = (), backbone: Backbone | None = None) -> Run:
-    """Continue an interrupted run from its last checkpoint, as if it had never stopped; a finished run is left as it is."""
-    started = time.monotonic()
+    """Continue an interrupted run from its newest whole checkpoint, as if it had never stopped.
+
+    A run that has none yet begins anew in its folder; a finished run is left as it is.
+    """
     run = load(folder, backbone=backbone)
-    if run.manifest["status"] == "done":
+    if run.finished and run.report.is_file() and (run.folder / "README.md").is_file():
         return run
-    if not (run.folder / "checkpoints" / "index.json").is_file():
-        raise UserError(
-            f"'{folder}' has no checkpoint to continue from", try_=f"tunewright fit {run.folder / 'recipe.yaml'} --out NEW"
-        )
-    tell = _Teller(tuple(watchers))
-    prepared = prepare_rows(run.recipe, Given())
-    if prepared.data_hash != run.manifest["data_hash"]:
-        raise UserError(f"the rows of '{folder}' changed since it was interrupted", expected="the same rows", try_="a new run")
-    tell.phase("data", *prepared.said)
-    setup = set_up(run.recipe, prepared, backbone)
-    with _end_noted(run.folder, run.manifest):
-        _steps(setup, run.folder, run.manifest, tell, started, backbone, resuming=True)
+    with locked(run.folder):
+        clear_half_written(run.folder)
+        if run.finished:  # all but its pages
+            write_report(run.folder)
+            write_card(run.folder)
+        else:
+            _resume(run, _Teller(tuple(watchers)), backbone)
     return load(folder, backbone=backbone)
+
+
+def _resume(run: Run, tell: _Teller, backbone: Backbone | None) -> None:
+    started, manifest = time.monotonic(), run.manifest
+    prepared = prepare_rows(run.recipe, Given())
+    if prepared.data_hash != manifest["data_hash"]:
+        said = f"the rows of '{run.folder}' changed since it was interrupted"
+        raise UserError(said, expected="the same rows", try_="a new run")
+    newer = manifest | {"code_hash": code_hash(), "versions": {**manifest["versions"], **versions()}}
+    tell.phase("data", *prepared.said, *differences(manifest, newer))
+    setup = set_up(run.recipe, prepared, backbone)
+    if setup.network.base_hash != manifest["base"]["hash"]:
+        raise UserError(
+            f"the model '{setup.network.base}' is not the one that '{run.folder}' began with (its weights' hash differs)",
+            expected="the same pre-trained weights",
+            try_="a new run",
+        )
+    checkpoints = _checkpoints(run.folder, run.recipe, prepared)
+    resuming = checkpoints is not None and bool(folders(checkpoints.folder))
+    if not resuming:
+        tell.phase("checkpoint", "nothing had been saved: the run begins anew")
+    with _end_noted(run.folder, manifest):
+        _steps(setup, run.folder, manifest, tell, started, backbone, checkpoints, resuming=resuming)
+
+
+def _checkpoints(folder: Path, recipe: Recipe, prepared: Prepared) -> Checkpoints | None:
+    if not recipe.training.checkpoints:
+        return None
+    return Checkpoints(folder / "checkpoints", recipe.model_dump(mode="json"), prepared.data_hash)
 
 
 def reproduce(
@@ -202,14 +260,16 @@ def reproduce(
 
 @contextmanager
 def _end_noted(folder: Path, manifest: dict[str, Any]) -> Iterator[None]:
-    """The manifest says how the run ended, whatever happens."""
+    """The manifest says how the run ended, whatever happens; where the disk refuses it, the run's own error is told."""
     try:
         yield
     except KeyboardInterrupt:
-        write_manifest(folder, manifest | {"status": "interrupted"})
+        with suppress(OSError):
+            write_manifest(folder, manifest | {"status": "interrupted"})
         raise
     except Exception as error:
-        write_manifest(folder, manifest | {"status": "failed", "error": str(error)})
+        with suppress(OSError):
+            write_manifest(folder, manifest | {"status": "failed", "error": str(error)})
         raise
 
 
@@ -220,11 +280,12 @@ def _steps(
     tell: _Teller,
     started: float,
     backbone: Backbone | None,
+    checkpoints: Checkpoints | None,
     *,
     resuming: bool,
 ) -> None:
     """Steps 4 to 8 and what follows them."""
-    recipe, training = setup.recipe, setup.recipe.training
+    recipe = setup.recipe
     reports = chosen(recipe.evaluation.reports, setup.prepared.labels.task, setup.prepared.schema.kind)
     features = train_features(setup)
     untrained = {}
@@ -236,8 +297,7 @@ def _steps(
         tell.phase("baselines", "a linear probe on the untouched network, and always the most frequent answer")
     applied = apply_method(setup)
     said = initialise(setup, applied, features)
-    watchers, checkpoints = _watchers(setup, folder, tell, resuming), folder / "checkpoints" if training.checkpoints else None
-    job = make_job(setup, applied, watchers, checkpoints, _teacher(setup, tell))
+    job = make_job(setup, applied, _watchers(setup, folder, tell), checkpoints, _teacher(setup, tell))
     expected = estimate(job)
     tell.phase("training", *said, f"about {expected.seconds:.0f} s and {expected.bytes / 2**30:.1f} GiB expected")
     seed_everything(recipe.seed)
@@ -299,7 +359,7 @@ class Checked:
 def check(recipe: Recipe, given: Given | None = None) -> Checked:
     """Refuse everything that can be refused before a model is loaded; returns what was understood."""
     if recipe.out is not None:
-        check_free(Path(recipe.out))
+        check_free(Path(recipe.out).expanduser())
     prepared = prepare_rows(recipe, given or Given())
     chosen(recipe.evaluation.reports, prepared.labels.task, prepared.schema.kind)
     model = sourced(recipe, prepared.schema).model
@@ -416,16 +476,10 @@ class _Teller:
             watcher({"kind": "phase", "name": name, "said": list(said)})
 
 
-def _watchers(setup: Setup, folder: Path, tell: _Teller, resuming: bool) -> tuple[Watcher, ...]:
-    history = folder / "history.jsonl"
+def _watchers(setup: Setup, folder: Path, tell: _Teller) -> tuple[Watcher, ...]:
     patience = setup.recipe.training.patience
-    waited = 0
-    if resuming:
-        for event in read_history(history):
-            if event["kind"] == "evaluation":
-                waited = 0 if event["better"] else waited + 1
-    stopping = () if patience is None else (EarlyStopping(patience, waited),)
-    return (History(history), *stopping, *tell.watchers)
+    stopping = () if patience is None else (EarlyStopping(patience),)
+    return (History(folder / "history.jsonl"), *stopping, *tell.watchers)
 
 
 def _said_of_model(setup: Setup) -> tuple[str, ...]:
@@ -453,9 +507,20 @@ def _said_of_model(setup: Setup) -> tuple[str, ...]:
 
 def _keep_rows(recipe: Recipe, given: Given, folder: Path) -> Recipe:
     """The recipe with absolute paths, and the run's own copy of rows that came from Python."""
+    kept = {part: keep_rows(folder, part, rows) for part in PARTS if (rows := getattr(given, part)) is not None}
+    lasting = _lasting(recipe)
+    return lasting.model_copy(update={"data": lasting.data.model_copy(update=kept)})
+
+
+def _asked(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as it was asked for, so that asking for the same again continues the run."""
+    return _lasting(recipe).model_dump(mode="json")
+
+
+def _lasting(recipe: Recipe) -> Recipe:
+    """The recipe with absolute paths and without the place of the run."""
     named = {part: path for part in PARTS if (path := getattr(recipe.data, part)) is not None}
     kept = {part: str(Path(path).resolve()) if Path(path).exists() else path for part, path in named.items()}
-    kept |= {part: keep_rows(folder, part, rows) for part in PARTS if (rows := getattr(given, part)) is not None}
     return recipe.model_copy(update={"data": recipe.data.model_copy(update=kept), "out": None})
 
 

@@ -12,6 +12,8 @@ import torch
 
 from tests.engine.toy import toy_job, toy_recipe, toy_rows
 from tunewright.core.types import Request
+from tunewright.engine.checkpoint import Checkpoints
+from tunewright.engine.checkpoint_folder import folders, step_of, verify
 from tunewright.engine.interrupts import Interrupted
 from tunewright.engine.loop import train
 from tunewright.engine.predict import predict_features, predict_logits
@@ -169,9 +171,9 @@ def test_an_interrupted_run_continues_to_the_same_weights(tiny_bert: Path, tmp_p
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted):
-        train(toy_job(recipe, watchers=(interrupt,), checkpoints=tmp_path / "checkpoints"))
+        train(toy_job(recipe, watchers=(interrupt,), checkpoints=Checkpoints(tmp_path)))
     events: list[dict[str, Any]] = []
-    continued = toy_job(recipe, watchers=(events.append,), checkpoints=tmp_path / "checkpoints")  # type: ignore[arg-type]
+    continued = toy_job(recipe, watchers=(events.append,), checkpoints=Checkpoints(tmp_path))  # type: ignore[arg-type]
     train(continued, resume=True)
     assert next(event["step"] for event in events if event["kind"] == "step") == 8
     first, second = snapshot(whole.network), snapshot(continued.network)
@@ -179,38 +181,25 @@ def test_an_interrupted_run_continues_to_the_same_weights(tiny_bert: Path, tmp_p
 
 
 def test_best_and_last_are_on_disk_after_every_evaluation(tiny_bert: Path, tmp_path: Path) -> None:
-    from tunewright.engine.checkpoint import checkpoint_steps, read_checkpoint
-
-    folder = tmp_path / "checkpoints"
-    seen: list[tuple[int, int]] = []
+    """The last two checkpoints and the best of each are whole, and nothing else is there."""
+    seen: list[tuple[int, int | None]] = []
 
     def look(event: dict[str, Any]) -> None:
-        if event["kind"] == "step" and (folder / "index.json").exists():
-            steps = checkpoint_steps(folder)
-            assert steps["best"] is not None
-            assert steps["last"] is not None
-            read_checkpoint(folder, steps["best"])
-            read_checkpoint(folder, steps["last"])
-            seen.append((steps["best"], steps["last"]))
+        if event["kind"] != "step" or not folders(tmp_path):
+            return
+        there = {step_of(place): verify(place) for place in folders(tmp_path)}
+        end = (event["step"] - 1) // 5 * 5  # five steps make an epoch
+        last = [step for step in (end, end - 5) if step > 0]
+        assert {*last, *(there[step]["best_step"] for step in last)} == set(there)
+        found = Checkpoints(tmp_path).newest()
+        assert found.best is not None
+        assert found.checkpoint.state["step"] == max(there)
+        seen.append((max(there), found.checkpoint.state["best_step"]))
 
-    train(toy_job(toy_recipe(tiny_bert, rates={"backbone": 0.02}, training={"epochs": 4}), watchers=(look,), checkpoints=folder))
-    assert len(set(seen)) >= 3
-
-
-def test_a_damaged_checkpoint_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
-    from tunewright.core.errors import UserError
-    from tunewright.engine.checkpoint import checkpoint_steps, read_checkpoint
-
-    folder = tmp_path / "checkpoints"
-    train(toy_job(toy_recipe(tiny_bert, training={"epochs": 1}), checkpoints=folder))
-    last = checkpoint_steps(folder)["last"]
-    assert last is not None
-    path = folder / f"step-{last}" / "weights.safetensors"
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(bytes(content))
-    with pytest.raises(UserError, match="damaged"):
-        read_checkpoint(folder, last)
+    recipe = toy_recipe(tiny_bert, rates={"backbone": 0.02}, training={"epochs": 6})
+    train(toy_job(recipe, watchers=(look,), checkpoints=Checkpoints(tmp_path)))
+    assert len(set(seen)) >= 4
+    assert any(last != best for last, best in seen)
 
 
 def test_labels_that_mean_nothing_are_not_learnt(tiny_bert: Path) -> None:

@@ -24,7 +24,7 @@ def test_history_has_one_line_per_step_after_a_resume(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write('{"kind": "step", "st')  # a crash in the middle of a line
     second = History(path)
-    second({"kind": "start", "steps": 9, "resumed_at": 3})
+    second({"kind": "start", "steps": 9, "told": 3})
     for number in range(4, 8):
         second(step(number))
     assert [event["step"] for event in read_history(path)] == [1, 2, 3, 4, 5, 6, 7]
@@ -58,6 +58,8 @@ def test_early_stopping_counts_in_a_row(better: list[bool], stops_after: int | N
 
 
 def test_early_stopping_goes_on_counting_after_a_resume() -> None:
-    request = EarlyStopping(patience=3, waited=2)({"kind": "evaluation", "better": False})
+    watcher = EarlyStopping(patience=3)
+    watcher({"kind": "start", "waited": 2})
+    request = watcher({"kind": "evaluation", "better": False})
     assert request is not None
     assert "3 evaluations" in request.reason

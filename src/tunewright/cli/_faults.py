@@ -1,10 +1,11 @@
-"""Exit codes: 0 done, 1 our fault or a proof that failed, 2 the user's input, 130 interrupted."""
+"""Exit codes: 0 done, 1 our fault or a proof that failed, 2 the user's input, 130 interrupted, 143 ended by SIGTERM."""
 
 from __future__ import annotations
 
 import errno
 import functools
 import os
+import signal
 import traceback
 from collections.abc import Callable
 
@@ -12,13 +13,13 @@ import typer
 
 from tunewright.cli._output import print_json, say
 from tunewright.core.errors import Faults, UserError
+from tunewright.engine.interrupts import ending_on_term
 
-FAILED, USER, INTERRUPTED = 1, 2, 130
+FAILED, USER, BY_SIGNAL = 1, 2, 128  # by a signal: 128 and its number, as shells have it
 
-# What the file system refuses is for the user to mend: rights, room, and names that are too long or of the wrong kind.
-_REFUSALS = {
-    getattr(errno, name) for name in ("EACCES", "EPERM", "ENOSPC", "EROFS", "ENAMETOOLONG", "ENOTDIR", "EISDIR", "ELOOP")
-}
+# What the file system refuses is for the user to mend: rights, room, names too long or of the wrong kind, a disk that fails.
+_NAMED = "EACCES EPERM ENOSPC EDQUOT EFBIG EIO EROFS ENAMETOOLONG ENOTDIR EISDIR ELOOP"
+_REFUSALS = {getattr(errno, name) for name in _NAMED.split()}
 
 
 def guarded(run: Callable[..., None]) -> Callable[..., None]:
@@ -28,11 +29,12 @@ def guarded(run: Callable[..., None]) -> Callable[..., None]:
     def command(**options: object) -> None:
         as_json = bool(options.get("as_json"))
         try:
-            run(**options)
+            with ending_on_term():
+                run(**options)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt as stop:
-            _end(as_json, "interrupted", str(stop) or "Interrupted.", INTERRUPTED)
+            _end(as_json, "interrupted", str(stop) or "Interrupted.", BY_SIGNAL + getattr(stop, "signal", signal.SIGINT))
         except UserError as error:
             _end(as_json, "input", str(error), USER, error)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunewright.cli._output import cell, print_json, print_table, tell
 from tunewright.core.files import read_json
+from tunewright.engine.interrupts import Interrupted
 
 if TYPE_CHECKING:
     from tunewright.runs.run import Run
@@ -84,14 +86,14 @@ def _show_scores(scores: list[dict[str, Any]]) -> None:
 
 @contextmanager
 def telling_how_to_resume(out: str | Path | None) -> Iterator[None]:
-    """On Ctrl-C, name the command that continues the run; without ``out`` it is the newest interrupted one."""
+    """On Ctrl-C or SIGTERM, name the command that continues the run; without ``out`` it is the newest interrupted one."""
     try:
         yield
     except KeyboardInterrupt as stop:
-        folder = Path(out) if out is not None else _newest_interrupted()
-        if folder is None or not (folder / "checkpoints" / "index.json").is_file():
-            raise KeyboardInterrupt("Interrupted before anything was saved.") from stop
-        raise KeyboardInterrupt(f"Interrupted; `tunewright resume {folder}` continues it.") from stop
+        folder, number = Path(out) if out is not None else _newest_interrupted(), getattr(stop, "signal", signal.SIGINT)
+        if folder is None or not list((folder / "checkpoints").glob("step-*")):
+            raise Interrupted(number, "Interrupted before anything was saved.") from stop
+        raise Interrupted(number, f"Interrupted; `tunewright resume {folder}` continues it.") from stop
 
 
 def _newest_interrupted() -> Path | None:

@@ -47,7 +47,7 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; exits with 0 done, 1 our fault, 2 the user's input, 130 interrupted."""
+    """Run the command line; exits with 0 done, 1 our fault, 2 the user's input, 130 interrupted, 143 by SIGTERM."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal's old encoding costs a character, not the run

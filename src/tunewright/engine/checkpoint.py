@@ -1,18 +1,34 @@
-"""Checkpoints that are whole or absent: tensors and JSON in a temporary folder, hashed, renamed, then rotated."""
+"""Checkpoints: the saved moments of a run, of which enough stay that no damage to one of them costs the run."""
 
 from __future__ import annotations
 
-import os
-import shutil
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
+from tunewright.core.differences import differing
 from tunewright.core.errors import UserError
-from tunewright.core.files import hash_file, read_json, read_tensors, sync_folder, write_json, write_tensors
+from tunewright.core.files import hash_json, read_json, read_tensors, tensor_bytes
+from tunewright.core.storage import DISK, Storage
+from tunewright.core.versions import versions
+from tunewright.engine.checkpoint_folder import (
+    Unusable,
+    clear_left_over,
+    folders,
+    read_manifest,
+    remove_folder,
+    step_of,
+    verify,
+    write_folder,
+)
+
+_TENSORS = ("weights", "optimiser", "random", "averages")
+_MOST_SHOWN = 8  # differences of two recipes that are told; a guess
 
 
 @dataclass(frozen=True)
@@ -26,45 +42,130 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: set[int]) -> None:
-    """Write ``folder/step-N`` and point ``index.json`` at it; steps not in ``keep`` are removed afterwards."""
-    step = int(checkpoint.state["step"])
-    final = folder / f"step-{step}"
-    temporary = folder / f".step-{step}.tmp-{os.getpid()}"
-    if temporary.exists():
-        shutil.rmtree(temporary)
-    temporary.mkdir(parents=True)
-    for name in ("weights", "optimiser", "random", "averages"):
-        write_tensors(temporary / f"{name}.safetensors", getattr(checkpoint, name))
-    write_json(temporary / "state.json", checkpoint.state)
-    write_json(temporary / "manifest.json", {path.name: hash_file(path) for path in sorted(temporary.iterdir())})
-    if final.exists():
-        shutil.rmtree(final)
-    temporary.rename(final)
-    sync_folder(folder)
-    write_json(folder / "index.json", {"last": step, "best": checkpoint.state["best_step"]})
-    for old in folder.glob("step-*"):
-        if int(old.name.removeprefix("step-")) not in {*keep, step}:
-            shutil.rmtree(old)
+@dataclass(frozen=True)
+class Found:
+    """The newest whole checkpoint, the best weights so far (None where they are lost or there are none), what to tell."""
+
+    checkpoint: Checkpoint
+    best: dict[str, Tensor] | None
+    said: tuple[str, ...]
 
 
-def checkpoint_steps(folder: Path) -> dict[str, int | None]:
-    """Steps of the last and the best checkpoint."""
-    found: dict[str, int | None] = read_json(folder / "index.json")
-    return found
+@final
+class Checkpoints:
+    """The checkpoints of one run: the last, the one before it, and the best as each of them knows it stay on disk.
 
+    ``recipe`` and ``data`` (a hash of the rows) are what the run is made of: those of another run are not continued.
+    """
 
-def read_checkpoint(folder: Path, step: int) -> Checkpoint:
-    """Read one checkpoint whose every file still has the hash it was written with."""
-    place = folder / f"step-{step}"
-    manifest = read_json(place / "manifest.json")
-    for name, digest in manifest.items():
-        if not (place / name).is_file() or hash_file(place / name) != digest:
+    def __init__(self, folder: Path, recipe: Mapping[str, Any] | None = None, data: str = "", storage: Storage = DISK) -> None:
+        self.folder = folder
+        self.storage = storage
+        self.recipe = dict(recipe or {})
+        self.run = {"recipe": hash_json(self.recipe), "data": data}
+        self._last: Path | None = None
+        self._best: Path | None = None
+        self._needed: set[Path] = set()  # what the last checkpoint needs: itself and its best
+        self._left_out: set[Path] = set()
+
+    def write(self, checkpoint: Checkpoint) -> tuple[str, ...]:
+        """Write ``step-N``, then remove what no longer is needed; returns warnings.
+
+        Raises UserError when the disk refuses it; the former checkpoints stay.
+        """
+        step, best_step = int(checkpoint.state["step"]), checkpoint.state["best_step"]
+        about = {"best_step": best_step, "run": self.run, "versions": versions()}
+        try:
+            place = write_folder(self.folder, step, self._files(checkpoint), about, self.storage)
+        except OSError as error:
+            stays = f"{self._last.name} stays" if self._last else "there is none before it"
             raise UserError(
-                f"the checkpoint file {place / name} is damaged or missing", try_="an earlier checkpoint, or a new run"
-            )
-    tensors = {name: read_tensors(place / f"{name}.safetensors") for name in ("weights", "optimiser", "random", "averages")}
-    return Checkpoint(**tensors, state=read_json(place / "state.json"))
+                f"the checkpoint of step {step} could not be written to {self.folder}: {error.strerror or error}; {stays}",
+                expected="a disk with room that can be written",
+                try_=f"tunewright resume {self.folder.parent} when it is mended",
+            ) from error
+        self._last, self._best = place, place if best_step == step else self._best
+        former, self._needed = self._needed, {place} if self._best is None else {place, self._best}
+        return tuple(self._rotate(former | self._needed))
+
+    def newest(self) -> Found:
+        """The newest checkpoint that is whole and of this run; UserError where there is none, saying why of each."""
+        clear_left_over(self.folder)
+        said = []
+        for place in folders(self.folder):
+            try:
+                checkpoint = self._read(place)
+            except Unusable as error:
+                self._left_out.add(place)
+                said.append(f"{place.name} is left out and stays as it is: {error}")
+                continue
+            self._last, self._needed = place, {place}
+            if said:
+                said.append(f"the run continues from {place.name}")
+            return self._with_best(checkpoint, place, said)
+        raise UserError(
+            f"no checkpoint in {self.folder} can be continued from: {'; '.join(said) or 'there is none'}",
+            expected="a whole checkpoint of this run",
+            try_="the same recipe and rows, or a new run",
+        )
+
+    def _files(self, checkpoint: Checkpoint) -> Iterator[tuple[str, bytes]]:
+        """Names and contents, one at a time in memory."""
+        for name in _TENSORS:
+            yield f"{name}.safetensors", tensor_bytes(getattr(checkpoint, name))
+        state = {**checkpoint.state, "recipe": self.recipe}
+        yield "state.json", json.dumps(state, indent=2, ensure_ascii=False, allow_nan=False).encode()
+
+    def _rotate(self, kept: set[Path]) -> Iterator[str]:
+        """Remove this run's other checkpoints; what cannot be removed is told."""
+        for place in folders(self.folder):
+            if place in kept or place in self._left_out:
+                continue
+            try:
+                if read_manifest(place).get("run") == self.run:
+                    remove_folder(place, self.storage)
+            except Unusable:
+                continue  # not known to be ours
+            except OSError as error:
+                yield f"the old checkpoint {place.name} could not be removed: {error.strerror or error}"
+
+    def _read(self, place: Path) -> Checkpoint:
+        manifest = verify(place)
+        try:
+            state = read_json(place / "state.json")
+            recipe = state.pop("recipe")
+            if manifest["run"] != self.run:
+                raise Unusable(f"it is of another run ({self._difference(recipe, manifest['run'])})")
+            return Checkpoint(**{name: read_tensors(place / f"{name}.safetensors") for name in _TENSORS}, state=state)
+        except (UserError, KeyError, AttributeError) as error:
+            raise Unusable(f"it lacks what a checkpoint has: {error}") from None
+
+    def _difference(self, recipe: dict[str, Any], run: dict[str, str]) -> str:
+        changed = [f"{key}: {there} there, {here} here" for key, (there, here) in differing(recipe, self.recipe).items()]
+        rows = ["other rows"] if run.get("data") != self.run["data"] else []
+        return ", ".join((rows + changed)[:_MOST_SHOWN]) or "its recipe differs"
+
+    def _with_best(self, checkpoint: Checkpoint, place: Path, said: list[str]) -> Found:
+        """The best weights so far lie in the same checkpoint or in another one."""
+        step = checkpoint.state["best_step"]
+        if step is None:
+            return Found(checkpoint, None, tuple(said))
+        places = [place] if step == step_of(place) else [other for other in folders(self.folder) if step_of(other) == step]
+        for other in places:
+            try:
+                best = checkpoint if other == place else self._read(other)
+            except Unusable as error:
+                self._left_out.add(other)
+                said.append(f"{other.name} is left out and stays as it is: {error}")
+                continue
+            self._best = other
+            self._needed.add(other)
+            return Found(checkpoint, best.weights, tuple(said))
+        said.append(
+            f"the weights of the best evaluation so far, at step {step}, are lost; training goes on, and the best is chosen "
+            f"among the evaluations from step {step_of(place)} on"
+        )
+        return Found(checkpoint, None, tuple(said))
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -1,29 +1,23 @@
 """The training loop: one visible order of things, for every method, schedule and unfreezing.
 
 Each step: open the layers that are due, set each group's rate, make one optimiser step, tell the watchers. At each
-evaluation: score the validation rows, keep the best, save, obey what the watchers asked for.
+evaluation: score the validation rows, keep the best, obey what the watchers asked for, save.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import torch
 
 from tunewright.core.errors import UserError
-from tunewright.core.files import read_json
 from tunewright.core.parts import load_part
 from tunewright.core.seed import random_states, restore_random_states
 from tunewright.core.types import Evaluated, Request, Stage
 from tunewright.engine.averages import Averages
-from tunewright.engine.checkpoint import (
-    Checkpoint,
-    optimiser_tensors,
-    read_checkpoint,
-    restore_optimiser,
-    write_checkpoint,
-)
+from tunewright.engine.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from tunewright.engine.evaluate import higher_is_better, validation_scores
 from tunewright.engine.interrupts import Interrupted, waiting_for_the_step
 from tunewright.engine.job import Event, Job, State, Trained
@@ -53,7 +47,7 @@ class _Loop:
         self.steps_per_epoch = job.steps_per_epoch
         self.total = job.total_steps
         self.best: dict[str, torch.Tensor] = {}
-        self.reason = ""
+        self.saved = -1  # the step of the last checkpoint
         self.started = time.monotonic()
 
     def run(self, resume: bool) -> Trained:
@@ -74,13 +68,13 @@ class _Loop:
         self._tell(_start_event(self))
         state = self.state
         with waiting_for_the_step() as asked:
-            while state.epoch < job.recipe.training.epochs and not self.reason:
+            while state.epoch < job.recipe.training.epochs and not state.reason:
                 for window in job.windows(state.epoch)[state.window :]:
                     self._step(window)
-                    if asked:
+                    if asked.signal is not None:
                         self._save()
-                        raise Interrupted
-                    if self.reason:
+                        raise Interrupted(asked.signal)
+                    if state.reason:
                         break
                 else:
                     state.epoch, state.window = state.epoch + 1, 0
@@ -103,12 +97,14 @@ class _Loop:
         state.loss_sum, state.count = state.loss_sum + out.loss_sum, state.count + out.count
         self.averages.update(state.step)
         self._tell(self._step_event(out, progress))
+        every = job.recipe.training.checkpoint_steps
         if self._evaluation_is_due():
             self._evaluate()
-        if state.step >= self.total and not self.reason:
-            self.reason = "all steps done"
-        if self._spent() and not self.reason:
-            self.reason = "time budget spent"
+            if not state.reason and (state.step >= self.total or self._spent()):
+                state.reason = "all steps done" if state.step >= self.total else "time budget spent"
+            self._save()
+        elif every is not None and state.step % every == 0:
+            self._save()
 
     def _enter_stage(self) -> None:
         """Open the layers whose time has come."""
@@ -124,8 +120,13 @@ class _Loop:
     def _open(self) -> None:
         stage = self.stages[self.state.stage]
         self._open_layers(stage)
-        open_groups(self.optimiser, self.job, stage.open_from)
+        self._open_groups()
         self._tell({"kind": "stage", "step": self.state.step, "open_from": stage.open_from, "name": stage.name})
+
+    def _open_groups(self) -> None:
+        """The groups of every stage so far join in the order of the stages, in a resumed run as in the first."""
+        for stage in self.stages[: self.state.stage + 1]:
+            open_groups(self.optimiser, self.job, stage.open_from)
 
     def _open_layers(self, stage: Stage) -> None:
         self.job.forward.cut_at(open_layers(self.job.network, self.job.applied.trainable, stage.open_from))
@@ -165,7 +166,7 @@ class _Loop:
         state.evaluations.append(Evaluated(state.step, state.step / self.total, scores, value, better))
         if better:
             state.best_step, state.best_value, state.best_loss = state.step, value, scores["loss"]
-            self.best = {name: self.parameters[name].detach().clone() for name in self._moving_at_end()}
+            self.best = {name: tensor.detach().clone() for name, tensor in self._moving().items()}
         self.averages.observe(value)
         requests = self._tell(
             {
@@ -180,7 +181,6 @@ class _Loop:
             }
         )
         self._obey(requests)
-        self._save()
 
     def _is_better(self, value: float, loss: float) -> bool:
         """By the monitored metric; of equal values, frequent where validation rows are few, the one with the lower loss."""
@@ -198,58 +198,80 @@ class _Loop:
             self._open()
         stop = next((request for request in requests if request.stop), None)
         if stop is not None:
-            self.reason = stop.reason
+            self.state.reason = stop.reason
 
     def _finish(self) -> Trained:
         state = self.state
         assert state.best_step is not None
         assert state.best_value is not None
         self._load(self.best)
-        averaged = self.averages.finish(self.best)
+        averaged = self.averages.finish({name: self.best[name] for name in self._moving_at_end()})
         self.job.network.eval()
-        self._tell({"kind": "end", "reason": self.reason})
-        return Trained(state.step, state.best_step, state.best_value, self.reason, self._elapsed(), averaged)
+        self._tell({"kind": "end", "reason": state.reason})
+        return Trained(state.step, state.best_step, state.best_value, state.reason, self._elapsed(), averaged)
 
     def _load(self, tensors: dict[str, torch.Tensor]) -> None:
+        moving = self._moving()
         with torch.no_grad():
             for name, tensor in tensors.items():
-                self.parameters[name].copy_(tensor)
+                moving[name].copy_(tensor)
+
+    def _moving(self) -> dict[str, torch.Tensor]:
+        """Every tensor that training changes: parameters, and the running statistics of the layers that will be open."""
+        stack, names = self.job.network.stack, self._moving_at_end()
+        cut = min(stack.depth_of(name) for name in names)
+        buffers = {name for group in stack.groups if group.depth >= cut for name in group.buffers}
+        state = self.job.network.state_dict(keep_vars=True)
+        return {name: self.parameters[name] for name in names} | {name: state[name] for name in sorted(buffers & state.keys())}
 
     def _moving_at_end(self) -> tuple[str, ...]:
         return moving_names(self.job.network, self.job.applied.trainable, min(stage.open_from for stage in self.stages))
 
     def _save(self) -> None:
-        if self.job.checkpoints is None:
+        if self.job.checkpoints is None or self.saved == self.state.step:
             return
-        state = asdict(self.state) | {"seconds": self._elapsed(), "recipe": self.job.recipe.model_dump(mode="json")}
+        self._tell({"kind": "saving", "step": self.state.step})
+        state = asdict(self.state) | {"seconds": self._elapsed(), "most_rows": self.job.passes.most_rows}
         checkpoint = Checkpoint(
-            {name: self.parameters[name] for name in self._moving_at_end()},
-            optimiser_tensors(self.optimiser),
-            random_states(),
-            self.averages.tensors(),
-            state,
+            self._moving(), optimiser_tensors(self.optimiser), random_states(), self.averages.tensors(), state
         )
-        write_checkpoint(self.job.checkpoints, checkpoint, keep={self.state.best_step or self.state.step})
+        self._say(self.job.checkpoints.write(checkpoint))
+        self.saved = self.state.step
 
     def _restore(self) -> None:
-        """Continue from the last checkpoint: same weights, optimiser, random states and position."""
+        """Continue from the newest whole checkpoint: same weights, optimiser, random states and position."""
         assert self.job.checkpoints is not None
-        steps = read_json(self.job.checkpoints / "index.json")
-        last = read_checkpoint(self.job.checkpoints, steps["last"])
-        saved = {key: value for key, value in last.state.items() if key != "recipe"}
-        saved["evaluations"] = [Evaluated(**entry) for entry in saved["evaluations"]]
-        self.state = State(**saved)
+        found = self.job.checkpoints.newest()
+        self._say(found.said)
+        last = found.checkpoint
+        evaluations = [Evaluated(**entry) for entry in last.state["evaluations"]]
+        self.state = State(**last.state | {"evaluations": evaluations})
+        self.saved = self.state.step
+        self.job.passes.most_rows = self.state.most_rows
         self._load(last.weights)
-        if self.state.best_step is not None:
-            self.best = read_checkpoint(self.job.checkpoints, self.state.best_step).weights
-        for stage in self.stages[: self.state.stage + 1]:  # groups join the optimiser in the order they did
-            self._open_layers(stage)
-            open_groups(self.optimiser, self.job, stage.open_from)
+        self.best = found.best or self._best_anew()
+        self._open_layers(self.stages[self.state.stage])
+        self._open_groups()
         restore_optimiser(self.optimiser, last.optimiser)
         self.averages.restore(last.averages)
         restore_random_states(last.random)
 
+    def _best_anew(self) -> dict[str, torch.Tensor]:
+        """Where the best weights are lost, those of this very step are the best so far if it was evaluated."""
+        state = self.state
+        here = state.evaluations[-1] if state.evaluations and state.evaluations[-1].step == state.step else None
+        if here is None:
+            state.best_step = state.best_value = state.best_loss = None
+            return {}
+        state.best_step, state.best_value, state.best_loss = here.step, here.monitor, here.scores["loss"]
+        return {name: tensor.detach().clone() for name, tensor in self._moving().items()}
+
+    def _say(self, said: Sequence[str]) -> None:
+        if said:
+            self._tell({"kind": "phase", "name": "checkpoint", "said": list(said)})
+
     def _tell(self, event: Event) -> list[Request]:
+        self.state.told += event["kind"] in ("step", "evaluation", "stage")
         return [request for watcher in self.job.watchers if (request := watcher(event)) is not None]
 
     def _step_event(self, out: StepOut, progress: float) -> Event:
@@ -265,6 +287,11 @@ class _Loop:
         }
 
 
+def _waited(evaluations: Sequence[Evaluated]) -> int:
+    """Evaluations since the last that was better."""
+    return next((place for place, one in enumerate(reversed(evaluations)) if one.better), len(evaluations))
+
+
 def _start_event(loop: _Loop) -> Event:
     names = loop._moving_at_end()
     return {
@@ -275,4 +302,6 @@ def _start_event(loop: _Loop) -> Event:
         "parameters": sum(parameter.numel() for parameter in loop.parameters.values()),
         "trainable": sum(loop.parameters[name].numel() for name in names),
         "resumed_at": loop.state.step,
+        "told": loop.state.told,
+        "waited": _waited(loop.state.evaluations),
     }

@@ -1,14 +1,18 @@
-"""Where a run lives: a new folder, never one that already holds something."""
+"""Where a run lives: a new folder, or that of a run of the same recipe that did not end."""
 
 from __future__ import annotations
 
 import re
+import shutil
 from itertools import count
 from pathlib import Path
 
 from tunewright.core.errors import UserError
+from tunewright.core.files import read_json
+from tunewright.runs.lock import LOCK
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_HALF_WRITTEN = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp|\.model\.[a-z0-9_]{8}(\.old)?")
 
 
 def new_folder(out: str | None, hint: str) -> Path:
@@ -23,7 +27,7 @@ def new_folder(out: str | None, hint: str) -> Path:
 
 
 def check_free(folder: Path) -> None:
-    """Raise UserError when ``folder`` cannot become a new run's folder."""
+    """Raise UserError when ``folder`` can neither become a new run's folder nor holds a run that could be continued."""
     if not _NAME.fullmatch(folder.name):
         raise UserError(
             f"'{folder.name}' cannot name a run",
@@ -31,13 +35,32 @@ def check_free(folder: Path) -> None:
         )
     if folder.is_file():
         raise UserError(f"'{folder}' is a file", expected="a folder that does not exist yet")
-    if folder.is_dir() and any(folder.iterdir()):
-        continued = (folder / "checkpoints" / "index.json").is_file() and not (folder / "scores.json").is_file()
+    only_begun = (folder / LOCK).is_file() and not (folder / "manifest.json").is_file()  # it died before it held anything
+    if folder.is_dir() and any(folder.iterdir()) and not only_begun and not is_unfinished(folder):
         raise UserError(
-            f"the folder '{folder}' already holds {'an unfinished run' if continued else 'something'}",
-            expected="a folder that does not exist yet or is empty",
-            try_=f"tunewright resume {folder}" if continued else "another --out, or remove the folder",
+            f"the folder '{folder}' already holds {'a finished run' if (folder / 'manifest.json').is_file() else 'something'}",
+            expected="a folder that does not exist yet, is empty, or holds an interrupted run of the same recipe",
+            try_="another --out, or remove the folder",
         )
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether the folder holds a run that was interrupted or failed."""
+    return (folder / "recipe.yaml").is_file() and _status(folder) not in (None, "done")
+
+
+def clear_half_written(folder: Path) -> None:
+    """Remove the files that a process which died was writing; only for who holds the folder's lock."""
+    for path in list(folder.iterdir()):
+        if _HALF_WRITTEN.fullmatch(path.name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _status(folder: Path) -> str | None:
+    try:
+        return str(read_json(folder / "manifest.json")["status"])
+    except (UserError, KeyError, TypeError):
+        return None
 
 
 def _first_free(root: Path, stem: str) -> Path:

@@ -29,8 +29,8 @@ from tunewright.selection.estimate import Estimate
 from tunewright.steps import PARTS, Setup, baselines_of
 
 
-def open_manifest(folder: Path, setup: Setup, *, parent: str | None, command: str) -> dict[str, Any]:
-    """Write the manifest and data.json of a run that starts now."""
+def open_manifest(folder: Path, setup: Setup, *, parent: str | None, command: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """Write data.json and the manifest of a run that starts now; ``asked`` is its recipe before anything was resolved."""
     network, prepared = setup.network, setup.prepared
     manifest = {
         "status": "running",
@@ -45,8 +45,8 @@ def open_manifest(folder: Path, setup: Setup, *, parent: str | None, command: st
         "versions": {"tunewright": _own_version(), **versions()},
         "hardware": describe_hardware(network.device),
         "arithmetic": asdict(setup.arithmetic),
+        "asked": asked,
     }
-    write_manifest(folder, manifest)
     data = {
         "rows": rows_per_split(setup),
         "labels": prepared.labels.as_dict(),
@@ -56,6 +56,7 @@ def open_manifest(folder: Path, setup: Setup, *, parent: str | None, command: st
         "findings": [finding.as_dict() for finding in prepared.findings],
     }
     write_json(folder / "data.json", data)
+    write_manifest(folder, manifest)
     return manifest
 
 
