@@ -1,0 +1,66 @@
+"""A subject whose answers and features are given, for reports that ask for nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunewright.core.types import Kind, Labels, Predictions
+from tunewright.data.rows import Rows
+from tunewright.data.schema import Schema
+from tunewright.evaluation.subject import Subject
+from tunewright.heads import classification, regression
+
+
+def subject(
+    answers: Mapping[str, Predictions],
+    targets: Mapping[str, np.ndarray],
+    labels: Labels,
+    *,
+    inputs: Mapping[str, list[tuple[Any, ...]]] | None = None,
+    kind: Kind = "text",
+    columns: tuple[str, ...] = ("text",),
+    **functions: Any,
+) -> Subject:
+    rows = {
+        part: Rows(
+            inputs[part] if inputs else [(f"row {index}",) for index in range(len(wanted))],
+            wanted,
+            np.arange(1, len(wanted) + 1),
+            f"{part}.csv",
+            kind=kind,
+        )
+        for part, wanted in targets.items()
+    }
+    settings: dict[str, Any] = {field.name: _absent for field in fields(Subject) if field.default is MISSING} | {
+        "head": regression if labels.task == "regression" else classification,
+        "labels": labels,
+        "schema": Schema(columns, ("label",), labels.task, kind=kind),
+        "rows": rows,
+        "answers": answers.__getitem__,
+        "folder": Path(),
+        "resamples": 200,
+    }
+    return Subject(**(settings | functions))
+
+
+def classifier(shares: Mapping[str, tuple[np.ndarray, np.ndarray]], **more: Any) -> Subject:
+    """Of each part its probabilities (n, classes) and class numbers (n,)."""
+    classes = next(iter(shares.values()))[0].shape[1]
+    labels = Labels("classification", tuple("abcdefghijklmnopqrstuvwxyz"[:classes]))
+    answers = {part: Predictions(found.argmax(1), found) for part, (found, _) in shares.items()}
+    return subject(answers, {part: targets for part, (_, targets) in shares.items()}, labels, **more)
+
+
+def regressor(values: Mapping[str, tuple[np.ndarray, np.ndarray]], **more: Any) -> Subject:
+    """Of each part its predicted numbers (n,) and its targets (n,)."""
+    answers = {part: Predictions(found, None) for part, (found, _) in values.items()}
+    return subject(answers, {part: targets for part, (_, targets) in values.items()}, Labels("regression"), **more)
+
+
+def _absent(*_: Any) -> Any:
+    raise AssertionError("this report was not expected to ask for it")
