@@ -7,7 +7,7 @@ then measure, save, prove that what was saved is what was trained, and report.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ from tunewright.engine.step import optimiser_step
 from tunewright.models.own import models_in
 from tunewright.models.plain import Backbone, backbone_of
 from tunewright.models.sources import find_model
+from tunewright.monitoring.cost import metered
 from tunewright.monitoring.early_stopping import EarlyStopping
 from tunewright.monitoring.history import History
 from tunewright.rates.finder import Found, restored
@@ -170,8 +171,8 @@ def fit_recipe(
         write_text(folder / "recipe.yaml", to_yaml(kept))
         command = command or f"tunewright fit {folder / 'recipe.yaml'}"
         manifest = open_manifest(folder, setup, parent=parent, command=command, asked=_asked(recipe))
-        with _end_noted(folder, manifest):
-            _steps(setup, folder, manifest, tell, started, backbone, _checkpoints(folder, kept, prepared), resuming=False)
+        with _end_noted(folder, manifest), metered(started) as spent:
+            _steps(setup, folder, manifest, tell, spent, backbone, _checkpoints(folder, kept, prepared), resuming=False)
     return load(folder, backbone=backbone)
 
 
@@ -230,8 +231,8 @@ def _resume(run: Run, tell: _Teller, backbone: Backbone | None) -> None:
     resuming = checkpoints is not None and bool(folders(checkpoints.folder))
     if not resuming:
         tell.phase("checkpoint", "nothing had been saved: the run begins anew")
-    with _end_noted(run.folder, manifest):
-        _steps(setup, run.folder, manifest, tell, started, backbone, checkpoints, resuming=resuming)
+    with _end_noted(run.folder, manifest), metered(started) as spent:
+        _steps(setup, run.folder, manifest, tell, spent, backbone, checkpoints, resuming=resuming)
 
 
 def _checkpoints(folder: Path, recipe: Recipe, prepared: Prepared) -> Checkpoints | None:
@@ -278,7 +279,7 @@ def _steps(
     folder: Path,
     manifest: dict[str, Any],
     tell: _Teller,
-    started: float,
+    spent: Callable[[], dict[str, Any]],
     backbone: Backbone | None,
     checkpoints: Checkpoints | None,
     *,
@@ -329,8 +330,7 @@ def _steps(
         made = make_reports(subject, reports)
         keep_reports(folder, made)
         tell.phase("reports", *(finding["message"] for one in made.values() for finding in one["findings"]))
-    seconds = round(time.monotonic() - started, 2)
-    manifest = manifest | {"status": "done", "finished": now(), "seconds": seconds, "certified": proof}
+    manifest = manifest | {"status": "done", "finished": now(), "certified": proof, **spent()}
     write_manifest(folder, manifest)
     tell.phase("report", str(write_report(folder)))
     write_card(folder)

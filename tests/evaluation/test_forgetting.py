@@ -93,7 +93,8 @@ def test_a_run_tells_what_it_lost(run: Run, other_task: str) -> None:
     found = run.reports["forgetting"]
     assert found["error"] is None
     names = [one["name"] for one in found["scores"]]
-    assert names == ["before_other", "after_other", "forgotten_other"]
+    assert [name.partition("_")[0] for name in names] == ["before", "after", "forgotten"]
+    assert all(name.endswith("/other") for name in names)
     before, after, lost = (one["value"] for one in found["scores"])
     assert lost == pytest.approx(before - after)
     assert all(one["low"] <= one["value"] <= one["high"] and one["n"] == 160 for one in found["scores"])

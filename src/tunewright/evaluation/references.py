@@ -56,7 +56,7 @@ class Asked:
 def read_reference(path: str, most: int, seed: int) -> Reference:
     """The rows of a file, at most so many of them, drawn with the seed; how they are asked follows from their columns."""
     table = read_table(path, "test")
-    name = Path(path).name.partition(".")[0]
+    name = f"{Path(path).resolve().parent.name}/{Path(path).name.partition('.')[0]}"
     if len(table.columns) == 1:
         only = next(iter(table.columns))
         texts = [str(cell) for cell in table.columns[only] if str(cell or "").strip()]
