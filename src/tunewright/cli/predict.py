@@ -19,6 +19,9 @@ def run(
     folder: RunFolder,
     rows: Annotated[str | None, typer.Argument(help="A table, or - for standard input with one text per line.")] = None,
     text: Annotated[list[str] | None, typer.Option("--text", help="A text to predict; may be repeated.")] = None,
+    sets: Annotated[
+        float | None, typer.Option("--sets", help="Also the set or interval that holds the truth so often, as 0.9.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write row, predicted and probability to this CSV file.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -28,14 +31,14 @@ def run(
         raise UserError(f"--out {out} would overwrite the rows to predict", expected="another file")
     from tunewright.runs.run import load
 
-    answers = load(folder).predict(data)
+    answers = load(folder).predict(data, sets=sets)
     if out is not None:
         _write_csv(out, answers)
         say(f"{len(answers)} predictions written to {out}")
     if as_json:
         print_json({"run": folder, "predictions": answers})
     elif out is None:
-        print_table(("row", "predicted", "probability"), [_shown(answer) for answer in answers])
+        print_table(_columns(answers), [_shown(answer) for answer in answers])
 
 
 def _given(rows: str | None, text: list[str] | None) -> str | list[str]:
@@ -57,9 +60,23 @@ def _given(rows: str | None, text: list[str] | None) -> str | list[str]:
     return lines
 
 
-def _shown(answer: dict[str, Any]) -> tuple[object, object, object]:
+def _columns(answers: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What each answer is shown with: a set or an interval only where one was asked for."""
+    return ("row", "predicted", "probability", *(name for name in ("set", "interval") if answers and name in answers[0]))
+
+
+def _shown(answer: dict[str, Any]) -> tuple[object, ...]:
     predicted = answer["predicted"]
-    return answer["row"], "|".join(predicted) if isinstance(predicted, list) else predicted, answer["probability"]
+    cells: list[object] = [
+        answer["row"],
+        "|".join(predicted) if isinstance(predicted, list) else predicted,
+        answer["probability"],
+    ]
+    if "set" in answer:
+        cells.append("|".join(answer["set"]))
+    if "interval" in answer:
+        cells.append(" to ".join(f"{end:.6g}" for end in answer["interval"]))
+    return tuple(cells)
 
 
 def _write_csv(path: Path, answers: list[dict[str, Any]]) -> None:
@@ -67,6 +84,6 @@ def _write_csv(path: Path, answers: list[dict[str, Any]]) -> None:
 
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("row", "predicted", "probability"))
+    writer.writerow(_columns(answers))
     writer.writerows(("" if value is None else value for value in _shown(answer)) for answer in answers)
     write_text(path, out.getvalue())

@@ -19,6 +19,8 @@ from tunewright.data.prepare import label_rows
 from tunewright.data.read import read_table
 from tunewright.data.schema import Schema
 from tunewright.data.table import Table
+from tunewright.evaluation.conformal import load as read_conformal
+from tunewright.evaluation.conformal import with_sets
 from tunewright.evaluation.intervals import score
 from tunewright.heads import metrics_of
 from tunewright.monitoring.history import read_history
@@ -93,17 +95,22 @@ class Run:
 
         return load_model(self.folder / "model", self.backbone)
 
-    def predict(self, data: Any) -> list[dict[str, Any]]:
+    def predict(self, data: Any, *, sets: float | None = None) -> list[dict[str, Any]]:
         """Predict each row of a file, table, or list of texts: its number, the answer, its probability where there is one.
 
-        A model tuned on conversations writes its answers, as ``generate`` does with nothing set.
+        ``sets=0.9`` adds the ``set`` of classes, or the ``interval``, that holds the truth of nine rows in ten
+        (``evaluation/conformal.py``). A model tuned on conversations writes its answers, as ``generate`` does with nothing set.
         """
+        conformal = None if sets is None else read_conformal(self.folder)
         if self.model.head in ("language", "preference") and self._schema.kind == "conversation":
             return [{"row": one["row"], "predicted": one["answer"], "probability": None} for one in self.generate(data)]
         table = _as_table(data, self._schema)
         predictions = self._predictions(table)
         head, labels = load_part("heads", self.model.head), self.model.labels
-        return [{"row": table.rows[index], **head.answer(predictions, index, labels)} for index in range(len(table))]
+        answers = [{"row": table.rows[index], **head.answer(predictions, index, labels)} for index in range(len(table))]
+        if conformal is None or sets is None:
+            return answers
+        return with_sets(answers, predictions, conformal, labels.names, sets)
 
     def generate(self, data: Any, **settings: Any) -> list[dict[str, Any]]:
         """Answers of a tuned language model to prompts: a text, texts, lists of messages, or the rows of a file or table.
