@@ -1,0 +1,62 @@
+"""Groups of rows by the cells of a column: names as they are, numbers cut into quantiles, missing cells a group of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tunewright.data.columns import is_numeric, present
+from tunewright.data.labels import is_empty, label_name
+from tunewright.data.numbers import as_number
+
+MISSING = "(missing)"
+
+
+@dataclass(frozen=True)
+class Groups:
+    """``places`` (n,) of each part's rows among ``names``; ``said`` tells how numbers were cut."""
+
+    column: str
+    names: tuple[str, ...]
+    places: Mapping[str, np.ndarray]
+    said: str = ""
+
+    def inside(self, part: str) -> np.ndarray:
+        """Whether each row is in each group, (n, groups) float32."""
+        found: np.ndarray = np.eye(len(self.names), dtype=np.float32)[self.places[part]]
+        return found
+
+
+def groups_of(column: str, parts: Mapping[str, Sequence[Any]], quantiles: int) -> Groups:
+    """The same groups for the cells of every part; a column of more than twice as many numbers is cut into ``quantiles``."""
+    cells = [None if is_empty(cell) else cell for part in parts.values() for cell in part]
+    known = present(cells)
+    said = ""
+    if known and is_numeric(known) and len({as_number(cell) for cell in known}) > 2 * quantiles:
+        names, said = _cut(column, [as_number(cell) for cell in cells], quantiles)
+    else:
+        names = [MISSING if cell is None else label_name(cell) for cell in cells]
+    order = sorted(set(names), key=_start)
+    places = np.array([order.index(name) for name in names], dtype=np.int64)
+    ends = np.cumsum([len(part) for part in parts.values()])[:-1]
+    return Groups(column, tuple(order), dict(zip(parts, np.split(places, ends), strict=True)), said)
+
+
+def _cut(column: str, numbers: Sequence[float | None], quantiles: int) -> tuple[list[str], str]:
+    """The name of the part that each number is in, and what was done in words; equal numbers stay together."""
+    known = np.array([number for number in numbers if number is not None])
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, quantiles + 1)[1:-1], method="higher"))
+    part = np.searchsorted(edges, known, side="right")
+    bounds = {at: f"{known[part == at].min():g} to {known[part == at].max():g}" for at in np.unique(part)}
+    names = iter(bounds[at] for at in part)
+    said = f"The numbers of '{column}' are cut into {len(bounds)} parts of about equally many rows: {', '.join(bounds.values())}."
+    return [MISSING if number is None else next(names) for number in numbers], said
+
+
+def _start(name: str) -> tuple[bool, float, str]:
+    """Numbers by size, names by the alphabet, what is missing last."""
+    number = as_number(name.split(" to ")[0])
+    return (name == MISSING, float("inf") if number is None else number, name)

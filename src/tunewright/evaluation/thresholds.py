@@ -1,0 +1,67 @@
+"""Thresholds for each group: what a class is given from, so that groups are given it alike; no training.
+
+Source: Hardt, Price and Srebro 2016, Equality of Opportunity in Supervised Learning, section 4. fairlearn finds
+the most accurate thresholds under the constraint, mixed at random between two where one alone does not meet it.
+When: the group may be known and used when deciding. When not: deciding by group is not allowed; few rows in a group.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from tunewright.core.errors import UserError
+from tunewright.core.extras import require
+
+Constraint = Literal["demographic_parity", "equalized_odds"]
+CONSTRAINTS: tuple[Constraint, ...] = ("demographic_parity", "equalized_odds")
+
+
+class _Told(BaseEstimator):  # type: ignore[misc]
+    """An estimator whose rows are the probabilities themselves."""
+
+    fitted_ = True
+
+    def fit(self, rows: np.ndarray, wanted: np.ndarray) -> _Told:
+        return self
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        return np.asarray(rows)[:, 0]
+
+
+def by_group(
+    held: np.ndarray,
+    wanted: np.ndarray,
+    held_groups: np.ndarray,
+    shares: np.ndarray,
+    groups: np.ndarray,
+    constraint: Constraint,
+    seed: int = 0,
+) -> np.ndarray:
+    """Whether each row is given the class, (n,) bool, by thresholds that other rows ``held`` tell; unknown groups take one half.
+
+    ``held``, ``shares``: probabilities; ``wanted``: whether the held rows have the class.
+    """
+    processing: Any = require("fairlearn.postprocessing", "fairness", "thresholds by group")
+    optimiser = processing.ThresholdOptimizer(
+        estimator=_Told(), constraints=constraint, objective="accuracy_score", prefit=True, predict_method="predict"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            optimiser.fit(held[:, None], wanted.astype(int), sensitive_features=held_groups)
+        except ValueError as error:
+            raise UserError(
+                f"thresholds by group cannot be told by the validation rows: {error}",
+                expected="validation rows of both classes in each group",
+                try_="fewer groups, or a larger data.validation_share",
+            ) from None
+        known = np.isin(groups, held_groups)
+        given = shares > 0.5
+        if known.any():
+            told = optimiser.predict(shares[known, None], sensitive_features=groups[known], random_state=seed)
+            given[known] = np.asarray(told).astype(bool)
+    return given
