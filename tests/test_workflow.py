@@ -316,6 +316,8 @@ ELSEWHERE = {
     "model.blocks": "tests/engine/test_distillation.py",
     "distillation": "tests/engine/test_distillation.py",
     "evaluation.reports": "tests/evaluation/test_reports.py",
+    "evaluation.max_forgetting": "tests/runs/test_forgetting_budget.py",
+    "evaluation.remedies": "tests/runs/test_forgetting_budget.py",
     "evaluation.monitor": "tests/engine: the best evaluation is what the network holds",
     "training.patience": "test_patience_stops_a_run",
     "training.device": "test_an_absent_device_is_refused",

@@ -161,7 +161,9 @@ class Training(Section):
     threads: int | None = Field(None, ge=1, le=1024, description="Processor threads; None decides by measuring.")
     checkpoints: bool = Field(True, description="Keep best and last on disk while training.")
     checkpoint_steps: int | None = Field(
-        None, ge=1, description="Save after every so many optimiser steps as well; None saves at evaluations and when asked to end."
+        None,
+        ge=1,
+        description="Save after every so many optimiser steps as well; None saves at evaluations and when asked to end.",
     )
     cache: bool = Field(True, description="Compute what frozen layers make of each row once, not in every epoch.")
     cache_memory_gib: float = Field(2.0, ge=0, description="Memory for that, in GiB; what is larger is read from disk (a guess).")
@@ -186,6 +188,15 @@ class Evaluation(Section):
         (DEFAULT_REPORTS,),
         description="What is told besides the scores: `tunewright parts reports`; 'default' is those that mean something for the "
         "task and cost little.",
+    )
+    max_forgetting: float | None = Field(
+        None,
+        ge=0,
+        description="The most that may be lost on a reference of the report forgetting, in points of accuracy or correlation, or "
+        "nats per token; what loses more is tried again with one remedy after another.",
+    )
+    remedies: tuple[Literal["wise_ft", "lower_rates", "l2_sp", "fewer_layers", "lora"], ...] = Field(
+        ("wise_ft", "lower_rates", "l2_sp", "fewer_layers"), description="What may be tried for that, in this order."
     )
     certify: bool = Field(True, description="Reload the saved model in a fresh process and compare; a difference fails the run.")
 

@@ -226,6 +226,15 @@ def _crossed(recipe: Recipe) -> list[UserError]:
                     try_="--set evaluation.certify=false",
                 )
             )
+    asked = [choice for choice in recipe.evaluation.reports if choice.name == "forgetting"]
+    if recipe.evaluation.max_forgetting is not None and not any(choice.settings.get("references") for choice in asked):
+        faults.append(
+            UserError(
+                "evaluation.max_forgetting needs rows to measure forgetting by",
+                expected="the report forgetting with references",
+                try_="--set 'evaluation.reports=[default, {name: forgetting, references: [FILE]}]'",
+            )
+        )
     schedule = recipe.rates.schedule
     if float(schedule.settings.get("warmup", 0)) + float(schedule.settings.get("decay", 0)) > 1:
         faults.append(

@@ -47,6 +47,7 @@ from tunewright.runs.artefact import save_model
 from tunewright.runs.card import write_card
 from tunewright.runs.certify import certify, write_probe
 from tunewright.runs.folder import check_free, clear_half_written, is_unfinished, new_folder
+from tunewright.runs.forgetting_budget import begin, failure, fit_within
 from tunewright.runs.lock import locked
 from tunewright.runs.manifest import code_hash, differences, now
 from tunewright.runs.report import write_report
@@ -154,6 +155,8 @@ def fit_recipe(
     """
     started = time.monotonic()
     given = given or Given()
+    if recipe.evaluation.max_forgetting is not None:
+        return _within_budget(recipe, given, watchers, backbone)
     if recipe.out is not None:
         check_free(Path(recipe.out).expanduser())
         if is_unfinished(Path(recipe.out).expanduser()):
@@ -174,6 +177,28 @@ def fit_recipe(
         with _end_noted(folder, manifest), metered(started) as spent:
             _steps(setup, folder, manifest, tell, spent, backbone, _checkpoints(folder, kept, prepared), resuming=False)
     return load(folder, backbone=backbone)
+
+
+def _within_budget(recipe: Recipe, given: Given, watchers: Sequence[Watcher], backbone: Backbone | None) -> Run:
+    """Runs of the recipe and of its remedies, until one forgets no more than asked; what was tried already is not tried again."""
+    folder = begin(recipe, _asked(recipe))
+
+    def attempt(changed: Recipe, place: Path) -> Run:
+        if (place / "manifest.json").is_file() and (done := load(place, backbone=backbone)).finished:
+            return done
+        _Teller(tuple(watchers)).phase("attempt", place.name.replace("_", " "))
+        inside = changed.model_copy(update={"out": str(place)})
+        return fit_recipe(inside, given=given, watchers=watchers, backbone=backbone)
+
+    tried = fit_within(recipe, folder, attempt)
+    run = load(folder, backbone=backbone)
+    if not run.finished:
+        raise UserError(
+            failure(tried, recipe.evaluation.max_forgetting or 0.0),
+            expected=f"see {run.report}",
+            try_="more of evaluation.remedies, or a larger max_forgetting",
+        )
+    return run
 
 
 def _continued(recipe: Recipe, given: Given, watchers: Sequence[Watcher], backbone: Backbone | None) -> Run:
