@@ -17,6 +17,7 @@ from tunewright.data.columns import find, folded
 from tunewright.data.duplicates import near_groups, same_groups
 from tunewright.data.inputs import compared_input, inputs_of, is_compared_by_digest
 from tunewright.data.labels import is_empty, label_name
+from tunewright.data.quality.look import look_at_columns, look_at_texts
 from tunewright.data.read import read_splits, read_table, the_train_split
 from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.schema import Named, Schema, guess_schema
@@ -25,6 +26,7 @@ from tunewright.data.table import Table
 from tunewright.data.targets import form_of
 from tunewright.data.times import as_times
 
+_TABLES = ("table", "mixed")  # kinds whose columns mean something each
 _SPLIT_NAMES = {"validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
 
@@ -64,6 +66,14 @@ class _Given:
         found: list[Finding] = form.notes(self.values, self.table.where) if hasattr(form, "notes") else []
         return found
 
+    def looked_at(self, schema: Schema) -> list[Finding]:
+        """What its rows reveal one by one, whatever part they end in."""
+        if schema.kind in _TABLES:
+            return look_at_columns(self.table, schema.text)
+        if is_compared_by_digest(schema.kind):
+            return []
+        return look_at_texts(self.texts, np.array(self.table.rows), self.table.where)
+
     @cached_property
     def texts(self) -> list[tuple[str, ...]]:
         """What rows are known by."""
@@ -78,7 +88,7 @@ def no_training_rows() -> UserError:
     )
 
 
-def _read(sources: Mapping[str, Any]) -> dict[str, Table]:
+def read_parts(sources: Mapping[str, Any]) -> dict[str, Table]:
     """The table of each part; splits that the train source itself has fill the parts that were not named."""
     if sources["train"] is None:
         raise no_training_rows()
@@ -229,7 +239,7 @@ def prepare(
     Parts that are not given are held out of train by their shares; all faults are raised together.
     """
     sources = {"train": train, "validation": validation, "test": test}
-    tables = _read(sources)
+    tables = read_parts(sources)
     schema = guess_schema(tables["train"], **named)
     said = list(schema.said)
     unused = _unlabelled(tables, schema, {name for name, source in sources.items() if source is not None})
@@ -244,7 +254,7 @@ def prepare(
     said.append(f"Rows: {', '.join(f'{len(rows)} {part}' for part, rows in parts.items())}.")
     findings = [finding for table in tables.values() for finding in table.findings]
     findings += [finding for source in given.values() for finding in source.findings]
-    findings += [note for source in given.values() for note in source.notes(schema.task)]
+    findings += [note for source in given.values() for note in (*source.notes(schema.task), *source.looked_at(schema))]
     findings += [*schema.findings, *_given_group_leakage(given, encoded, schema), *check(parts, labels, ids)]
     return Prepared(
         parts["train"],
@@ -270,3 +280,13 @@ def _measured(labels: Labels, train: Rows) -> Labels:
         if train.targets.dtype == object or labels.names
         else form_of(labels.task).labels(train.targets.tolist(), labels.task, ())
     )
+
+
+def cells_of(prepared: Prepared, part: str, name: str) -> list[Any]:
+    """The cells of a column of the file that a part's rows came from, in their order."""
+    table = prepared.tables.get(part) or prepared.tables.get("train")
+    if table is None:
+        raise UserError(f"the column '{name}' is not kept of rows that are streamed", try_="--set data.streaming=false")
+    cells = table.column(find(table, name, "column")[0])
+    place = {int(number): index for index, number in enumerate(table.rows)}
+    return [cells[place[int(number)]] for number in getattr(prepared, part).numbers]

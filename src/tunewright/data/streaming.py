@@ -20,6 +20,7 @@ from tunewright.data.checks import check_targets, check_texts, refuse_targets
 from tunewright.data.duplicates import normalise, same_groups
 from tunewright.data.inputs import texts_of
 from tunewright.data.prepare import Prepared, label_rows, no_training_rows
+from tunewright.data.quality.look import look_at_texts
 from tunewright.data.read import read_pieces, read_table
 from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.scan import TASKS, Scanned, scan
@@ -31,7 +32,8 @@ MOST_HELD_OUT = 10_000  # rows of validation, and of test, taken out of train: t
 
 _UNCHECKED = (
     "repeated texts, conflicting targets and leakage from train are not looked for in streamed rows, and near-duplicates are "
-    "neither looked for nor kept together (data.near_duplicates)"
+    "neither looked for nor kept together (data.near_duplicates); personal data, languages and damage are looked for in the rows "
+    "held out alone"
 )
 
 
@@ -69,7 +71,8 @@ def prepare_streamed(
     parts: dict[str, Rows | StreamedRows] = {"train": train_rows, **{part: held_out[part] for part in shares}}
     labels = _measured(scanned.labels, train_rows.targets)
     unchecked = Finding("not_checked", f"train: {_UNCHECKED}", "note", count=len(train_rows))
-    findings = (*scanned.findings, unchecked, *check_texts(held_out, _alike(held_out)), *check_targets(parts, labels))
+    looked = [found for held in held_out.values() for found in look_at_texts(held.texts, held.numbers, held.where)]
+    findings = (*scanned.findings, unchecked, *looked, *check_texts(held_out, _alike(held_out)), *check_targets(parts, labels))
     said = (
         *scanned.schema.said,
         f"Rows are read in pieces of {PIECE:,}; columns and task follow from the first piece (data.streaming).",
