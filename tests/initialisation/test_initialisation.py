@@ -64,7 +64,7 @@ def test_contract(make: Callable[..., Network], name: str) -> None:
     changed = {key for key, value in state(plain).items() if not torch.equal(value, state(first)[key])}
     assert changed
     assert all(torch.equal(value, state(second)[key]) for key, value in state(first).items())
-    if name != "reinitialise_top":
+    if name not in ("reinitialise_top", "random_above"):
         assert changed <= set(first.head_names)
     part = load_part("initialisation", name)
     assert all(field.description for field in part.Settings.model_fields.values())
@@ -77,7 +77,7 @@ def test_features_are_computed_only_by_those_that_need_them(make: Callable[..., 
         raise AssertionError("computed")
 
     targets = np.array([0, 1, 2, 0])
-    for name in ("normal", "prior_bias", "reinitialise_top"):
+    for name in ("normal", "prior_bias", "reinitialise_top", "random_above"):
         part = load_part("initialisation", name)
         part.initialise(make(), refuse, targets, CLASSES, part.Settings(), 0)
     probe = load_part("initialisation", "linear_probe")
@@ -232,6 +232,26 @@ def test_reinitialise_top_refuses_more_blocks_than_there_are_and_adapters(make: 
     lora.apply(network, lora.Settings())
     with pytest.raises(UserError, match="adapters"):
         start(network, "reinitialise_top", layers=1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_random_above_keeps_the_lowest_layers_and_draws_every_other_weight(make: Callable[..., Network], family: str) -> None:
+    network, plain = make(family), make(family)
+    with torch.no_grad():
+        for net in (network, plain):
+            for parameter in net.parameters():
+                parameter.mul_(3).add_(0.01)
+    shared = network.stack.shared > 1
+    start(network, "random_above", kept=0 if shared else 2, seed=4)
+    lowest = {name for group in network.stack.groups[: 0 if shared else 2] for name in group.parameters}
+    for name, parameter in network.named_parameters():
+        same = torch.equal(parameter, plain.get_parameter(name))
+        assert same == (name in lowest or name in network.head_names), name
+    if shared:
+        with pytest.raises(UserError, match="share their weights"):
+            start(network, "random_above", kept=2)
+    with pytest.raises(UserError, match="the layers below the head"):
+        start(network, "random_above", kept=50)
 
 
 def test_prior_bias_makes_a_zero_head_predict_the_base_rates(make: Callable[..., Network]) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
+from tunewright.initialisation._random import draw_again, refuse_adapted
 from tunewright.models.network import Network
-from tunewright.models.stack import LayerGroup
 
 
 class Settings(BaseModel):
@@ -39,31 +38,6 @@ def initialise(
     if settings.layers > len(blocks):
         raise UserError(f"reinitialise_top.layers is {settings.layers}", expected=f"at most {len(blocks)}, the number of blocks")
     chosen = blocks[len(blocks) - settings.layers :]
-    modules = dict(network.named_modules())
-    _refuse_adapted(network, chosen)
-    devices = [network.device] if network.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        for block in chosen:
-            _forget(network, block)
-            for name in reversed(block.modules):  # inner modules first, as transformers does: some blocks rescale what is inside
-                network.inner._init_weights(modules[name])
+    refuse_adapted(network, chosen, "reinitialise_top")
+    draw_again(network, chosen, seed)
     return f"the {settings.layers} topmost blocks start from random weights"
-
-
-def _forget(network: Network, block: LayerGroup) -> None:
-    """Take away the mark by which transformers skips tensors that it has already filled."""
-    for name in block.parameters:
-        network.get_parameter(name)._is_hf_initialized = False  # type: ignore[attr-defined]
-
-
-def _refuse_adapted(network: Network, blocks: tuple[LayerGroup, ...]) -> None:
-    """Random weights that are frozen under an adapter can never become useful."""
-    known = {name for block in blocks for name in block.parameters}
-    inside = {name for name, _ in network.named_parameters() if any(name.startswith(b.modules[0] + ".") for b in blocks)}
-    if inside != known:
-        raise UserError(
-            "reinitialise_top cannot be used with a method that puts adapters into the blocks",
-            expected="a method that trains the blocks themselves",
-            try_="--set method=full",
-        )
