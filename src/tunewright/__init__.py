@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "fit": "tunewright.workflow",
+    "fix": "tunewright.data.quality.fix",
     "load": "tunewright.runs.run",
     "Run": "tunewright.runs.run",
     "Recipe": "tunewright.recipe",
@@ -20,12 +21,24 @@ _HOMES = {
     "UserError": "tunewright.core.errors",
 }
 
-__all__ = ["AudioPreprocessing", "FineTuner", "ImagePreprocessing", "Recipe", "Run", "UserError", "__version__", "fit", "load"]
+__all__ = [
+    "AudioPreprocessing",
+    "FineTuner",
+    "ImagePreprocessing",
+    "Recipe",
+    "Run",
+    "UserError",
+    "__version__",
+    "fit",
+    "fix",
+    "load",
+]
 
 if TYPE_CHECKING:
     from tunewright.core.errors import UserError
     from tunewright.data.encoders.audio import AudioPreprocessing
     from tunewright.data.encoders.image import ImagePreprocessing
+    from tunewright.data.quality.fix import fix
     from tunewright.estimator import FineTuner
     from tunewright.recipe import Recipe
     from tunewright.runs.run import Run, load

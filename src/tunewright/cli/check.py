@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
 from tunewright.cli._options import Json, Model, Out, Seed, Settings, Source, Strategy, Target, TaskName, Test, Text, Validation
 from tunewright.cli._output import print_json, print_table, tell
 from tunewright.cli._recipe import recipe_of
+from tunewright.core.errors import UserError
+from tunewright.data.table import listed
+
+Fix = Annotated[Path | None, typer.Option("--fix", metavar="OUT", help="Write the training rows, mended where that is safe.")]
+Also = Annotated[
+    list[str] | None, typer.Option("--also", metavar="FIX", help="With --fix, more: near_duplicates, text, personal (masked).")
+]
+Skip = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--skip", metavar="FIX", help="With --fix, not: empty_text, label_variants, conflicts, exact_duplicates, leakage."
+    ),
+]
+Conflicts = Annotated[str, typer.Option("--conflicts", help="With --fix, equal texts with different labels: drop, or vote.")]
+DropNoise = Annotated[
+    Path | None, typer.Option("--drop-noise", metavar="RUN", help="With --fix, leave out what its report label_noise lists.")
+]
 
 
 def run(
@@ -19,9 +41,14 @@ def run(
     seed: Seed = None,
     out: Out = None,
     settings: Settings = None,
+    fix: Fix = None,
+    also: Also = None,
+    skip: Skip = None,
+    conflicts: Conflicts = "drop",
+    drop_noise: DropNoise = None,
     as_json: Json = False,
 ) -> None:
-    """Check rows, columns and recipe without loading a model."""
+    """Check rows, columns and recipe without loading a model; --fix writes the training rows mended."""
     recipe = recipe_of(
         source,
         settings,
@@ -35,6 +62,13 @@ def run(
         seed=seed,
         out=out,
     )
+    if fix is not None:
+        _fix(
+            recipe.data, fix, {"also": also or (), "skip": skip or (), "conflicts": conflicts, "drop_noise": drop_noise}, as_json
+        )
+        return
+    if also or skip or drop_noise:
+        raise UserError("--also, --skip and --drop-noise say what --fix does", expected="--fix OUT", try_="--fix mended.csv")
     from tunewright.workflow import check
 
     found = check(recipe).as_dict()
@@ -47,3 +81,18 @@ def run(
     for finding in found["findings"]:
         tell(f"{finding['level']}: {finding['message']}")
     tell("Nothing to refuse.")
+
+
+def _fix(data: Any, out: Path, how: dict[str, Any], as_json: bool) -> None:
+    from tunewright.data.quality.fix import fix
+
+    named = {"text": data.text or data.input, "target": data.target, "task": data.task, "kind": data.kind}
+    done = fix(data.train, out, validation=data.validation, test=data.test, **named, **how)
+    if as_json:
+        print_json(done.as_dict())
+        return
+    if done.changes:
+        print_table(("fix", "rows", "where"), [(one.fix, one.count, listed(one.rows)) for one in done.changes])
+    for said in (*(one.said for one in done.changes), *done.said):
+        tell(said)
+    tell(f"{done.rows_after:,} of {done.rows_before:,} rows written to {done.out}; every change with its rows: {done.trace}")
