@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_serializer
 from tunewright.core.augmentation import Augmentation, Mixing
 from tunewright.core.section import Section as Section
 from tunewright.core.sound_augmentation import SoundAugmentation
-from tunewright.core.types import Kind, Task
+from tunewright.core.types import Kind, Swap, Task
 
 
 class Choice(Section):
@@ -59,6 +59,13 @@ class Data(Section):
         0.15, gt=0, lt=0.9, description="Share of train held out to report on, when no test is given (a guess)."
     )
     near_duplicates: Literal["together", "ignore"] = Field("together", description="Keep near-duplicates on one side of a split.")
+    counterfactual: tuple[Swap, ...] = Field(
+        (), description="Training texts are read once more with such words swapped, with the same targets (Lu et al. 2018)."
+    )
+    reweigh: str | None = Field(
+        None,
+        description="A column of groups: rows weigh so that the group says nothing of the class (Kamiran and Calders 2012).",
+    )
     streaming: bool = Field(
         False, description="Read rows in pieces and keep their token ids on disk: for files larger than memory."
     )

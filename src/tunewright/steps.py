@@ -18,10 +18,12 @@ from tunewright.core.memory import keep_freed_memory
 from tunewright.core.parts import load_part, name_of
 from tunewright.core.seed import seed_everything
 from tunewright.core.types import Applied, Kind, Predictions, Task
+from tunewright.data.counterfactual import with_counterfactuals
 from tunewright.data.encoders.on_disk import on_disk
 from tunewright.data.examples import Examples
 from tunewright.data.prepare import Prepared, prepare
 from tunewright.data.ragged import IGNORED, Ragged
+from tunewright.data.reweighing import row_weights
 from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.schema import Schema
 from tunewright.data.streaming import prepare_streamed
@@ -97,7 +99,7 @@ def prepare_rows(recipe: Recipe, given: Given) -> Prepared:
     data = recipe.data
     sources = {part: getattr(given, part) if getattr(given, part) is not None else getattr(data, part) for part in PARTS}
     how = prepare_streamed if data.streaming else prepare
-    return how(
+    prepared = how(
         **sources,
         text=data.text or data.input,
         kind=data.kind,
@@ -110,6 +112,7 @@ def prepare_rows(recipe: Recipe, given: Given) -> Prepared:
         near_duplicates=data.near_duplicates,
         seed=recipe.seed,
     )
+    return with_counterfactuals(prepared, data.counterfactual) if data.counterfactual else prepared
 
 
 def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None) -> Setup:
@@ -399,10 +402,17 @@ def make_job(
         forward=Forward(setup.network, setup.precision, setup.store),
         gradients=Gradients(setup.network),
         passes=Passes(train.encoded.lengths, setup.recipe.training.pass_tokens),
+        row_weights=_row_weights(setup),
         teacher=teacher,
         checkpoints=checkpoints,
         watchers=watchers,
     )
+
+
+def _row_weights(setup: Setup) -> torch.Tensor | None:
+    """What each training row weighs by its group and class."""
+    column = setup.recipe.data.reweigh
+    return None if column is None else torch.from_numpy(row_weights(setup.prepared, column)).to(setup.network.device)
 
 
 def _packs(setup: Setup) -> bool:

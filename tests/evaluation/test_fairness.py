@@ -21,7 +21,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
 from tunewright.evaluation.evidence import Report
 from tunewright.evaluation.gaps import Rate, gaps, holm
-from tunewright.evaluation.groups import MISSING, groups_of
+from tunewright.data.groups import MISSING, groups_of
 from tunewright.evaluation.reports import fairness
 from tunewright.evaluation.subject import Subject
 from tunewright.evaluation.thresholds import by_group

@@ -49,6 +49,9 @@ Task = Literal[
 ]
 
 
+Swap = Literal["gender", "names", "nationality"]  # words of a text that are exchanged for others of their kind
+
+
 @dataclass(frozen=True)
 class Score:
     """A measured value with its interval; ``value`` is None where it is undefined, and ``note`` says why."""

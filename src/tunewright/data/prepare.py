@@ -280,13 +280,3 @@ def _measured(labels: Labels, train: Rows) -> Labels:
         if train.targets.dtype == object or labels.names
         else form_of(labels.task).labels(train.targets.tolist(), labels.task, ())
     )
-
-
-def cells_of(prepared: Prepared, part: str, name: str) -> list[Any]:
-    """The cells of a column of the file that a part's rows came from, in their order."""
-    table = prepared.tables.get(part) or prepared.tables.get("train")
-    if table is None:
-        raise UserError(f"the column '{name}' is not kept of rows that are streamed", try_="--set data.streaming=false")
-    cells = table.column(find(table, name, "column")[0])
-    place = {int(number): index for index, number in enumerate(table.rows)}
-    return [cells[place[int(number)]] for number in getattr(prepared, part).numbers]

@@ -29,7 +29,7 @@ Watcher = Callable[[Event], Request | None]
 class Job:
     """A network with its method applied, the data to train and to choose by, and the settings.
 
-    ``wanted`` are the validation rows' targets as metrics read them.
+    ``wanted`` are the validation rows' targets as metrics read them. ``row_weights`` (n,): what each training row's loss counts.
     """
 
     network: Network
@@ -44,6 +44,7 @@ class Job:
     forward: Forward
     gradients: Gradients
     passes: Passes
+    row_weights: Tensor | None = None
     teacher: Teacher | None = None
     checkpoints: Checkpoints | None = None
     watchers: tuple[Watcher, ...] = ()

@@ -72,16 +72,24 @@ def _backward(job: Job, passes: list[np.ndarray]) -> tuple[float, float]:
     """Gradients of the mean loss over all passes; returns the losses' sum and what they weigh."""
     device = job.network.device
     targets = [targets_of(job.train, rows, device) for rows in passes]
-    count = max(1.0, float(sum(job.head.counts(part, job.weights).sum() for part in targets)))  # 0 where answers were cut off
+    counted = zip(passes, targets, strict=True)
+    count = float(sum(_weighed(job, rows, job.head.counts(part, job.weights)).sum() for rows, part in counted))
+    count = count or 1.0  # 0 where answers were cut off
     job.gradients.clear()
     loss_sum = torch.zeros((), device=device)
     for rows, wanted in zip(passes, targets, strict=True):
         logits, wanted, said = _answered(job, rows, wanted)
         losses = job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights)
-        loss = (losses if job.teacher is None else job.teacher.mixed(losses, logits, wanted, said, job.weights)).sum()
+        losses = losses if job.teacher is None else job.teacher.mixed(losses, logits, wanted, said, job.weights)
+        loss = _weighed(job, rows, losses).sum()
         (loss / count).backward()
         loss_sum += loss.detach()
     return float(loss_sum), count
+
+
+def _weighed(job: Job, rows: np.ndarray, values: Tensor) -> Tensor:
+    """A value of each row of a pass, (batch,), times what the row weighs."""
+    return values if job.row_weights is None else values * job.row_weights[torch.from_numpy(rows).to(values.device)]
 
 
 def _answered(job: Job, rows: np.ndarray, wanted: Tensor) -> tuple[Any, Tensor, Any]:

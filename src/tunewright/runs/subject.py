@@ -12,7 +12,7 @@ import numpy as np
 from tunewright.core.errors import UserError
 from tunewright.core.parts import load_part
 from tunewright.core.types import Predictions
-from tunewright.data.columns import find
+from tunewright.data.cells import cells_of
 from tunewright.data.encoders import language
 from tunewright.data.examples import Examples
 from tunewright.data.prepare import Prepared
@@ -83,7 +83,7 @@ def subject_of(
         states=states,
         likelihoods=likelihoods,
         network=network,
-        column=lambda part, name: _column(prepared, rows[part], part, name),
+        column=lambda part, name: cells_of(prepared, part, name),
         folder=folder,
         seed=recipe.seed,
         confidence=recipe.evaluation.confidence,
@@ -134,11 +134,3 @@ def _likelihoods(network: Network, texts: Sequence[str], max_length: int, precis
         examples = Examples(flat, flat.targets)
     found: np.ndarray = decode_all(head, network.labels, examples, passes(network, examples, precision=precision))[0].values
     return found
-
-
-def _column(prepared: Prepared, rows: Rows, part: str, name: str) -> list[Any]:
-    """The cells of a column of the file that a part's rows came from, in their order."""
-    table = prepared.tables[part if part in prepared.tables else "train"]
-    cells = table.column(find(table, name, "column")[0])
-    place = {int(number): index for index, number in enumerate(table.rows)}
-    return [cells[place[int(number)]] for number in rows.numbers]

@@ -21,7 +21,7 @@ from tunewright.core.types import Finding, Predictions, Score
 from tunewright.evaluation.bootstrap import bootstrapped
 from tunewright.evaluation.evidence import Cell, Grid, Report
 from tunewright.evaluation.gaps import Rate, gaps, holm, largest, p_value, ratios, smallest
-from tunewright.evaluation.groups import Groups, groups_of
+from tunewright.data.groups import Groups, groups_of
 from tunewright.evaluation.intervals import exact_interval
 from tunewright.evaluation.reports.calibration import calibration_error
 from tunewright.evaluation.subject import Subject
