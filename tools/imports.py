@@ -23,6 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("steps",),
     ("runs",),
     ("workflow",),
+    ("studies",),
     ("estimator",),
     ("cli",),
     ("__main__",),

@@ -58,6 +58,9 @@ class Data(Section):
     test_share: float = Field(
         0.15, gt=0, lt=0.9, description="Share of train held out to report on, when no test is given (a guess)."
     )
+    train_rows: int | None = Field(
+        None, ge=2, description="Train on at most this many of the training rows, class by class, drawn with the seed."
+    )
     near_duplicates: Literal["together", "ignore"] = Field("together", description="Keep near-duplicates on one side of a split.")
     counterfactual: tuple[Swap, ...] = Field(
         (), description="Training texts are read once more with such words swapped, with the same targets (Lu et al. 2018)."

@@ -61,9 +61,9 @@ def resolve(user: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
-def check_part(key: str, choice: Choice) -> None:
-    """Raise what is wrong with the part chosen for a key of the recipe."""
-    raise_all(_part_faults(_FAMILIES[key], key, choice))
+def check_part(family: str, key: str, choice: Choice) -> None:
+    """Raise what is wrong with the part of a family that was chosen under a key."""
+    raise_all(_part_faults(family, key, choice))
 
 
 def to_yaml(recipe: Recipe) -> str:

@@ -110,6 +110,7 @@ def prepare_rows(recipe: Recipe, given: Given) -> Prepared:
         validation_share=data.validation_share,
         test_share=data.test_share,
         near_duplicates=data.near_duplicates,
+        train_rows=data.train_rows,
         seed=recipe.seed,
     )
     return with_counterfactuals(prepared, data.counterfactual) if data.counterfactual else prepared

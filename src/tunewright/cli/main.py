@@ -19,6 +19,7 @@ COMMANDS = (
     "zero-shot",
     "generate",
     "report",
+    "study",
     "check",
     "resume",
     "runs",

@@ -27,6 +27,7 @@ FAMILIES = {
     "objectives": "objectives",
     "preferences": "preferences",
     "reports": "evaluation/reports",
+    "studies": "studies",
 }
 
 _PACKAGE = Path(__file__).resolve().parent.parent

@@ -21,7 +21,7 @@ from tunewright.data.quality.look import look_at_columns, look_at_texts
 from tunewright.data.read import read_splits, read_table, the_train_split
 from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.schema import Named, Schema, guess_schema
-from tunewright.data.splits import Split, join_groups, split
+from tunewright.data.splits import Split, first_rows, join_groups, split
 from tunewright.data.table import Table
 from tunewright.data.targets import form_of
 from tunewright.data.times import as_times
@@ -230,6 +230,7 @@ def prepare(
     validation_share: float = 0.15,
     test_share: float = 0.15,
     near_duplicates: Literal["together", "ignore"] = "together",
+    train_rows: int | None = None,
     seed: int = 0,
     **named: Unpack[Named],
 ) -> Prepared:
@@ -250,6 +251,9 @@ def prepare(
     near = _near(encoded)
     how = {"validation": validation_share, "test": test_share, "near_duplicates": near_duplicates, "seed": seed}
     parts, ids = _parts(given, encoded, schema, near, how)
+    if train_rows is not None and train_rows < len(parts["train"]):
+        chosen = first_rows(parts["train"].targets, train_rows, seed)
+        parts["train"], ids["train"] = parts["train"].select(chosen), ids["train"][chosen]
     labels = _measured(labels, parts["train"])
     said.append(f"Rows: {', '.join(f'{len(rows)} {part}' for part, rows in parts.items())}.")
     findings = [finding for table in tables.values() for finding in table.findings]

@@ -57,6 +57,18 @@ def _strata(targets: np.ndarray) -> np.ndarray:
     return np.searchsorted(edges, targets, side="right")
 
 
+def first_rows(targets: np.ndarray, many: int, seed: int) -> np.ndarray:
+    """Indices of so many rows, ascending, each class with its share; fewer rows are always among more of the same seed."""
+    strata = _strata(targets)
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(targets))
+    place = np.empty(len(targets))
+    for stratum in np.unique(strata):
+        own = order[strata[order] == stratum]
+        place[own] = (np.arange(len(own)) + generator.random()) / len(own)  # spread evenly over 0 to 1
+    return np.sort(np.argsort(place, kind="stable")[:many])
+
+
 def _quotas(sizes: np.ndarray, spare: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
     """Rows to take from each stratum, (strata,): in proportion, the fractions going to the largest remainders."""
     wanted = np.minimum(sizes * share, spare)

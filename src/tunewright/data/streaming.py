@@ -45,6 +45,7 @@ def prepare_streamed(
     validation_share: float = 0.15,
     test_share: float = 0.15,
     near_duplicates: Literal["together", "ignore"] = "together",
+    train_rows: int | None = None,
     seed: int = 0,
     **named: Unpack[Named],
 ) -> Prepared:
@@ -54,6 +55,8 @@ def prepare_streamed(
     When: the file does not fit into memory several times over. When not: otherwise; duplicates are not looked for here.
     ``near_duplicates`` has no effect.
     """
+    if train_rows is not None:
+        raise UserError("data.train_rows does not go with data.streaming", try_="--set data.streaming=false")
     path = _the_file(train, named)
     stamp = _stamp(path)
     scanned = scan(path, PIECE, **named)
@@ -66,11 +69,11 @@ def prepare_streamed(
         scanned.targets, validation_share=wanted["validation"], test_share=wanted["test"], most=MOST_HELD_OUT, seed=seed
     )
     rows = partial(_chosen_rows, path, stamp, scanned.schema)
-    train_rows = StreamedRows(lambda: (texts for texts, _ in rows(chosen.train)), scanned.targets[chosen.train], str(path))
+    streamed = StreamedRows(lambda: (texts for texts, _ in rows(chosen.train)), scanned.targets[chosen.train], str(path))
     held_out = given | _held_out(rows, scanned, {part: getattr(chosen, part) for part in shares if part not in given})
-    parts: dict[str, Rows | StreamedRows] = {"train": train_rows, **{part: held_out[part] for part in shares}}
-    labels = _measured(scanned.labels, train_rows.targets)
-    unchecked = Finding("not_checked", f"train: {_UNCHECKED}", "note", count=len(train_rows))
+    parts: dict[str, Rows | StreamedRows] = {"train": streamed, **{part: held_out[part] for part in shares}}
+    labels = _measured(scanned.labels, streamed.targets)
+    unchecked = Finding("not_checked", f"train: {_UNCHECKED}", "note", count=len(streamed))
     looked = [found for held in held_out.values() for found in look_at_texts(held.texts, held.numbers, held.where)]
     findings = (*scanned.findings, unchecked, *looked, *check_texts(held_out, _alike(held_out)), *check_targets(parts, labels))
     said = (
@@ -81,7 +84,7 @@ def prepare_streamed(
     )
     content = {part: {"texts": rows.inputs, "targets": rows.targets.tolist()} for part, rows in given.items()}
     data_hash = hash_json({"train": scanned.data_hash, **content})
-    return Prepared(train_rows, held_out["validation"], held_out["test"], labels, scanned.schema, findings, said, data_hash)
+    return Prepared(streamed, held_out["validation"], held_out["test"], labels, scanned.schema, findings, said, data_hash)
 
 
 def _the_file(train: Any, named: Named) -> Path:

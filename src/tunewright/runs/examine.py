@@ -25,7 +25,7 @@ def examine(run: Run, names: Sequence[str], settings: Mapping[str, Any]) -> dict
         raise UserError("settings belong to one report", expected="one name", try_="tunewright report RUN NAME --set KEY=VALUE")
     choices = [Choice(name=name, settings=dict(settings)) for name in names] or [DEFAULT_REPORTS]
     for choice in choices:
-        check_part("evaluation.reports", choice)
+        check_part("reports", "evaluation.reports", choice)
     prepared = prepare_rows(run.recipe, Given())
     if prepared.data_hash != run.manifest["data_hash"]:
         raise UserError(f"the rows of '{run.folder}' changed since it was trained", expected="the same rows", try_="a new run")
