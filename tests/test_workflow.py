@@ -246,6 +246,7 @@ EFFECTS: dict[str, Any] = {
     "data.validation_share": 0.3,
     "data.test_share": 0.3,
     "data.train_rows": "tests/studies/test_studies.py",
+    "data.train_rows": 10,
     "data.near_duplicates": "together",
     "data.max_length": 5,
     "model.pooling": "cls",

@@ -88,10 +88,8 @@ def test_wrong_settings_are_said() -> None:
 def test_a_power_law_is_found_and_followed() -> None:
     sizes = np.array([100, 200, 400, 800])
     assert power_law(sizes, 3 * sizes**-0.5) == pytest.approx((3, 0.5))
-    points = [
-        (int(n), Score("accuracy", float(1 - 3 * n**-0.5), float(1 - 3 * n**-0.5) - 0.01, float(1 - 3 * n**-0.5) + 0.01, 500))
-        for n in sizes
-    ]
+    values = {int(n): float(1 - 3 * n**-0.5) for n in sizes}
+    points = [(n, Score("accuracy", value, value - 0.01, value + 0.01, 500)) for n, value in values.items()]
     found = doubling(points, 0)
     assert found.value == pytest.approx(1 - 3 * 1600**-0.5)
     assert found.low < found.value < found.high  # type: ignore[operator]
