@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from huggingface_hub import ModelCard
 
 from tests.runs.sample import sample_run
@@ -27,6 +28,21 @@ def test_a_path_of_this_machine_is_not_published(tmp_path: Path) -> None:
     manifest["base"]["source"] = str(tmp_path / "models" / "base")
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     assert str(tmp_path) not in write_card(folder).read_text(encoding="utf-8")
+
+
+def test_what_reports_and_the_meter_said_is_in_the_card(tmp_path: Path) -> None:
+    folder = sample_run(tmp_path / "run")
+    manifest, scores = (json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("manifest", "scores"))
+    manifest["energy"] = {"kwh": 0.002, "co2_kg": 0.00096, "how": "estimated: 720 processor seconds at 10 W"}
+    said = {"said": ["On 'old' 0.1 was lost."], "findings": [{"message": "less <b>is</b> known", "level": "warning"}]}
+    scores["reports"] = {"forgetting": said, "silent": {"said": [], "findings": []}}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (folder / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
+    card = ModelCard.load(write_card(folder))
+    assert card.data.co2_eq_emissions["emissions"] == pytest.approx(0.96)  # grams
+    assert "## Forgetting\n\n- On 'old' 0.1 was lost.\n- less" in card.text
+    assert "Silent" not in card.text
+    assert "0.002 kWh, 0.00096 kg of CO2" in card.text
 
 
 def test_an_empty_folder_still_gets_a_card(tmp_path: Path) -> None:
