@@ -7,6 +7,8 @@ import gzip
 import json
 import os
 import random
+import statistics
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,3 +74,16 @@ def mine(items: Iterable[Any], part: str) -> Iterator[Any]:
     """This process's share of the work, for 'k/n' running side by side."""
     index, of = (int(number) for number in part.split("/"))
     return (item for position, item in enumerate(items) if position % of == index)
+
+
+def grouped(rows: Iterable[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        found[tuple(row[key] for key in keys)].append(row)
+    return found
+
+
+def spread(values: list[float]) -> str:
+    """Mean and standard deviation over seeds, in per cent."""
+    mean = f"{100 * statistics.mean(values):.1f}"
+    return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import forgetting
 import recommendation
 import table_transfer
-from common import results
+from common import grouped, results, spread
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 HEAD = """<!-- Written by benchmarks/tables.py from benchmarks/results/; measure, then run it again. -->
@@ -51,23 +50,11 @@ def main() -> None:
         distilled(),
         images(),
         audio(),
+        forgetting.table(),
         estimates(),
     ]
     PAGE.write_text(HEAD + "".join(section for section in sections if section), encoding="utf-8")
     print(PAGE)
-
-
-def grouped(rows: Iterable[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-    found: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        found[tuple(row[key] for key in keys)].append(row)
-    return found
-
-
-def spread(values: list[float]) -> str:
-    """Mean and standard deviation over seeds, in per cent."""
-    mean = f"{100 * statistics.mean(values):.1f}"
-    return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean
 
 
 def text_tasks() -> str:
