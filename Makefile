@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: quickstart test lint docs matrix zoo clean
+.PHONY: quickstart test lint docs matrix reliability zoo clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/tunewright fit examples/support_messages.csv --model all-MiniLM-L6-v2 --target topic --strategy partial --seed 0
@@ -24,6 +24,10 @@ docs: $(VENV)/.test
 
 matrix: $(VENV)/.test
 	$(BIN)/python tools/matrix.py
+
+# Kills, signals, full disks and damaged checkpoints: one JSON line per case, then one line per suite.
+reliability: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability --all
 
 # Builds the small models of zoo/ again; reads public data from $$TUNEWRIGHT_DATA.
 zoo: $(VENV)/.test

@@ -91,8 +91,9 @@ class Checkpoints:
     def newest(self) -> Found:
         """The newest checkpoint that is whole and of this run; UserError where there is none, saying why of each."""
         clear_left_over(self.folder)
+        there = folders(self.folder)
         said = []
-        for place in folders(self.folder):
+        for place in there:
             try:
                 checkpoint = self._read(place)
             except Unusable as error:
@@ -103,6 +104,8 @@ class Checkpoints:
             if said:
                 said.append(f"the run continues from {place.name}")
             return self._with_best(checkpoint, place, said)
+        if folders(self.folder) != there:  # its trainer wrote newer ones meanwhile
+            return self.newest()
         raise UserError(
             f"no checkpoint in {self.folder} can be continued from: {'; '.join(said) or 'there is none'}",
             expected="a whole checkpoint of this run",

@@ -78,7 +78,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise Unusable(f"it has no {MANIFEST}") from None
     except OSError as error:
         raise Unusable(f"its {MANIFEST} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Unusable(f"its {MANIFEST} is damaged") from None
     if isinstance(schema, int) and schema > SCHEMA:
         raise Unusable(f"a newer version of tunewright wrote it (schema {schema}; this one reads {SCHEMA})")

@@ -1,0 +1,141 @@
+"""Negative controls: with one defence off, the case that watches it must find something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+from unittest.mock import ANY, patch
+
+from tests.reliability import faults, resume
+from tests.reliability.harness import Problems, Training, whole
+from tunewright.core.storage import Storage
+from tunewright.engine import checkpoint, checkpoint_folder
+from tunewright.engine.checkpoint import Checkpoints
+from tunewright.engine.interrupts import Asked
+from tunewright.engine.job import State
+from tunewright.engine.loop import _Loop
+
+CASES: dict[str, Callable[[], Problems]] = {}
+
+
+def off(name: str, watching: Callable[[], Problems], needs: Training | None, *defences: Any) -> None:
+    """With ``defences`` patched away, ``watching`` has to find something; the reference is made before."""
+
+    def run() -> Problems:
+        if needs is not None:
+            whole(needs)
+        with ExitStack() as patched:
+            for defence in defences:
+                patched.enter_context(defence)
+            found = watching()
+        return [] if found else ["the case found nothing"]
+
+    CASES[name] = run
+
+
+def _nothing(*_: object, **__: object) -> None:
+    pass
+
+
+def _in_place(parent: Path, step: int, files: Any, about: Mapping[str, Any], storage: Storage) -> Path:
+    """As most trainers do: straight into the folder."""
+    place = parent / f"step-{step}"
+    place.mkdir(parents=True, exist_ok=True)
+    for name, content in files:
+        storage.write(place / name, content)
+    return place
+
+
+@contextmanager
+def _not_waiting() -> Iterator[Asked]:
+    yield Asked()
+
+
+def _hiding(parent: Path, step: int, *given: Any) -> Path:
+    """An error of the disk that nobody hears of."""
+    try:
+        return checkpoint_folder.write_folder(parent, step, *given)
+    except OSError:
+        return parent / f"step-{step}"
+
+
+class _KeepsTheLastOnly(Checkpoints):  # type: ignore[misc]
+    def _rotate(self, kept: set[Path]) -> Iterator[str]:
+        return super()._rotate({place for place in kept if place == self._last})
+
+
+_TRUSTING = patch.object(checkpoint, "verify", lambda place: {"run": ANY})
+_PARAMETERS_ALONE = patch.object(_Loop, "_moving", lambda loop: {name: loop.parameters[name] for name in loop._moving_at_end()})
+
+off(
+    "written_in_place",
+    faults.CASES["killed_amid_the_weights"],
+    faults.PLAIN,
+    patch.object(checkpoint, "write_folder", _in_place),
+    _TRUSTING,
+)
+off("unverified", faults.CASES["a_bit_of_the_weights_is_flipped"], faults.PLAIN, _TRUSTING)
+off(
+    "only_the_last_is_kept",
+    faults.CASES["a_file_is_empty"],
+    faults.PLAIN,
+    patch("tests.reliability.harness.Checkpoints", _KeepsTheLastOnly),
+)
+off(
+    "errors_of_the_disk_are_hidden",
+    faults.CASES["no_room_for_the_weights"],
+    faults.PLAIN,
+    patch.object(checkpoint, "write_folder", _hiding),
+)
+off(
+    "signals_are_not_waited_for",
+    faults.CASES["term_amid_a_step_saves_and_ends_with_143"],
+    None,
+    patch("tunewright.engine.loop.waiting_for_the_step", _not_waiting),
+)
+off("no_lock", faults.CASES["a_second_trainer_is_refused"], None, patch("tunewright.workflow.locked", lambda _: nullcontext()))
+off(
+    "random_states_are_not_restored",
+    resume.CASES["lora_with_dropout_amid_an_epoch"],
+    resume.TRAININGS["lora_with_dropout"],
+    patch("tunewright.engine.loop.restore_random_states", _nothing),
+)
+off(
+    "the_optimiser_is_not_restored",
+    resume.CASES["plain_amid_an_epoch"],
+    resume.TRAININGS["plain"],
+    patch("tunewright.engine.loop.restore_optimiser", _nothing),
+)
+off(
+    "the_epoch_begins_anew",
+    resume.CASES["plain_amid_an_epoch"],
+    resume.TRAININGS["plain"],
+    patch("tunewright.engine.loop.State", lambda **saved: State(**saved | {"window": 0})),
+)
+off(
+    "lines_after_the_checkpoint_stay",
+    resume.CASES["plain_within_a_step"],
+    resume.TRAININGS["plain"],
+    patch("tunewright.monitoring.history.History._cut", _nothing),
+)
+off(
+    "patience_begins_anew",
+    resume.CASES["plateau_and_patience_at_the_last_step"],
+    resume.TRAININGS["plateau_and_patience"],
+    patch("tunewright.engine.loop.State", lambda **saved: State(**saved | {"reason": ""})),
+    patch("tunewright.engine.loop._waited", lambda _: 0),
+)
+off(
+    "running_statistics_are_not_saved",
+    resume.CASES["augmented_pictures_amid_an_epoch"],
+    resume.TRAININGS["augmented_pictures"],
+    _PARAMETERS_ALONE,
+)
+off(
+    "averages_are_not_restored",
+    resume.CASES["averaged"],
+    resume.OTHERS["averaged"],
+    patch("tunewright.engine.averages.Averages.restore", _nothing),
+)
