@@ -321,6 +321,7 @@ def _steps(
     if "frozen" in baselines_of(setup):
         untrained["frozen"] = frozen_baseline(setup, features)
         tell.phase("baselines", "a linear probe on the untouched network, and always the most frequent answer")
+    frozen = features() if "frozen" in untrained else None  # known by now, and what a report needs again
     applied = apply_method(setup)
     said = initialise(setup, applied, features)
     job = make_job(setup, applied, _watchers(setup, folder, tell), checkpoints, _teacher(setup, tell))
@@ -351,7 +352,7 @@ def _steps(
         proof = certify(folder, backbone)
     if reports:
         tell.phase("reports", f"made: {', '.join(choice.name for choice in reports)}")
-        subject = subject_of(loaded_of(setup), recipe, setup.prepared, folder, tested=tuned, backbone=backbone)
+        subject = subject_of(loaded_of(setup), recipe, setup.prepared, folder, tested=tuned, backbone=backbone, frozen=frozen)
         made = make_reports(subject, reports)
         keep_reports(folder, made)
         tell.phase("reports", *(finding["message"] for one in made.values() for finding in one["findings"]))

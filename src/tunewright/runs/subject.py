@@ -36,8 +36,12 @@ def subject_of(
     *,
     tested: Predictions | None = None,
     backbone: Backbone | None = None,
+    frozen: np.ndarray | None = None,
 ) -> Subject:
-    """The trained model with the rows it was trained on; ``tested``: what it predicted for the test rows, where that is known."""
+    """The trained model with the rows it was trained on.
+
+    ``tested``: what it predicted for the test rows, where that is known; ``frozen``: so the untuned features of all train rows.
+    """
     rows = {part: found for part in PARTS if isinstance(found := getattr(prepared, part), Rows)}
     head, precision = load_part("heads", loaded.head), recipe.training.precision
     arithmetic = "float32" if precision == "auto" else precision
@@ -58,7 +62,11 @@ def subject_of(
     def network(untouched: bool) -> Network:
         return before() if untouched else loaded.network
 
+    known = _places(rows, frozen)
+
     def features(inputs: Inputs, untouched: bool = False) -> np.ndarray:
+        if untouched and frozen is not None and all(id(row) in known for row in inputs):
+            return frozen[[known[id(row)] for row in inputs]]
         return predict_features(network(untouched), encoded(loaded, inputs), precision=arithmetic)
 
     def logits(inputs: Inputs) -> np.ndarray:
@@ -89,6 +97,12 @@ def subject_of(
         confidence=recipe.evaluation.confidence,
         resamples=recipe.evaluation.resamples,
     )
+
+
+def _places(rows: dict[str, Rows], frozen: np.ndarray | None) -> dict[int, int]:
+    """The place of each training row, by the identity of its input; none where there is no feature for each of them."""
+    inputs = rows["train"].inputs if "train" in rows else []
+    return {id(row): place for place, row in enumerate(inputs)} if frozen is not None and len(frozen) == len(inputs) else {}
 
 
 def loaded_of(setup: Setup) -> Loaded:
