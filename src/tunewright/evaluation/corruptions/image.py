@@ -81,4 +81,5 @@ def _on_pixels(
 
 
 def _bytes(pixels: np.ndarray) -> np.ndarray:
-    return np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
+    found: np.ndarray = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
+    return found
