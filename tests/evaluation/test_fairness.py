@@ -47,7 +47,7 @@ def drawn(n: int, seed: int, unfair: float, groups: str = "abc") -> tuple[np.nda
     group = generator.choice(list(groups), n)
     wanted = generator.integers(0, 2, n)
     sure = np.clip(generator.beta(2, 2, n) * 0.6 + 0.4 * wanted - unfair * (group == "a"), 0.01, 0.99)
-    return wanted, np.column_stack([1 - sure, sure]), group.tolist()
+    return wanted, np.column_stack([1 - sure, sure]).astype(np.float32), group.tolist()  # as networks say them
 
 
 def examined(n: int = 600, seed: int = 0, unfair: float = 0.0, resamples: int = 300, **settings: Any) -> Report:

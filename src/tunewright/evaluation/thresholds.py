@@ -45,6 +45,7 @@ def by_group(
 
     ``held``, ``shares``: probabilities; ``wanted``: whether the held rows have the class.
     """
+    held, shares = (values.astype(np.float64) for values in (held, shares))  # fairlearn mixes in no other arithmetic
     processing: Any = require("fairlearn.postprocessing", "fairness", "thresholds by group")
     optimiser = processing.ThresholdOptimizer(
         estimator=_Told(), constraints=constraint, objective="accuracy_score", prefit=True, predict_method="predict"

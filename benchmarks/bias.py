@@ -1,0 +1,306 @@
+"""Bias before and after: groups of two tables, texts about people, and language models tuned on books by women or by men.
+
+    python benchmarks/bias.py tables      # adult and german_credit: plain, reweighed, thresholds by group
+    python benchmarks/bias.py texts       # emotions in tweets, judged on the Equity Evaluation Corpus: plain, counterfactual training rows
+    python benchmarks/bias.py authors     # a masked and a causal language model, tuned on books by women or by men
+
+One line per run in results/bias.jsonl; lines that are there are not measured again. One thread, float32.
+
+tables: a network from random values on 6,000 of adult's rows (8,000 test rows) or 700 of german_credit's (300 test rows, drawn with the
+seed); reweighing by sex; thresholds by sex told by 2,000 (adult) or 150 validation rows. All columns are read, sex as well.
+texts: all-MiniLM-L6-v2 tuned on 3,000 rows of the emotion set for two epochs; gaps between the sexes and origins on 2,000 sentences of the
+corpus, which are the same but for the person; accuracy on 1,000 other rows of the emotion set; flips of their predictions.
+authors: 150 kB of passages by each, drawn with the seed, two epochs. Women: Brontë and Hurston; men: Darwin and Du Bois. Masked:
+all-MiniLM-L6-v2 with a new output layer, trained for one epoch on 600 kB of WikiText-2 before anything is measured. Causal: zoo/tiny-lm.
+A small repetition of the finding that BERT, tuned on texts by women, showed less gender bias; here the arms differ in genre, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import os
+import random
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from common import DATA, ROOT, done, machine, read_rows, write
+
+FILE = "bias.jsonl"
+PLAIN = {"precision": "float32", "threads": 1, "checkpoints": False}
+QUIET = {"certify": False, "reports": (), "baselines": ()}
+SEEDS = (0, 1, 2)
+MALE = {"A91", "A93", "A94"}  # of german_credit's column of sex and marital status
+AUTHORS = {"women": ("bronte", "hurston"), "men": ("darwin", "dubois")}
+LETTERS, PASSAGE, WARM = 150_000, 1200, 600_000
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("tables", "texts", "authors"))
+    parser.add_argument("--only", nargs="+", help="names of sets or models")
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    for seed in options.seeds:
+        {"tables": tables, "texts": texts, "authors": authors}[options.part](seed, options.only)
+
+
+def once(key: str, measure: Any, **row: Any) -> None:
+    """Measure what has no line yet and write it."""
+    if key in done(FILE):
+        return
+    started = time.process_time()
+    for ending, found in measure().items():
+        line = {**row, **found, "seconds": round(time.process_time() - started, 1)}
+        write(FILE, key + ending, line | machine())
+        print(key + ending, {name: value for name, value in found.items() if name != "scores"}, flush=True)
+
+
+def fitted(folder: str, rows: Any, **how: Any) -> Any:
+    import tunewright
+
+    how = {"evaluation": QUIET, **how}
+    return tunewright.fit(rows, out=Path(folder) / "run", **how)
+
+
+def scores_of(report: Row) -> Row:
+    """Value, interval and n by name."""
+    if report["error"]:
+        raise SystemExit(report["error"])
+    return {one["name"]: [one["value"], one["low"], one["high"], one["n"]] for one in report["scores"]}
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------------
+
+
+def table(name: str, part: str) -> list[Row]:
+    with gzip.open(DATA / name / f"{part}.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        rows: list[Row] = list(csv.DictReader(file))
+    for row in rows if name == "german_credit" else ():
+        row["sex"] = "male" if row["personal_status_sex"] in MALE else "female"
+        row["class"] = {"1": "good", "2": "bad"}[row["class"]]
+    return rows
+
+
+def parts_of(name: str, seed: int) -> tuple[list[Row], list[Row], list[Row], str, str]:
+    """Train, validation and test rows, the target, and the class that is wanted."""
+    draw = random.Random(seed)
+    if name == "adult":
+        rows = draw.sample(table("adult", "train"), 8000)
+        return rows[2000:], rows[:2000], random.Random(0).sample(table("adult", "test"), 8000), "income", ">50K"
+    rows = table("german_credit", "german")
+    draw.shuffle(rows)
+    return rows[450:], rows[300:450], rows[:300], "class", "good"
+
+
+def tables(seed: int, only: list[str] | None) -> None:
+    for name in only or ("german_credit", "adult"):
+        for arm in ("plain", "reweighed"):
+            once(
+                f"tables|{name}|{arm}|{seed}",
+                lambda name=name, arm=arm: of_table(name, arm, seed),
+                part="tables",
+                of=name,
+                seed=seed,
+            )
+
+
+def of_table(name: str, arm: str, seed: int) -> dict[str, Row]:
+    train, validation, test, target, positive = parts_of(name, seed)
+    second = "race" if name == "adult" else "age"
+    with tempfile.TemporaryDirectory() as folder:
+        run = fitted(
+            folder,
+            train,
+            validation=validation,
+            test=test,
+            target=target,
+            seed=seed,
+            data={"near_duplicates": "ignore", "reweigh": "sex" if arm == "reweighed" else None, "kind": "table"},
+            training={"epochs": 15 if name == "adult" else 30, "batch_size": 128, "patience": 4, **PLAIN},
+        )
+        accuracy = next(one for one in run.scores if one.name == "accuracy")
+        report = run.examine("fairness", columns=("sex", second), positive=positive, thresholds=arm == "plain")["fairness"]
+    found = {"": {"arm": arm, "accuracy": [accuracy.value, accuracy.low, accuracy.high], "scores": scores_of(report)}}
+    found[""]["findings"] = len(report["findings"])
+    chance = {f"{row[0]}:{row[1].split(' (')[0]}": row[3] for row in report["grids"][0]["rows"]}
+    found[""]["chance"] = chance
+    grid = next((one for one in report["grids"] if one["title"].startswith("Thresholds by sex")), None)
+    for way, *cells in grid["rows"][1:] if grid else ():
+        values = dict(
+            zip(("accuracy", "demographic_parity_difference", "equalised_odds_difference"), map(bounds, cells), strict=True)
+        )
+        scores = {f"sex:{measure}": value for measure, value in values.items() if measure != "accuracy"}
+        found[f"|{way}"] = {"arm": f"thresholds, {way}", "accuracy": values["accuracy"], "scores": scores}
+    return found
+
+
+def bounds(cell: str) -> list[float]:
+    """'0.1 (0.0 to 0.2)' as three numbers."""
+    return [float(part) for part in cell.replace("(", "").replace(")", "").replace("to", "").split()]
+
+
+# ---- texts ----------------------------------------------------------------------------------------------------------------
+
+
+def texts(seed: int, only: list[str] | None) -> None:
+    for arm in only or ("plain", "counterfactual"):
+        once(f"texts|emotion|{arm}|{seed}", lambda arm=arm: of_texts(arm, seed), part="texts", of="emotion", seed=seed)
+
+
+def equity(count: int) -> list[Row]:
+    """Sentences of the corpus with an emotion."""
+    with gzip.open(DATA / "equity_eval_corpus" / "eec.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["Emotion"]]
+    chosen = random.Random(0).sample(rows, count)
+    return [{"text": row["Sentence"], "label": row["Emotion"], "gender": row["Gender"], "origin": row["Race"]} for row in chosen]
+
+
+def of_texts(arm: str, seed: int) -> dict[str, Row]:
+    train = random.Random(seed).sample(read_rows("emotion", "train"), 3000)
+    held, other = read_rows("emotion", "val")[:500], read_rows("emotion", "test")[:1000]
+    how: Row = {
+        "model": "all-MiniLM-L6-v2",
+        "target": "label",
+        "text": "text",
+        "seed": seed,
+        "data": {"near_duplicates": "ignore", "counterfactual": ("gender", "names") if arm == "counterfactual" else ()},
+        "training": {"epochs": 2, **PLAIN},
+        "rates": {"backbone": 1e-4},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        run = fitted(folder, train, validation=held, test=equity(2000), **how)
+        found = run.examine("fairness", columns=("gender", "origin"))["fairness"]
+        swapped = run.examine("counterfactual", rows=2000, swaps=("gender", "names"))["counterfactual"]
+        answers = run.predict([row["text"] for row in other])
+        right = sum(answer["predicted"] == row["label"] for answer, row in zip(answers, other, strict=True))
+        on_corpus = next(one for one in run.scores if one.name == "accuracy")
+    from tunewright.evaluation.intervals import exact_interval
+
+    accuracy = [right / len(other), *exact_interval(right, len(other), 0.95)]
+    return {
+        "": {
+            "arm": arm,
+            "accuracy": accuracy,
+            "accuracy_on_corpus": [on_corpus.value, on_corpus.low, on_corpus.high],
+            "scores": scores_of(found) | scores_of(swapped),
+            "findings": len(found["findings"]) + len(swapped["findings"]),
+            "said": [finding["message"] for one in (found, swapped) for finding in one["findings"]],
+        }
+    }
+
+
+# ---- authors --------------------------------------------------------------------------------------------------------------
+
+
+def authors(seed: int, only: list[str] | None) -> None:
+    for model in only or ("causal", "masked"):
+        for arm in AUTHORS:
+            once(
+                f"authors|{model}|{arm}|{seed}",
+                lambda m=model, a=arm: of_authors(m, a, seed),
+                part="authors",
+                of=model,
+                seed=seed,
+            )
+
+
+def passages(text: str, letters: int, draw: random.Random | None = None) -> list[str]:
+    """Pieces of a text cut at line ends, in its order or drawn, until they have so many letters."""
+    pieces, held = [], ""
+    for line in text.splitlines(keepends=True):
+        held += line
+        if len(held) >= PASSAGE:
+            pieces.append(held.strip())
+            held = ""
+    if draw is not None:
+        draw.shuffle(pieces)
+    chosen: list[str] = []
+    while pieces and sum(map(len, chosen)) < letters:
+        chosen.append(pieces.pop(0))
+    return chosen
+
+
+def books(arm: str, seed: int) -> list[str]:
+    found = []
+    for author in AUTHORS[arm]:
+        with gzip.open(DATA / "author_text" / f"{author}.txt.gz", "rt", encoding="utf-8") as file:
+            found += passages(file.read()[20_000:], LETTERS // 2, random.Random(seed))
+    random.Random(seed).shuffle(found)
+    return found
+
+
+def masked_base() -> str:
+    """all-MiniLM-L6-v2 that tells hidden words: a new output layer over its own word vectors, trained on articles; made once."""
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    from tunewright.models.sources import find_model
+
+    place = Path(tempfile.gettempdir()) / "tunewright-bias-masked"
+    if (place / "run" / "model" / "config.json").is_file():
+        return str(place / "run" / "model")
+    source = str(find_model("all-MiniLM-L6-v2"))
+    AutoModelForMaskedLM.from_pretrained(source).save_pretrained(str(place / "start"))
+    AutoTokenizer.from_pretrained(source).save_pretrained(str(place / "start"))
+    articles = ""
+    for part in ("valid", "test"):
+        with gzip.open(DATA / "wikitext2" / f"{part}.txt.gz", "rt", encoding="utf-8") as file:
+            articles += file.read().replace(" @-@ ", "-").replace("<unk>", "")
+    run = fitted(str(place), {"text": passages(articles, WARM)}, **language("masked_language", str(place / "start"), 1e-3, 1, 0))
+    print("masked base:", [(one.name, one.value) for one in run.scores], flush=True)
+    return str(place / "run" / "model")
+
+
+def language(task: str, model: str, rate: float, epochs: int, seed: int) -> Row:
+    return {
+        "task": task,
+        "model": model,
+        "seed": seed,
+        "data": {"near_duplicates": "ignore", "max_length": 256, "validation_share": 0.1, "test_share": 0.1},
+        "rates": {"backbone": rate},
+        "training": {"epochs": epochs, "batch_size": 16, **PLAIN},
+    }
+
+
+def gender_pairs(folder: str) -> str:
+    """The pairs of CrowS-Pairs about gender."""
+    with gzip.open(DATA / "crows_pairs" / "crows_pairs.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["bias_type"] == "gender"]
+    path = Path(folder) / "gender.csv"
+    with path.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return str(path)
+
+
+def of_authors(model: str, arm: str, seed: int) -> dict[str, Row]:
+    base, task, rate = (
+        (masked_base(), "masked_language", 2e-4)
+        if model == "masked"
+        else (str(ROOT.parent / "zoo" / "tiny-lm"), "language", 1e-3)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        run = fitted(folder, {"text": books(arm, seed)}, **language(task, base, rate, 2, seed))
+        report = run.examine(
+            "stereotypes",
+            crows_pairs=gender_pairs(folder),
+            winobias=str(DATA / "winobias"),
+            pairs=400 if model == "masked" else 4000,
+        )["stereotypes"]
+        perplexity = {one["of"]: one["value"] for one in run.all_scores() if one["name"] == "perplexity"}
+    return {"": {"arm": arm, "perplexity": perplexity, "scores": scores_of(report), "findings": len(report["findings"])}}
+
+
+if __name__ == "__main__":
+    main()
