@@ -433,6 +433,13 @@ def _features(setup: Setup, examples: Examples) -> np.ndarray:
     return kept
 
 
+def untuned_features(setup: Setup, features: Callable[[], np.ndarray]) -> dict[str, np.ndarray]:
+    """Those that the frozen baseline read: of all training rows (``features``), and of the test rows where they were kept."""
+    test = setup.examples["test"]
+    found = {"train": features()}
+    return found if setup.store is None or isinstance(test.targets, Ragged) else found | {"test": _features(setup, test)}
+
+
 def _targets(examples: Examples) -> np.ndarray:
     """What a probe learns: one target for each row, or for each token that has one."""
     targets = examples.targets

@@ -74,6 +74,7 @@ from tunewright.steps import (
     sourced,
     train_features,
     tune_decisions,
+    untuned_features,
 )
 
 __all__ = ["Checked", "Plan", "check", "find_rate", "fit", "fit_recipe", "load", "make_recipe", "plan", "reproduce", "resume"]
@@ -321,7 +322,7 @@ def _steps(
     if "frozen" in baselines_of(setup):
         untrained["frozen"] = frozen_baseline(setup, features)
         tell.phase("baselines", "a linear probe on the untouched network, and always the most frequent answer")
-    frozen = features() if "frozen" in untrained else None  # known by now, and what a report needs again
+    frozen = untuned_features(setup, features) if "frozen" in untrained else {}  # known by now, and what reports need again
     applied = apply_method(setup)
     said = initialise(setup, applied, features)
     job = make_job(setup, applied, _watchers(setup, folder, tell), checkpoints, _teacher(setup, tell))

@@ -192,7 +192,7 @@ def test_check_leaves_out_the_rows_that_are_listed(tmp_path: Path) -> None:
 def test_features_that_a_run_knows_are_not_computed_again(tiny_bert: Path, tmp_path: Path) -> None:
     setup = toy_setup(toy_recipe(tiny_bert, evaluation={"baselines": ("frozen",), "certify": False}))
     known = train_features(setup)()
-    made = subject_of(loaded_of(setup), setup.recipe, setup.prepared, tmp_path, frozen=known * 2)
+    made = subject_of(loaded_of(setup), setup.recipe, setup.prepared, tmp_path, frozen={"train": known * 2})
     train = made.rows["train"].inputs
     assert made.features([train[4], train[2]], True) == pytest.approx(known[[4, 2]] * 2)
     fresh = subject_of(loaded_of(setup), setup.recipe, setup.prepared, tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,11 @@ def subject_of(
     *,
     tested: Predictions | None = None,
     backbone: Backbone | None = None,
-    frozen: np.ndarray | None = None,
+    frozen: Mapping[str, np.ndarray] | None = None,
 ) -> Subject:
     """The trained model with the rows it was trained on.
 
-    ``tested``: what it predicted for the test rows, where that is known; ``frozen``: so the untuned features of all train rows.
+    ``tested``: what it predicted for the test rows, where that is known; ``frozen``: so the untuned features of whole parts.
     """
     rows = {part: found for part in PARTS if isinstance(found := getattr(prepared, part), Rows)}
     head, precision = load_part("heads", loaded.head), recipe.training.precision
@@ -62,11 +62,11 @@ def subject_of(
     def network(untouched: bool) -> Network:
         return before() if untouched else loaded.network
 
-    known = _places(rows, frozen)
+    known = _untuned(rows, frozen or {})
 
     def features(inputs: Inputs, untouched: bool = False) -> np.ndarray:
-        if untouched and frozen is not None and all(id(row) in known for row in inputs):
-            return frozen[[known[id(row)] for row in inputs]]
+        if untouched and len(inputs) and all(id(row) in known for row in inputs):
+            return np.stack([known[id(row)] for row in inputs])
         return predict_features(network(untouched), encoded(loaded, inputs), precision=arithmetic)
 
     def logits(inputs: Inputs) -> np.ndarray:
@@ -99,10 +99,10 @@ def subject_of(
     )
 
 
-def _places(rows: dict[str, Rows], frozen: np.ndarray | None) -> dict[int, int]:
-    """The place of each training row, by the identity of its input; none where there is no feature for each of them."""
-    inputs = rows["train"].inputs if "train" in rows else []
-    return {id(row): place for place, row in enumerate(inputs)} if frozen is not None and len(frozen) == len(inputs) else {}
+def _untuned(rows: Mapping[str, Rows], frozen: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
+    """The features of each row, by the identity of its input; none of a part that has not one for each of its rows."""
+    parts = [(rows[part].inputs, found) for part, found in frozen.items() if part in rows and len(found) == len(rows[part])]
+    return {id(row): features for inputs, found in parts for row, features in zip(inputs, found, strict=True)}
 
 
 def loaded_of(setup: Setup) -> Loaded:

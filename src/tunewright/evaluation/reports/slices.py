@@ -37,7 +37,7 @@ class Settings(BaseModel):
     columns: tuple[str, ...] = Field((), description="Columns of the file by whose values rows are scored apart.")
     smallest: int = Field(20, ge=4, description="Test rows of a slice that is searched for, at least (a guess).")
     clusters: int = Field(
-        8, ge=0, le=100, description="Clusters of the network's features that are looked at; 0 for none (a guess)."
+        8, ge=0, le=100, description="Clusters of the untuned network's features that are looked at; 0 for none (a guess)."
     )
     judged: int = Field(5, ge=1, le=50, description="Slices that the second half of the test rows judges (a guess).")
     rows: int = Field(5000, ge=100, description="Test rows that are searched at most, drawn at random (a guess).")
@@ -134,7 +134,7 @@ def _searched(subject: Subject, settings: Settings, loss: Loss) -> tuple[list[Ju
 
 
 def _candidates(subject: Subject, settings: Settings, chosen: np.ndarray) -> list[Slice]:
-    """Words, values of columns, and clusters of what the network makes of the rows."""
+    """Words, values of columns, and clusters of what the untuned network makes of the rows, which a run knows already."""
     test, texts = subject.rows["test"], _texts(subject)
     words = by_word([texts[row] for row in chosen], settings.smallest) if texts else []
     found = list(words)
@@ -144,7 +144,7 @@ def _candidates(subject: Subject, settings: Settings, chosen: np.ndarray) -> lis
             found += by_column([cells[row] for row in chosen], name)
     if settings.clusters:
         inputs = test.inputs if len(chosen) == len(test) else [test.inputs[row] for row in chosen]
-        found += by_cluster(subject.features(inputs, False), words, settings.clusters, settings.smallest, subject.seed)
+        found += by_cluster(subject.features(inputs, True), words, settings.clusters, settings.smallest, subject.seed)
     few = settings.smallest
     return [one for one in found if few <= one.mask.sum() <= len(chosen) - few]
 
