@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -202,6 +203,21 @@ def a_second_term_ends_at_once() -> Problems:
 @case
 def interrupt_amid_a_step_saves_and_ends_with_130() -> Problems:
     return signalled([signal.SIGINT], 130)
+
+
+@case
+def term_while_the_results_are_written() -> Problems:
+    """Outside the loop there is nothing to save, and the end is as orderly."""
+    recipe, _ = command.whole_run()
+    out = new_folder() / "run"
+
+    def ask(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with patch("tunewright.workflow.save_model", ask):
+        end = command.run("fit", recipe, "--out", out)
+    status = read_json(out / "manifest.json")["status"]
+    return expecting(end, 143) + ([] if status == "interrupted" else [f"status {status}"]) + command.resumed(out)
 
 
 # Disks that refuse

@@ -180,15 +180,17 @@ def killed_before_anything_was_saved() -> Problems:
 
 @case
 def killed_while_the_results_are_written() -> Problems:
-    """Training is over, the folder has no model yet: nothing is trained again."""
+    """Training is over, the model is half-written: nothing is trained again, and nothing half-written stays."""
     recipe, _ = command.whole_run()
     out = new_folder() / "run"
 
     def dying(*_: object, **__: object) -> None:
         KILL()
 
-    with patch("tunewright.workflow.save_model", dying):
+    with patch("tunewright.runs.artefact._sync", dying):
         end = command.run("fit", recipe, "--out", out)
+    if not list(out.glob(".model.*")):
+        return ["nothing was half-written"]
     lines = len(read_history(out / "history.jsonl"))
     problems = expecting(end, -signal.SIGKILL) + command.resumed(out)
     return problems + ([] if len(read_history(out / "history.jsonl")) == lines else ["history was written again"])

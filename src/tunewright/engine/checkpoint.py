@@ -73,6 +73,8 @@ class Checkpoints:
 
         Raises UserError when the disk refuses it; the former checkpoints stay.
         """
+        if self._last is None:
+            clear_left_over(self.folder)
         step, best_step = int(checkpoint.state["step"]), checkpoint.state["best_step"]
         about = {"best_step": best_step, "run": self.run, "versions": versions()}
         try:
