@@ -17,7 +17,7 @@ import torch
 import tunewright
 from tests.engine.toy import toy_rows
 from tunewright.core.errors import UserError
-from tunewright.core.files import hash_file, read_json
+from tunewright.core.files import hash_file, read_json, read_tensors
 from tunewright.data import streaming
 from tunewright.engine.interrupts import Interrupted
 from tunewright.recipe import Recipe, Section
@@ -245,7 +245,6 @@ EFFECTS: dict[str, Any] = {
     "data.time": "time",
     "data.validation_share": 0.3,
     "data.test_share": 0.3,
-    "data.train_rows": "tests/studies/test_studies.py",
     "data.train_rows": 10,
     "data.near_duplicates": "together",
     "data.max_length": 5,
@@ -415,3 +414,19 @@ def test_threads_are_set(tiny_bert: Path, rows_file: Path) -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_run_of_rows_from_python_is_continued_wherever_it_was_moved(tiny_bert: Path, tmp_path: Path) -> None:
+    def stop(event: dict[str, Any]) -> None:
+        if event["kind"] == "evaluation":
+            raise KeyboardInterrupt
+
+    how: dict[str, Any] = {"model": str(tiny_bert), "target": "label", "training": {"epochs": 3, "checkpoint_steps": 1}}
+    how["evaluation"] = {"certify": False, "resamples": 100, "baselines": (), "reports": ()}
+    with pytest.raises(KeyboardInterrupt):
+        tunewright.fit(toy_rows(36), out=tmp_path / "run", watchers=[stop], **how)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    tunewright.resume(tmp_path / "moved")
+    whole = tunewright.fit(toy_rows(36), out=tmp_path / "whole", **how)
+    first, second = (read_tensors(folder / "model" / "model.safetensors") for folder in (tmp_path / "moved", whole.folder))
+    assert all(torch.equal(first[name], second[name]) for name in first)

@@ -18,6 +18,7 @@ from tunewright.core.memory import keep_freed_memory
 from tunewright.core.parts import load_part, name_of
 from tunewright.core.seed import seed_everything
 from tunewright.core.types import Applied, Kind, Predictions, Task
+from tunewright.core.world import ALONE, World
 from tunewright.data.counterfactual import with_counterfactuals
 from tunewright.data.encoders.on_disk import on_disk
 from tunewright.data.examples import Examples
@@ -384,8 +385,14 @@ def make_job(
     watchers: tuple[Watcher, ...] = (),
     checkpoints: Checkpoints | None = None,
     teacher: Teacher | None = None,
+    world: World = ALONE,
 ) -> Job:
     """What the loop needs for steps 5, 7 and 8."""
+    if not world.alone and getattr(setup.head, "WHOLE_BATCH", False):
+        raise UserError(
+            f"{setup.head_name.replace('_', ' ')} looks at whole batches, which processes cannot share yet",
+            expected="one process",
+        )
     train = setup.examples["train"]
     if hasattr(setup.head, "for_training"):
         train = setup.head.for_training(train, setup.network, _packs(setup))
@@ -407,6 +414,7 @@ def make_job(
         teacher=teacher,
         checkpoints=checkpoints,
         watchers=watchers,
+        world=world,
     )
 
 

@@ -20,6 +20,7 @@ from tunewright.core.parts import load_part
 from tunewright.core.seed import seed_everything
 from tunewright.core.types import Finding
 from tunewright.core.versions import versions
+from tunewright.core.world import World, join
 from tunewright.data.encoders.audio import AudioPreprocessing
 from tunewright.data.encoders.image import ImagePreprocessing
 from tunewright.data.examples import Examples
@@ -156,7 +157,12 @@ def fit_recipe(
     """
     started = time.monotonic()
     given = given or Given()
+    world = join()
+    if not world.leads:
+        return _follow(given, backbone, world)
     if recipe.evaluation.max_forgetting is not None:
+        if not world.alone:
+            raise UserError("evaluation.max_forgetting goes with one process alone", try_="the command without torchrun")
         return _within_budget(recipe, given, watchers, backbone)
     if recipe.out is not None:
         check_free(Path(recipe.out).expanduser())
@@ -176,7 +182,9 @@ def fit_recipe(
         command = command or f"tunewright fit {folder / 'recipe.yaml'}"
         manifest = open_manifest(folder, setup, parent=parent, command=command, asked=_asked(recipe))
         with _end_noted(folder, manifest), metered(started) as spent:
-            _steps(setup, folder, manifest, tell, spent, backbone, _checkpoints(folder, kept, prepared), resuming=False)
+            checkpoints = _checkpoints(folder, kept, prepared)
+            _steps(setup, folder, manifest, tell, spent, backbone, checkpoints, resuming=False, world=world)
+    world.wait()
     return load(folder, backbone=backbone)
 
 
@@ -225,20 +233,48 @@ def resume(folder: str | Path, *, watchers: Sequence[Watcher] = (), backbone: Ba
 
     A run that has none yet begins anew in its folder; a finished run is left as it is.
     """
+    world = join()
+    if not world.leads:
+        return _follow(Given(), backbone, world)
     run = load(folder, backbone=backbone)
     if run.finished and run.report.is_file() and (run.folder / "README.md").is_file():
+        world.said({"recipe": None, "folder": str(folder)})
+        world.wait()
         return run
     with locked(run.folder):
         clear_half_written(run.folder)
         if run.finished:  # all but its pages
+            world.said({"recipe": None, "folder": str(folder)})
             write_report(run.folder)
             write_card(run.folder)
         else:
-            _resume(run, _Teller(tuple(watchers)), backbone)
+            _resume(run, _Teller(tuple(watchers)), backbone, world)
+    world.wait()
     return load(folder, backbone=backbone)
 
 
-def _resume(run: Run, tell: _Teller, backbone: Backbone | None) -> None:
+def _follow(given: Given, backbone: Backbone | None, world: World) -> Run:
+    """What every process but the first one does: the same steps up to the end of training, without writing anything.
+
+    The first one decides how to compute and where; one that has nothing to train says so.
+    """
+    told = world.said()
+    if told["recipe"] is not None:
+        recipe = Recipe.model_validate(told["recipe"])
+        prepared = prepare_rows(recipe, given)
+        setup = set_up(recipe, prepared, backbone)
+        applied = apply_method(setup)
+        initialise(setup, applied, train_features(setup))
+        place = Path(told["folder"]) / "checkpoints"
+        checkpoints = None if told["kept"] is None else Checkpoints(place, told["kept"], prepared.data_hash)
+        job = make_job(setup, applied, (), checkpoints, _teacher(setup, _Teller(())), world)
+        seed_everything(recipe.seed + world.rank)
+        train(job, resume=told["resuming"])
+    world.wait()
+    return load(told["folder"], backbone=backbone)
+
+
+def _resume(run: Run, tell: _Teller, backbone: Backbone | None, world: World) -> None:
     started, manifest = time.monotonic(), run.manifest
     prepared = prepare_rows(run.recipe, Given())
     if prepared.data_hash != manifest["data_hash"]:
@@ -258,13 +294,15 @@ def _resume(run: Run, tell: _Teller, backbone: Backbone | None) -> None:
     if not resuming:
         tell.phase("checkpoint", "nothing had been saved: the run begins anew")
     with _end_noted(run.folder, manifest), metered(started) as spent:
-        _steps(setup, run.folder, manifest, tell, spent, backbone, checkpoints, resuming=resuming)
+        _steps(setup, run.folder, manifest, tell, spent, backbone, checkpoints, resuming=resuming, world=world)
 
 
 def _checkpoints(folder: Path, recipe: Recipe, prepared: Prepared) -> Checkpoints | None:
     if not recipe.training.checkpoints:
         return None
-    return Checkpoints(folder / "checkpoints", recipe.model_dump(mode="json"), prepared.data_hash)
+    made_of = recipe.model_dump(mode="json")
+    made_of["data"] |= dict.fromkeys(PARTS)  # the rows are known by their hash, wherever they lie
+    return Checkpoints(folder / "checkpoints", made_of, prepared.data_hash)
 
 
 def reproduce(
@@ -310,9 +348,12 @@ def _steps(
     checkpoints: Checkpoints | None,
     *,
     resuming: bool,
+    world: World,
 ) -> None:
     """Steps 4 to 8 and what follows them."""
     recipe = setup.recipe
+    kept = None if checkpoints is None else checkpoints.recipe
+    world.said({"recipe": recipe.model_dump(mode="json"), "kept": kept, "folder": str(folder), "resuming": resuming})
     reports = chosen(recipe.evaluation.reports, setup.prepared.labels.task, setup.prepared.schema.kind)
     features = train_features(setup)
     untrained = {}
@@ -325,7 +366,7 @@ def _steps(
     frozen = untuned_features(setup, features) if "frozen" in untrained else {}  # known by now, and what reports need again
     applied = apply_method(setup)
     said = initialise(setup, applied, features)
-    job = make_job(setup, applied, _watchers(setup, folder, tell), checkpoints, _teacher(setup, tell))
+    job = make_job(setup, applied, _watchers(setup, folder, tell), checkpoints, _teacher(setup, tell), world)
     expected = estimate(job)
     tell.phase("training", *said, f"about {expected.seconds:.0f} s and {expected.bytes / 2**30:.1f} GiB expected")
     seed_everything(recipe.seed)

@@ -26,6 +26,7 @@ from tunewright.cli._output import cell, print_json, print_table, say, tell
 from tunewright.cli._recipe import recipe_of
 from tunewright.cli._results import show_run, telling_how_to_resume
 from tunewright.core.words import count, duration
+from tunewright.core.world import leads
 
 if TYPE_CHECKING:
     from tunewright.recipe import Recipe
@@ -75,7 +76,8 @@ def _fit(recipe: Recipe, *, as_json: bool) -> None:
 
     with telling_how_to_resume(recipe.out), progress() as watch:
         finished = fit_recipe(recipe, watchers=[watch])
-    show_run(finished, as_json=as_json)
+    if leads():
+        show_run(finished, as_json=as_json)
 
 
 def _show_plan(recipe: Recipe, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tunewright.cli._options import Json, RunFolder
 from tunewright.cli._results import show_run, telling_how_to_resume
+from tunewright.core.world import leads
 
 
 def run(folder: RunFolder, as_json: Json = False) -> None:
@@ -13,4 +14,5 @@ def run(folder: RunFolder, as_json: Json = False) -> None:
 
     with telling_how_to_resume(folder), progress() as watch:
         resumed = resume(folder, watchers=[watch])
-    show_run(resumed, as_json=as_json)
+    if leads():
+        show_run(resumed, as_json=as_json)

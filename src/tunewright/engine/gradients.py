@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tunewright.core.world import World
 from tunewright.models.network import Network
 
 _SMALLEST = 2**20  # values in a table below which a dense gradient costs nothing (a guess)
@@ -67,6 +68,18 @@ class Gradients:
         for written in self._rows.values():
             written.clear()
         self._dense.clear()
+
+    def add_up(self, world: World, parameters: list[Tensor]) -> None:
+        """Each gradient becomes its sum over all processes, zeros where one had no row for it."""
+        if world.alone:
+            return
+        there = torch.tensor([parameter.grad is not None for parameter in parameters], dtype=torch.float64)
+        world.add_up([there])
+        moved = [parameter for parameter, many in zip(parameters, there.tolist(), strict=True) if many]
+        for parameter in moved:
+            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        world.add_up([parameter.grad for parameter in moved if parameter.grad is not None])
+        self._dense.update(parameter for parameter in moved if parameter in self._rows)  # others wrote other rows of a table
 
     @staticmethod
     def clip(parameters: list[Tensor], limit: float | None) -> float:

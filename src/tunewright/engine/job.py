@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from tunewright.core.types import Applied, Evaluated, Request
+from tunewright.core.world import ALONE, World
 from tunewright.data.batching import batches
 from tunewright.data.examples import Examples
 from tunewright.engine.checkpoint import Checkpoints
@@ -30,6 +31,7 @@ class Job:
     """A network with its method applied, the data to train and to choose by, and the settings.
 
     ``wanted`` are the validation rows' targets as metrics read them. ``row_weights`` (n,): what each training row's loss counts.
+    ``world``: the processes that share each batch.
     """
 
     network: Network
@@ -48,6 +50,7 @@ class Job:
     teacher: Teacher | None = None
     checkpoints: Checkpoints | None = None
     watchers: tuple[Watcher, ...] = ()
+    world: World = ALONE
 
     @property
     def monitor(self) -> str:

@@ -52,6 +52,7 @@ class _Loop:
 
     def run(self, resume: bool) -> Trained:
         job = self.job
+        job.world.spread(list(job.network.state_dict(keep_vars=True).values()))  # a probe's last bits may differ
         epochs = self.total / self.steps_per_epoch
         job.forward.plan(reads_by_cut(job.network, job.applied.trainable, self.stages, epochs), job.train, job.validation)
         self._open_layers(self.stages[0])
@@ -71,9 +72,9 @@ class _Loop:
             while state.epoch < job.recipe.training.epochs and not state.reason:
                 for window in job.windows(state.epoch)[state.window :]:
                     self._step(window)
-                    if asked.signal is not None:
+                    if number := int(job.world.largest(asked.signal or 0)):
                         self._save()
-                        raise Interrupted(asked.signal)
+                        raise Interrupted(number)
                     if state.reason:
                         break
                 else:
@@ -138,7 +139,7 @@ class _Loop:
         return min(1.0, max(self.state.step / self.total, by_time))
 
     def _elapsed(self) -> float:
-        return self.state.seconds + time.monotonic() - self.started
+        return self.job.world.agreed(self.state.seconds + time.monotonic() - self.started)
 
     def _spent(self) -> bool:
         budget = self.job.recipe.training.budget_seconds
@@ -152,6 +153,7 @@ class _Loop:
 
     def _evaluate(self) -> None:
         job, state = self.job, self.state
+        job.world.spread(list(job.network.buffers()))  # each process has seen other rows
         scores = validation_scores(job)
         value = scores.get(job.monitor)
         if value is None:
@@ -180,7 +182,7 @@ class _Loop:
                 "seconds": self._elapsed(),
             }
         )
-        self._obey(requests)
+        self._obey([Request(**one) for one in job.world.said([asdict(request) for request in requests])])
 
     def _is_better(self, value: float, loss: float) -> bool:
         """By the monitored metric; of equal values, frequent where validation rows are few, the one with the lower loss."""
@@ -232,10 +234,10 @@ class _Loop:
             return
         self._tell({"kind": "saving", "step": self.state.step})
         state = asdict(self.state) | {"seconds": self._elapsed(), "most_rows": self.job.passes.most_rows}
-        checkpoint = Checkpoint(
-            self._moving(), optimiser_tensors(self.optimiser), random_states(), self.averages.tensors(), state
-        )
-        self._say(self.job.checkpoints.write(checkpoint))
+        random = self.job.world.gathered(random_states())
+        if self.job.world.leads:
+            checkpoint = Checkpoint(self._moving(), optimiser_tensors(self.optimiser), random, self.averages.tensors(), state)
+            self._say(self.job.checkpoints.write(checkpoint))
         self.saved = self.state.step
 
     def _restore(self) -> None:
@@ -254,7 +256,9 @@ class _Loop:
         self._open_groups()
         restore_optimiser(self.optimiser, last.optimiser)
         self.averages.restore(last.averages)
-        restore_random_states(last.random)
+        random = self.job.world.own(last.random)
+        if random is not None:  # None: fewer processes saved it
+            restore_random_states(random)
 
     def _best_anew(self) -> dict[str, torch.Tensor]:
         """Where the best weights are lost, those of this very step are the best so far if it was evaluated."""

@@ -46,7 +46,7 @@ def optimiser_step(
     """
     states = random_states()
     while True:
-        batches = [job.passes.cut(rows) for rows in window]
+        batches = [job.passes.cut(job.world.share(rows)) for rows in window]
         passes = [part for parts in batches for part in parts]
         try:
             whole = getattr(job.head, "WHOLE_BATCH", False)
@@ -57,9 +57,10 @@ def optimiser_step(
                 raise
         job.passes.halve(max(map(len, passes)))
         restore_random_states(states)
+    moving = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    job.gradients.add_up(job.world, moving)
     for penalty in penalties:
         penalty().backward()
-    moving = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     clip = job.recipe.training.clip_norm
     norm = job.gradients.clip(moving, clip)
     if not (np.isfinite(loss_sum) and np.isfinite(norm)):
@@ -73,8 +74,8 @@ def _backward(job: Job, passes: list[np.ndarray]) -> tuple[float, float]:
     device = job.network.device
     targets = [targets_of(job.train, rows, device) for rows in passes]
     counted = zip(passes, targets, strict=True)
-    count = float(sum(_weighed(job, rows, job.head.counts(part, job.weights)).sum() for rows, part in counted))
-    count = count or 1.0  # 0 where answers were cut off
+    own = float(sum(_weighed(job, rows, job.head.counts(part, job.weights)).sum() for rows, part in counted))
+    count = job.world.total(own) or 1.0  # 0 where answers were cut off
     job.gradients.clear()
     loss_sum = torch.zeros((), device=device)
     for rows, wanted in zip(passes, targets, strict=True):
@@ -84,7 +85,7 @@ def _backward(job: Job, passes: list[np.ndarray]) -> tuple[float, float]:
         loss = _weighed(job, rows, losses).sum()
         (loss / count).backward()
         loss_sum += loss.detach()
-    return float(loss_sum), count
+    return job.world.total(float(loss_sum)), count
 
 
 def _weighed(job: Job, rows: np.ndarray, values: Tensor) -> Tensor:
