@@ -19,9 +19,9 @@ from fairlearn.metrics import (
 from tests.evaluation.stand_in import subject
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
+from tunewright.data.groups import MISSING, groups_of
 from tunewright.evaluation.evidence import Report
 from tunewright.evaluation.gaps import Rate, gaps, holm
-from tunewright.data.groups import MISSING, groups_of
 from tunewright.evaluation.reports import fairness
 from tunewright.evaluation.subject import Subject
 from tunewright.evaluation.thresholds import by_group
@@ -192,7 +192,9 @@ def test_numbers_predicted_are_compared_by_their_errors() -> None:
 
 def test_thresholds_by_group_close_the_gap() -> None:
     found = examined(n=2000, unfair=0.25, thresholds=True)
-    rows = {row[0]: [float(str(cell).split()[0]) for cell in row[1:]] for row in found.grids[-1].rows}
+    rows = {row[0]: [float(str(cell).split()[0]) for cell in row[1:]] for row in found.grids[-2].rows}
+    rules = {row[0]: str(row[1]) for row in found.grids[-1].rows}
+    assert float(rules["a"].split()[1]) < float(rules["b"].split()[1]) - 0.1  # the group that was told too little
     assert rows["as it is"][1] > 0.3
     assert rows["demographic parity"][1] < 0.1
     assert rows["equalized odds"][2] < 0.12

@@ -8,6 +8,7 @@ When: the group may be known and used when deciding. When not: deciding by group
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -40,10 +41,10 @@ def by_group(
     groups: np.ndarray,
     constraint: Constraint,
     seed: int = 0,
-) -> np.ndarray:
-    """Whether each row is given the class, (n,) bool, by thresholds that other rows ``held`` tell; unknown groups take one half.
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Whether each row is given the class, (n,) bool, by thresholds that other rows ``held`` tell, and the rules in words.
 
-    ``held``, ``shares``: probabilities; ``wanted``: whether the held rows have the class.
+    ``held``, ``shares``: probabilities; ``wanted``: whether the held rows have the class. Groups not held take one half.
     """
     held, shares = (values.astype(np.float64) for values in (held, shares))  # fairlearn mixes in no other arithmetic
     processing: Any = require("fairlearn.postprocessing", "fairness", "thresholds by group")
@@ -65,4 +66,17 @@ def by_group(
         if known.any():
             told = optimiser.predict(shares[known, None], sensitive_features=groups[known], random_state=seed)
             given[known] = np.asarray(told).astype(bool)
-    return given
+    rules = {int(group): _rule(found) for group, found in optimiser.interpolated_thresholder_.interpolation_dict.items()}
+    return given, rules
+
+
+def _rule(found: Mapping[str, Any]) -> str:
+    """From which probability the class is given; shares of the rows where two thresholds are mixed, or chance decides."""
+    ways = [(found["p0"], found["operation0"]), (found["p1"], found["operation1"])]
+    said = [
+        f"{way.operator} {way.threshold:.3f}{'' if share > 0.995 else f' ({share:.0%})'}" for share, way in ways if share >= 0.005
+    ]
+    ignored = found.get("p_ignore", 0.0)
+    if ignored >= 0.005:
+        said.append(f"at random for {ignored:.0%}, given to {found['prediction_constant']:.0%} of them")
+    return ", ".join(said)

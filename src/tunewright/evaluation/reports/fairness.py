@@ -18,10 +18,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from tunewright.core.errors import UserError, unknown
 from tunewright.core.extras import require
 from tunewright.core.types import Finding, Predictions, Score
+from tunewright.data.groups import Groups, groups_of
 from tunewright.evaluation.bootstrap import bootstrapped
 from tunewright.evaluation.evidence import Cell, Grid, Report
 from tunewright.evaluation.gaps import Rate, gaps, holm, largest, p_value, ratios, smallest
-from tunewright.data.groups import Groups, groups_of
 from tunewright.evaluation.intervals import exact_interval
 from tunewright.evaluation.reports.calibration import calibration_error
 from tunewright.evaluation.subject import Subject
@@ -100,7 +100,7 @@ def report(subject: Subject, settings: Settings) -> Report:
         scores += [one for gap in compared for one in (gap.score, gap.ratio) if one is not None]
         grids.append(_by_group(subject, settings, groups, outcomes, predictions, compared))
         if settings.thresholds:
-            grids.append(_with_thresholds(subject, settings, groups, outcomes))
+            grids += _with_thresholds(subject, settings, groups, outcomes)
     raised = holm([gap.p for gap in found])
     return Report(
         said=(*said, *_said(found, raised, subject.confidence)),
@@ -419,19 +419,20 @@ def _bounded(value: float | None, low: float | None, high: float | None) -> Cell
     return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _with_thresholds(subject: Subject, settings: Settings, groups: Groups, outcomes: _Outcomes) -> Grid:
+def _with_thresholds(subject: Subject, settings: Settings, groups: Groups, outcomes: _Outcomes) -> list[Grid]:
     """What thresholds for each group, told by the validation rows, would make of the test rows' gaps and accuracy."""
     shares, held = subject.answers("test").probabilities, subject.answers("validation").probabilities
     if subject.task != "classification" or len(subject.labels.names) != 2 or shares is None or held is None:
         raise UserError("thresholds by group are for two classes", expected="a task of two classes", try_="thresholds=false")
     at = _positive(subject, settings)
     wanted = subject.rows["validation"].targets == at
-    ways = {"as it is": outcomes.given[:, 0]} | {
+    told = {
         constraint: by_group(
             held[:, at], wanted, groups.places["validation"], shares[:, at], groups.places["test"], constraint, subject.seed
         )
         for constraint in CONSTRAINTS
     }
+    ways = {"as it is": outcomes.given[:, 0]} | {constraint: given for constraint, (given, _) in told.items()}
     rows: list[tuple[Cell, ...]] = []
     for way, given in ways.items():
         made = _Outcomes(outcomes.names, given[:, None], outcomes.wanted, (given == outcomes.wanted[:, 0])[:, None])
@@ -444,4 +445,15 @@ def _with_thresholds(subject: Subject, settings: Settings, groups: Groups, outco
             cells.append(None if gap is None else _bounded(gap.value, gap.low, gap.high))
         rows.append(tuple(cells))
     title = f"Thresholds by {groups.column}, told by {len(wanted)} validation rows, on the test rows"
-    return Grid(title, ("thresholds", "accuracy", "demographic parity difference", "equalised odds difference"), rows)
+    rules: list[tuple[Cell, ...]] = [
+        (name, *(found.get(place, "> 0.500, not among the validation rows") for _, found in told.values()))
+        for place, name in enumerate(groups.names)
+    ]
+    return [
+        Grid(title, ("thresholds", "accuracy", "demographic parity difference", "equalised odds difference"), rows),
+        Grid(
+            f"Probability of {outcomes.names[0]} from which it is given",
+            (groups.column, *(way.replace("_", " ") for way in told)),
+            rules,
+        ),
+    ]
