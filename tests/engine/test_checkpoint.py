@@ -74,6 +74,20 @@ def test_two_last_and_the_best_of_each_stay_whatever_the_scores(tmp_path: Path, 
             assert found.best["weight"][0] == best
 
 
+def test_where_the_best_is_lost_the_last_takes_its_place(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2, 3):
+        checkpoints.write(moment(step, best=1))
+    (tmp_path / "step-1" / "weights.safetensors").unlink()
+    checkpoints = Checkpoints(tmp_path)
+    found = checkpoints.newest()
+    assert found.best is None
+    assert "at step 1, are lost" in " ".join(found.said)
+    for step in (4, 5, 6):
+        checkpoints.write(moment(step, best=3))
+    assert names(tmp_path) == {"step-1", "step-3", "step-5", "step-6"}  # what is damaged is left alone
+
+
 def test_what_it_did_not_write_is_never_removed(tmp_path: Path) -> None:
     foreign = tmp_path / "step-1"
     foreign.mkdir()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "peft", "datasets", "numpy", "scikit-learn", "pydantic")
 
 
+@cache
 def versions() -> dict[str, str]:
     """Name -> version of what is installed."""
     found = {"python": platform.python_version()}

@@ -166,6 +166,7 @@ class Checkpoints:
             self._best = other
             self._needed.add(other)
             return Found(checkpoint, best.weights, tuple(said))
+        self._best = place  # if it was evaluated
         said.append(
             f"the weights of the best evaluation so far, at step {step}, are lost; training goes on, and the best is chosen "
             f"among the evaluations from step {step_of(place)} on"
