@@ -297,6 +297,8 @@ ELSEWHERE = {
     "data.validation": "tests/data",
     "data.test": "tests/data",
     "data.target": "every run here",
+    "data.counterfactual": "tests/evaluation/test_counterfactual.py",
+    "data.reweigh": "tests/data/test_reweighing.py",
     "data.streaming": "test_a_streamed_run_is_the_run",
     "data.input": "tests/heads/test_tagging.py",
     "data.kind": "tests/heads/test_tagging.py",
@@ -357,7 +359,7 @@ def signature(tiny_bert: Path, out: Path, key: str | None, value: Any) -> dict[s
         "model": {"source": str(tiny_bert)},
         "rates": {"backbone": 1e-3, "head": 1e-2},
         "training": {"epochs": 2, "batch_size": 8},
-        "evaluation": {"certify": False, "baselines": ("majority",), "resamples": 100},
+        "evaluation": {"certify": False, "baselines": ("majority",), "resamples": 100, "reports": ()},
     }
     if key is not None:
         section, _, name = key.partition(".")

@@ -13,6 +13,7 @@ _HOMES = {
     "fit": "tunewright.workflow",
     "fix": "tunewright.data.quality.fix",
     "load": "tunewright.runs.run",
+    "resume": "tunewright.workflow",
     "Run": "tunewright.runs.run",
     "Recipe": "tunewright.recipe",
     "FineTuner": "tunewright.estimator",
@@ -32,6 +33,7 @@ __all__ = [
     "fit",
     "fix",
     "load",
+    "resume",
 ]
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from tunewright.estimator import FineTuner
     from tunewright.recipe import Recipe
     from tunewright.runs.run import Run, load
-    from tunewright.workflow import fit
+    from tunewright.workflow import fit, resume
 
 
 def __getattr__(name: str) -> Any:
