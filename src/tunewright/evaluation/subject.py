@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.types import Labels, Predictions
+from tunewright.data.examples import Examples
 from tunewright.data.rows import Rows
 from tunewright.data.schema import Schema
 from tunewright.models.network import Network
@@ -24,6 +25,7 @@ class Subject:
 
     ``rows``: 'train', 'validation' and 'test'; train may be missing where it is streamed.
     ``answers(part)``: predictions of a part's rows. ``predict(inputs)``: of any rows.
+    ``encode(inputs)``: rows as the network reads them.
     ``logits(inputs)``: the network's outputs, (n, outputs), of tasks with one answer for each row.
     ``features(inputs, before)``: what the last linear layer reads, (n, width), of the tuned network or the one before tuning.
     ``states(rows, before)``: what each block makes of rows, averaged over tokens, block name -> (n, width).
@@ -38,6 +40,7 @@ class Subject:
     rows: Mapping[str, Rows]
     answers: Callable[[str], Predictions]
     predict: Callable[[Inputs], Predictions]
+    encode: Callable[[Inputs], Examples]
     logits: Callable[[Inputs], np.ndarray]
     features: Callable[[Inputs, bool], np.ndarray]
     states: Callable[[Rows, bool], dict[str, np.ndarray]]

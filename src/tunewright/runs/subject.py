@@ -86,6 +86,7 @@ def subject_of(
         rows=rows,
         answers=answers,
         predict=lambda inputs: predictions(loaded, inputs, None, precision),
+        encode=lambda inputs: encoded(loaded, inputs),
         logits=_kept(rows, logits),
         features=_kept(rows, features),
         states=states,
