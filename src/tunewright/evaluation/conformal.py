@@ -62,7 +62,8 @@ def fitted(method: Method, predictions: Predictions, targets: np.ndarray, penalt
 def strangeness(method: Method, shares: np.ndarray, penalty: float = 0.0, free: int = 0) -> np.ndarray:
     """How strange each class is for each row, (n, classes): 1 - probability, or that of all likelier classes."""
     if method == "lac":
-        return 1 - shares
+        plain: np.ndarray = 1 - shares
+        return plain
     order = np.argsort(-shares, axis=1, kind="stable")
     likely = np.take_along_axis(shares, order, 1)
     sums = likely.cumsum(1) - likely
