@@ -62,14 +62,13 @@ def fitted(method: Method, predictions: Predictions, targets: np.ndarray, penalt
 def strangeness(method: Method, shares: np.ndarray, penalty: float = 0.0, free: int = 0) -> np.ndarray:
     """How strange each class is for each row, (n, classes): 1 - probability, or that of all likelier classes."""
     if method == "lac":
-        plain: np.ndarray = 1 - shares
-        return plain
+        return 1 - shares
     order = np.argsort(-shares, axis=1, kind="stable")
     likely = np.take_along_axis(shares, order, 1)
     sums = likely.cumsum(1) - likely
     if method == "raps":
         sums = sums + penalty * np.maximum(0, np.arange(1, shares.shape[1] + 1) - free)
-    found = np.empty_like(sums)
+    found: np.ndarray = np.empty_like(sums)
     np.put_along_axis(found, order, sums, 1)
     return found
 
