@@ -11,6 +11,7 @@ import pytest
 
 from tests.runs.sample import sample_run
 from tunewright.runs.plots import Series, line_chart, number, ticks
+from tunewright.runs.report import _cell as shown_cell
 from tunewright.runs.report import headline, write_report
 
 _VOID = {"meta", "br"}
@@ -51,6 +52,14 @@ def test_text_of_the_data_stays_text(tmp_path: Path) -> None:
 
 def test_undefined_is_said(tmp_path: Path) -> None:
     assert _page(sample_run(tmp_path / "run")).count(">undefined<") == 7  # roc_auc of three models; four cells of the last class
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [(0.0, "0.000"), (1.6e-19, "2e-19"), (-4e-4, "-4e-04"), (0.0005, "0.001"), (1234.5, "1234"), (None, "undefined")],
+)
+def test_a_number_that_is_not_0_is_not_shown_as_0(cell: float | None, text: str) -> None:
+    assert shown_cell(cell)["text"] == text
 
 
 def test_a_large_matrix_is_told_by_its_largest_cells(tmp_path: Path) -> None:

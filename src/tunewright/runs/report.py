@@ -76,7 +76,8 @@ def _cell(cell: Any) -> dict[str, Any]:
     if cell is None:
         return {"text": "undefined", "number": True}
     if isinstance(cell, float):
-        return {"text": f"{cell:.3f}" if abs(cell) < 1000 else f"{cell:.4g}", "number": True}
+        tiny = 0 < abs(cell) < 0.0005  # a probability of a chance is never shown as 0
+        return {"text": f"{cell:.0e}" if tiny else f"{cell:.3f}" if abs(cell) < 1000 else f"{cell:.4g}", "number": True}
     return {"text": str(cell), "number": isinstance(cell, int)}
 
 
