@@ -26,6 +26,7 @@ LONGEST = 1.3  # of the time that a whole life takes: some lives reach the end
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--minutes", type=float, default=600, help="begin no run after this time")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -43,7 +44,7 @@ def main() -> None:
         before = time.monotonic()
         in_child(lambda name=name: train(TRAININGS[name], new_folder()))
         seconds[name] = time.monotonic() - before
-    while counts["kills"] < options.kills:
+    while counts["kills"] < options.kills and time.monotonic() - begun < 60 * options.minutes:
         name = names[counts["runs"] % len(names)]
         training, folder = TRAININGS[name], new_folder()
         counts["runs"] += 1
@@ -57,18 +58,18 @@ def main() -> None:
                 continue
             if end.code != 0:
                 counts["lost"] += 1
-                print(f"lost after {counts['kills']} kills: {end.said[-500:]}")
+                print(f"lost after {counts['kills']} kills: {end.said[-500:]}", flush=True)
                 break
             problems = unequal(training, folder)
             counts["unequal" if problems else "equal"] += 1
             if problems:
-                print(f"unequal after {counts['kills']} kills: {'; '.join(problems)}")
+                print(f"unequal after {counts['kills']} kills: {'; '.join(problems)}", flush=True)
             break
         shutil.rmtree(folder)
     row = {key: counts[key] for key in ("kills", "runs", "lost", "equal", "unequal")}
     write(
         "soak.jsonl",
-        f"{options.kills} kills, seed {options.seed}",
+        f"{counts['kills']} kills, seed {options.seed}",
         row | {"seconds": round(time.monotonic() - begun)} | machine(),
     )
     print(json.dumps(row))
