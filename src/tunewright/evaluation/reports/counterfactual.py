@@ -178,8 +178,9 @@ def _findings(
     settings: Settings,
 ) -> list[Finding]:
     found = []
-    numbers, trained = subject.rows["test"].numbers, f"--set data.counterfactual='[{', '.join(one.kind for one in made)}]'"
+    numbers = subject.rows["test"].numbers
     for pairs in made:
+        trained = f"--set data.counterfactual=[{pairs.kind}]"
         score = flips[pairs.kind]
         if score is not None and score.low is not None and score.low > settings.told:
             rows = tuple(int(number) for number in numbers[pairs.rows[pairs.flipped]])

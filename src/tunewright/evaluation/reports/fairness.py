@@ -186,7 +186,8 @@ def _gap(subject: Subject, groups: Groups, outcomes: _Outcomes, name: str, rates
         return lambda counts: over(np.stack([over(read(one.means(counts))) for one in rates.values()], 1))
 
     unit = "share" if outcomes.classes else "target"
-    label = outcomes.names[at] if outcomes.classes and rate.compared.shape[1] == len(outcomes.names) else ""
+    of_class_each = outcomes.classes and (name != "accuracy" or subject.task == "multi_label")
+    label = outcomes.names[at] if of_class_each else ""
     own = bootstrapped(f"{groups.column}:{name}_difference", n, of_rates(gaps, largest), subject, unit=unit)
     ratio = None
     if outcomes.classes:
