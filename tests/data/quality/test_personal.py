@@ -53,6 +53,7 @@ NEAR_MISSES = [
     "41 11 11 11 11 11 11 11",  # grouped as no card is
     "DE89370400440532013001",  # check fails
     "DE8937040044053201300",  # too short
+    "DE4815571544280597561",  # the same, and its digits pass as those of a card
     "192.168.0.1 and 127.0.0.1 and 10.0.0.255",
     "version 10.12.14.16",
     "section 1.2.3.4",

@@ -112,9 +112,9 @@ def report(subject: Subject, settings: Settings) -> Report:
         findings=_findings(subject, share, lines),
         grids=(
             Grid(
-                "Training rows whose label is probably wrong, likeliest first",
-                ("row", "label", "suggested", "probability of the label", "text"),
-                [(*line[:4], line[4][:_CUT]) for line in lines[: settings.shown]],
+                "Training rows whose label is probably wrong, likeliest first; with the probability of their label",
+                ("row", "text", "label", "suggested", "probability"),
+                [(line[0], line[4][:_CUT], *line[1:4]) for line in lines[: settings.shown]],
             ),
         )
         if lines
