@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from tests.data import chats
 from tests.data.chats import as_dictionaries, byte_tokenizer, chat
 from tunewright.core.errors import UserError
+from tunewright.core.worker import Worker
 from tunewright.data.language.chat_template import ALPACA, CHATML, Rendered, choose, prompt_text, render, writes_marks
 
 TURNS = chat("Hello there", "Hello", "What is two?", "It is\nfour.")
@@ -150,11 +151,25 @@ def test_a_template_that_refuses_system_messages_says_so() -> None:
     [
         "{% for a in range(99999) %}{{ 'x' * 1000 }}{% endfor %}",  # writes without end
         "{% set r = range(99999) %}{% for a in r %}{% for b in r %}{% for c in r %}{% endfor %}{% endfor %}{% endfor %}",
+        "{% set x = 'x' * 10 ** 11 %}{{ x | length }}",  # one expression, which no clock inside could stop
+        "{{ 'x' | center(10 ** 11) | length }}",
+        "{{ 9 ** (9 ** 9) }}",
     ],
 )
 def test_a_runaway_template_is_stopped(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunewright.data.language.chat_template._SECONDS", 0.2)
-    traced = sys.gettrace()
+    monkeypatch.setattr("tunewright.data.language.chat_template._SECONDS", 2.0)
     with pytest.raises(UserError, match="did not end within"):
         render(choose(byte_tokenizer(body)), chat("Hi", "Ho"))
-    assert sys.gettrace() is traced
+    assert render(choose(byte_tokenizer()), chat("Hi", "Ho")).answers  # and the next one is written
+
+
+def test_the_process_of_a_template_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "a secret")
+    worker = Worker("tunewright.data.language.template_worker", 1 << 30)
+    try:
+        said = worker.ask({"source": "{{ one }}", "given": {"one": 1}, "most": 9}, 20)
+        environment = Path(f"/proc/{worker._child.pid}/environ").read_bytes()  # type: ignore[union-attr]
+    finally:
+        worker.close()
+    assert said == {"text": "1"}
+    assert b"PYTHONPATH" in environment and b"HF_TOKEN" not in environment

@@ -43,6 +43,11 @@ def guarded(run: Callable[..., None]) -> Callable[..., None]:
             _end(as_json, "input", f"{error.filename or 'a file'}: {error.strerror}.", USER)
         except Exception as error:
             _end_as_ours(as_json, error)
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # how the libraries written in Rust break down
+                raise
+            said = f"a file of the model or the data made a library break down: {str(error).splitlines()[0][:200]}"
+            _end(as_json, "input", said, USER)
 
     return command
 

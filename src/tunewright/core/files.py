@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunewright.core.errors import UserError
+from tunewright.core.tensor_header import read_header
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +61,14 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is not valid JSON: {error}") from None
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; anything else is a UserError."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds a {type(content).__name__}", expected="a JSON object")
+    return content
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Save named tensors as safetensors, atomically."""
     write_bytes(path, tensor_bytes(tensors, metadata))
@@ -80,23 +89,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        _check_header(path)
+        read_header(path)
         return load_file(str(path))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except SafetensorError as error:
         raise UserError(f"{path} is not a whole safetensors file: {error}") from None
-
-
-def _check_header(path: Path) -> None:
-    """Refuse a header that says to be longer than its file, before any memory is taken for it."""
-    with path.open("rb") as file:
-        declared = int.from_bytes(file.read(8), "little")
-    size = path.stat().st_size
-    if not 2 <= declared <= size - 8:
-        raise UserError(
-            f"{path} is not a whole safetensors file: its header would have {declared:,} bytes, the file has {size:,}"
-        )
 
 
 def hash_bytes(chunks: Iterable[bytes | memoryview]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from tunewright.core.errors import UserError
+from tunewright.core.paths import refuse_address
 
 # Bounds of a settings file written by a person (guesses, far above what one needs).
 _BYTES, _NODES, _DEPTH = 1 << 20, 20_000, 32
@@ -90,6 +91,7 @@ def read_yaml(source: Path | str, *, what: str = "") -> Any:
 
 
 def _text(path: Path) -> str:
+    refuse_address(path, "the recipe")
     if not path.is_file():
         raise UserError(f"the recipe '{path}' does not exist", expected="a YAML file")
     if path.stat().st_size > _BYTES:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tunewright.core.errors import UserError, nearest
 from tunewright.core.parts import list_parts, load_part
+from tunewright.core.paths import refuse_address
 from tunewright.data.formats.decoding import PACKED
 from tunewright.data.python_data import from_python
 from tunewright.data.readers import datasets_folder
@@ -68,6 +69,7 @@ def read_splits(source: Any) -> dict[str, Table]:
     """Every split of a source; what has no named splits comes as 'train'."""
     if not isinstance(source, (str, Path)):
         return from_python(source)
+    refuse_address(source, "the data")
     path = Path(source)
     if path.is_dir() and any((path / mark).is_file() for mark in datasets_folder.MARKS):
         return datasets_folder.read_splits(path)

@@ -7,6 +7,7 @@ last linear layer has no place in PEFT's model and lies beside it in ``head.safe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, read_tensors, write_json, write_tensors
 from tunewright.core.parts import load_part
 from tunewright.core.types import Applied
+from tunewright.models.folder_checks import refuse_links_out
 from tunewright.models.network import Network
 
 CONFIG_FILE = "adapter_config.json"
@@ -49,6 +51,17 @@ _LOW_RANK: dict[str, tuple[Any, ...]] = {
 }
 
 
+# Keys with which the library imports a module that a file names, or opens another file.
+_NAMING_CODE = ("megatron_config", "megatron_core", "auto_map", "custom_modules")
+_HARMLESS = {"megatron_core": "megatron.core"}  # the library's default; it is imported only where megatron_config is set
+_OPENING = (
+    "transformers"  # the only library whose classes an adapter's auto_mapping may name; we read it nowhere, the library does
+)
+# Keys whose values the library reads as regular expressions.
+_PATTERNS = ("target_modules", "exclude_modules", "layers_pattern", "rank_pattern", "alpha_pattern", "modules_to_save")
+_LONGEST_PATTERN, _MOST_REPEATS = 1000, 2  # two that follow one another take the square of a name's hundred letters
+
+
 def write_adapter(folder: Path, network: Network, applied: Applied) -> None:
     """Save what a method trained, and the head, as a folder that PEFT opens on the plain base model."""
     if applied.adapter_config is None or applied.adapter_state is None:
@@ -68,6 +81,12 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     config = read_json(folder / CONFIG_FILE)
     if not isinstance(config, dict) or not isinstance(config.get("peft_type"), str):
         raise UserError(f"{folder / CONFIG_FILE} names no peft_type", expected="an adapter saved by tunewright or peft")
+    refuse_links_out(folder)
+    _refuse_code(config, folder / CONFIG_FILE)
+    if not (folder / TENSORS_FILE).is_file():
+        raise UserError(
+            f"the adapter '{folder}' holds no {TENSORS_FILE}", expected="an adapter as safetensors; other files can run code"
+        )
     state = read_tensors(folder / TENSORS_FILE)
     if (folder / HEAD_FILE).exists():
         state |= read_tensors(folder / HEAD_FILE)
@@ -75,6 +94,34 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if broken:
         raise UserError(f"the adapter in {folder} holds NaN or infinity in '{broken[0]}'", expected="finite weights")
     return config, state
+
+
+def _refuse_code(config: Mapping[str, Any], path: Path) -> None:
+    """Raise UserError for a key that names a module, and for a regular expression that could take endless time."""
+    named = next((key for key in _NAMING_CODE if config.get(key) not in (None, {}, _HARMLESS.get(key))), None)
+    mapping = config.get("auto_mapping")
+    if mapping and not (isinstance(mapping, dict) and str(mapping.get("parent_library")).split(".")[0] == _OPENING):
+        named = "auto_mapping"
+    if named is not None:
+        raise UserError(f"{path} sets {named}, which names code to load", expected="an adapter whose config is plain values")
+    for key in _PATTERNS:
+        value = config.get(key)
+        for pattern in [value] if isinstance(value, str) else value if isinstance(value, (list, dict)) else []:
+            if not isinstance(pattern, str) or not is_quick(pattern):
+                raise UserError(
+                    f"{path}: {key} has the pattern {str(pattern)[:80]!r}", expected="names, with at most two .* or +"
+                )
+
+
+def is_quick(pattern: str) -> bool:
+    """Whether a regular expression can take no longer than the square of what it reads: no repeated group, few repeats."""
+    plain = re.sub(r"\\.|\[[^\]]*\]", "x", pattern)
+    repeats = len(re.findall(r"[*+{]", plain))
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return len(pattern) <= _LONGEST_PATTERN and repeats <= _MOST_REPEATS and not re.search(r"\)[*+{]|\\[0-9]", plain)
 
 
 def load_adapter(network: Network, folder: Path) -> Applied:

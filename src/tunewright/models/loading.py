@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,23 +14,24 @@ import torch
 from torch import nn
 
 from tunewright.core.errors import UserError, unknown
+from tunewright.core.files import read_object
 from tunewright.core.types import Labels
+from tunewright.models.config_keys import without_code
+from tunewright.models.declared_size import refuse_counts, refuse_size
 from tunewright.models.dual_encoder import refuse_other
 from tunewright.models.fewer_blocks import keep_blocks
+from tunewright.models.folder_checks import declared_tensors
 from tunewright.models.form import CLASSIFY_TEXT, Form
 from tunewright.models.network import Network
 from tunewright.models.pooling import Pooling, declared_pooling, has_pooling_block
 from tunewright.models.processors import TOKENISED, ensure_padding, first_line, load_processor
 from tunewright.models.quantised import four_bits
-from tunewright.models.sources import find_model, hash_weights, read_object
+from tunewright.models.sources import find_model, hash_weights
 from tunewright.models.speech import alphabet_of, with_words
 from tunewright.models.stack import block_lists
 
 # transformers names classes with a head by what they are for; RoFormer is no such name.
 _WITH_HEAD = re.compile(r"For[A-Z]")
-
-# Keys of a config that can lead a loader to somebody's code.
-_CODE_KEYS = ("auto_map", "_attn_implementation", "_attn_implementation_internal", "_experts_implementation", "custom_pipelines")
 
 
 def load_network(
@@ -99,7 +101,8 @@ def read_config(folder: Path, dropout: float | None = None) -> Any:
         raise UserError(f"{path} names no model_type", expected="an object such as {'model_type': 'bert', …}")
     if raw["model_type"] not in CONFIG_MAPPING:
         raise unknown("model_type", raw["model_type"], CONFIG_MAPPING.keys())
-    plain = {key: value for key, value in raw.items() if key not in _CODE_KEYS}
+    plain = without_code(raw, path)
+    refuse_counts(plain, path, len(declared_tensors(folder)))
     try:
         config = CONFIG_MAPPING[raw["model_type"]].from_dict(plain)
     except (TypeError, ValueError, KeyError, AttributeError, StrictDataclassError) as error:
@@ -154,10 +157,12 @@ def _load_inner(
         _describe_labels(config, labels)
     auto = getattr(transformers, form.auto) if pooling == "native" else _encoder_class(config)
     try:
+        refuse_size(lambda: auto.from_config(deepcopy(config)), declared_tensors(folder), folder)
         inner, info = auto.from_pretrained(
             str(folder),
             config=config,
             use_safetensors=True,
+            local_files_only=True,
             output_loading_info=True,
             dtype=torch.float32,
             ignore_mismatched_sizes=True,

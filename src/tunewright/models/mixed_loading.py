@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tunewright.core.errors import UserError, unknown
-from tunewright.core.files import hash_bytes, write_json
+from tunewright.core.files import hash_bytes, read_object, write_json
 from tunewright.core.types import Kind, Labels
 from tunewright.data.encoders.mixed import KINDS, Processor
 from tunewright.data.rows import Rows
@@ -24,7 +24,6 @@ from tunewright.models.mixed import Joined, MixedConfig, MixedNetwork
 from tunewright.models.network import Network
 from tunewright.models.pooling import Pooling
 from tunewright.models.processors import save_processor
-from tunewright.models.sources import read_object
 from tunewright.models.table import load_table_network, save_table_network
 
 SCRATCH = f"text=all-MiniLM-L6-v2,table={table_loading.SCRATCH}"  # what stands for no source

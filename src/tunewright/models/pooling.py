@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tunewright.models.sources import read_object
+from tunewright.core.files import read_object
 
 METADATA = "tunewright.json"  # what we write beside a saved model; see runs/artefact.py
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.errors import UserError
-from tunewright.core.files import write_json
+from tunewright.core.files import read_object, write_json
 from tunewright.core.types import Kind
-from tunewright.models.sources import read_object
+from tunewright.data.language.tokenizer_trial import remember, try_file
 
 # Kinds of rows that become token ids.
 TOKENISED: tuple[Kind, ...] = ("text", "translation", "words", "question", "pairs", "conversation")
@@ -71,10 +71,10 @@ def _whole_processor(folder: Path) -> Any:
     from tunewright.data.encoders.image_prompt import Processor
 
     settings = [folder / name for name in (PROCESSOR, PREPROCESSOR, "tokenizer_config.json")]
-    if any("auto_map" in read_object(path) for path in settings if path.is_file()):
+    if any(_names_code(read_object(path)) for path in settings if path.is_file()):
         raise UserError(f"the processor of '{folder}' is a program of its own (auto_map)", expected="a processor that is data")
     try:
-        found = AutoProcessor.from_pretrained(str(folder))
+        found = AutoProcessor.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # the tokenizers library raises Exception itself
         raise UserError(f"the processor of '{folder}' cannot be loaded: {first_line(error)}") from error
     if not all(hasattr(found, part) for part in ("tokenizer", "image_processor")):
@@ -107,13 +107,26 @@ def load_tokenizer(folder: Path, config: Any | None = None) -> Any:
 
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         raise UserError(f"the model folder '{folder}' has no tokenizer", expected=f"one of {', '.join(_VOCABULARIES)}")
-    settings = folder / "tokenizer_config.json"
-    if settings.is_file() and "auto_map" in read_object(settings):
+    settings, file = folder / "tokenizer_config.json", folder / "tokenizer.json"
+    if settings.is_file() and _names_code(read_object(settings)):
         raise UserError(f"the tokenizer of '{folder}' is a program of its own (auto_map)", expected="a tokenizer that is data")
+    expressive = file.is_file() and try_file(file)
     try:
-        return AutoTokenizer.from_pretrained(str(folder), config=config)
-    except Exception as error:  # the tokenizers library raises Exception itself
+        found = AutoTokenizer.from_pretrained(str(folder), config=config, local_files_only=True)
+    except BaseException as error:  # the tokenizers library raises Exception itself, and panics with what is none
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise UserError(f"the tokenizer of '{folder}' cannot be loaded: {first_line(error)}") from error
+    if expressive:
+        remember(found, file)
+    return found
+
+
+def _names_code(settings: Any) -> bool:
+    """Whether auto_map stands anywhere in a file of settings."""
+    if isinstance(settings, dict):
+        return "auto_map" in settings or any(_names_code(value) for value in settings.values())
+    return isinstance(settings, list) and any(_names_code(value) for value in settings)
 
 
 def ensure_padding(tokenizer: Any, config: Any) -> None:
@@ -128,6 +141,6 @@ def ensure_padding(tokenizer: Any, config: Any) -> None:
         tokenizer.padding_side = "right"
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """An error of another library in one line."""
     return (str(error).strip() or type(error).__name__).split("\n", 1)[0]

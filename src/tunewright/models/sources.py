@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import Any
 
 from tunewright.core.errors import UserError, nearest
 from tunewright.core.files import hash_bytes, hash_file
+from tunewright.core.paths import refuse_address
+from tunewright.models.folder_checks import check_folder, refuse_file
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "1_Pooling/*"]
+_HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*")
+_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "1_Pooling/*"]
 
 
 def find_model(source: str, revision: str | None = None) -> Path:
     """The folder that holds the model named ``source``; UserError says where was looked and what to type instead."""
+    refuse_address(source, "the model")
     folder = Path(source).expanduser()
+    if folder.is_file():
+        raise refuse_file(folder)
     if folder.is_dir():
-        return _checked(folder, source)
+        return check_folder(folder, source)
     packaged = _packaged_models()
     name = _normal(source.rsplit("/", 1)[-1])
     for package, path in packaged.items():
         if package == name or package.endswith("-" + name):
-            return _checked(path, source)
+            return check_folder(path, source)
     if _HUB_ID.fullmatch(source) and not folder.is_absolute():
-        return _checked(_from_hub(source, revision), source)
+        return check_folder(_from_hub(source, revision), source)
     raise UserError(
         f"no model '{source}' was found: it is no folder here, no installed package carries it, and it is no hub id",
         expected="a folder with config.json and model.safetensors, an installed model package, or a hub id such as org/name",
@@ -40,17 +43,6 @@ def hash_weights(folder: Path) -> str:
     """SHA-256 over a model folder's weight files, in the order of their names."""
     files = sorted(folder.glob("*.safetensors"))
     return hash_bytes(f"{file.name}:{hash_file(file)}\n".encode() for file in files)
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of a model folder; anything else is a UserError."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds a {type(content).__name__}", expected="a JSON object")
-    return content
 
 
 def _normal(name: str) -> str:
@@ -82,19 +74,3 @@ def _from_hub(source: str, revision: str | None) -> Path:
             expected="a network connection, or a hub id that exists and that you may read",
             try_="a local folder, or HF_TOKEN for a private model",
         ) from error
-
-
-def _checked(folder: Path, source: str) -> Path:
-    if not (folder / "config.json").is_file():
-        raise UserError(f"the model folder '{source}' has no config.json", expected="a folder written by save_pretrained")
-    if (folder / "adapter_config.json").is_file():  # transformers would load the adapter's base model instead
-        raise UserError(f"the model folder '{source}' also holds an adapter", expected="a whole model alone in its folder")
-    if (folder / "model.safetensors").is_file() or (folder / "model.safetensors.index.json").is_file():
-        return folder
-    pickled = [path.name for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pth", ".ckpt"}]
-    what = f"only {', '.join(sorted(pickled))}, which can run code when opened" if pickled else "no weights"
-    raise UserError(
-        f"the model folder '{source}' holds {what}",
-        expected="model.safetensors (or its index)",
-        try_="save the model again with save_pretrained(folder) in a place where you trust the file",
-    )

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tunewright.core.errors import UserError
-from tunewright.core.files import read_tensors, write_json, write_tensors
-from tunewright.models.sources import read_object
+from tunewright.core.files import read_object, read_tensors, write_json, write_tensors
 
 MODEL_TYPE = "tunewright_two_tower"
 

@@ -29,8 +29,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json, read_tensors, sync_folder, write_json, write_tensors
+from tunewright.core.paths import leads_out
 from tunewright.core.types import Applied, Labels
 from tunewright.methods._peft_format import load_adapter, write_adapter
+from tunewright.models.folder_checks import refuse_links_out
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network, quiet_transformers, reload_network
 from tunewright.models.network import Network
@@ -134,6 +136,8 @@ def load_model(folder: Path, backbone: Backbone | None = None) -> Loaded:
     ``backbone`` is the Python module that it was trained from, where it was one.
     """
     metadata = read_metadata(folder)
+    _refuse_unlisted(folder, metadata)
+    seen = _states(folder, metadata)
     for name, digest in metadata.sha256.items():
         if not (folder / name).is_file():
             raise UserError(f"the saved model '{folder}' lacks its file '{name}'", expected="all files that were saved")
@@ -146,9 +150,37 @@ def load_model(folder: Path, backbone: Backbone | None = None) -> Loaded:
         network = _load_adapted(folder, metadata, labels)
     else:
         network = _load_whole(folder, metadata, labels)
+    if _states(folder, metadata) != seen:
+        raise UserError(f"the saved model '{folder}' changed while it was opened", try_="open it when nothing writes there")
     return Loaded(
         network.eval(), labels, metadata.head, metadata.head_settings, metadata.max_length, metadata.rows, metadata.method
     )
+
+
+def _refuse_unlisted(folder: Path, metadata: Metadata) -> None:
+    """Refuse names that lead out of the folder, links that do, and files that a loader would read and whose hash nobody kept."""
+    for name in metadata.sha256:
+        if leads_out(name):
+            raise UserError(f"{folder / METADATA} lists the file '{name[:200]}'", expected="files below the model's own folder")
+    refuse_links_out(folder)
+    found = {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix in (".json", ".safetensors", ".jinja")
+    }
+    strange = sorted(found - set(metadata.sha256) - {METADATA})
+    if strange:
+        raise UserError(
+            f"the saved model '{folder}' holds '{strange[0]}', which was not saved with it", expected="the files that were saved"
+        )
+
+
+def _states(folder: Path, metadata: Metadata) -> list[tuple[int, ...]]:
+    """What changes of a file when another takes its place."""
+    try:
+        return [
+            (one.st_ino, one.st_size, one.st_mtime_ns) for one in ((folder / name).stat() for name in sorted(metadata.sha256))
+        ]
+    except OSError:
+        return []
 
 
 def read_metadata(folder: Path) -> Metadata:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
+from tunewright.core.paths import refuse_address
 from tunewright.runs.lock import LOCK
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
@@ -28,6 +29,7 @@ def new_folder(out: str | None, hint: str) -> Path:
 
 def check_free(folder: Path) -> None:
     """Raise UserError when ``folder`` can neither become a new run's folder nor holds a run that could be continued."""
+    refuse_address(folder, "the run's folder")
     if not _NAME.fullmatch(folder.name):
         raise UserError(
             f"'{folder.name}' cannot name a run",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
 from tunewright.core.parts import load_part
+from tunewright.core.paths import refuse_address
 from tunewright.core.types import Predictions, Score
 from tunewright.data.columns import find
 from tunewright.data.encoders.audio import AudioPreprocessing
@@ -209,6 +210,7 @@ class Run:
 
 def load(folder: str | Path, *, backbone: Backbone | tuple[Any, ImagePreprocessing | AudioPreprocessing] | None = None) -> Run:
     """Open the folder of a run; one of a Python module needs it again, as it was before training, with its preprocessing."""
+    refuse_address(folder, "the run")
     if isinstance(backbone, tuple):
         from tunewright.models.plain import backbone_of  # with torch, which listing runs needs not
 

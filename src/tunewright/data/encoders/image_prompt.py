@@ -20,6 +20,7 @@ from tunewright.data import media
 from tunewright.data.columns import find, named
 from tunewright.data.encoders import image
 from tunewright.data.images.files import decode, strict
+from tunewright.data.language.chat_template import written
 from tunewright.data.ragged import IGNORED, Ragged, ragged
 from tunewright.data.table import Table
 
@@ -48,10 +49,12 @@ class Processor:
 
     def written(self, prompt: str) -> str:
         """The prompt with its image in the model's own chat template; without one, the image first and a line for each."""
-        if getattr(self.own, "chat_template", None):
+        template = getattr(self.own, "chat_template", None)
+        if template:
             content = [{"type": "image"}, {"type": "text", "text": prompt}]
-            found: str = self.own.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-            return found
+            marks = {name: token for name, token in self.tokenizer.special_tokens_map.items() if isinstance(token, str)}
+            given = {**marks, "messages": [{"role": "user", "content": content}], "add_generation_prompt": True}
+            return written(template, given, len(prompt), "an image with a prompt")
         return f"{self.own.image_token}\n{prompt}\n"
 
     def example(self) -> dict[str, Tensor]:

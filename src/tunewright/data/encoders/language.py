@@ -209,7 +209,7 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
 
 def tokenised(tokenizer: Any, texts: Sequence[str]) -> Sequence[Any]:
     """Ids and character offsets of whole texts; special tokens in them are read, none is added, none is cut."""
-    with text.panics_told(), text.settings_kept(tokenizer):
+    with text.guarded(tokenizer, texts):
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
         found: Sequence[Any] = tokenizer.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False)

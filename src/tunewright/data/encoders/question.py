@@ -90,7 +90,7 @@ def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -
         part = inputs[start : start + text.ROWS_AT_ONCE]
         questions = [_shortened(str(row[0]), tokenizer, longest) for row in part]
         cut += sum(short != row[0] for short, row in zip(questions, part, strict=True))
-        with text.settings_kept(tokenizer):
+        with text.guarded(tokenizer, [*questions, *(row[1] for row in part)]):
             made = tokenizer(
                 questions,
                 [row[1] for row in part],
@@ -113,6 +113,6 @@ def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -
 
 def _shortened(question: str, tokenizer: Any, longest: int) -> str:
     """The question up to its last token that has room."""
-    with text.settings_kept(tokenizer):
+    with text.guarded(tokenizer, [question]):
         offsets = tokenizer(question, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     return question if len(offsets) <= longest else question[: offsets[longest - 1][1]]

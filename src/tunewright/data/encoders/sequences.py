@@ -96,8 +96,9 @@ def encode(
     ids: list[list[int]] = []
     cut = 0
     for start in range(0, len(wanted), text.ROWS_AT_ONCE):
-        with text.settings_kept(tokenizer):
-            made = tokenizer(text_target=list(wanted[start : start + text.ROWS_AT_ONCE]), truncation=True, max_length=most)
+        part = [one[: most * text.CHARACTERS_PER_TOKEN] for one in wanted[start : start + text.ROWS_AT_ONCE]]
+        with text.guarded(tokenizer, part):
+            made = tokenizer(text_target=part, truncation=True, max_length=most)
         ids += made["input_ids"]
         cut += sum(bool(encoding.overflowing) for encoding in made.encodings)
     written = ragged(_begun(inner, ids, read.pad_id), np.int32)

@@ -17,6 +17,7 @@ import numpy as np
 
 from tunewright.core.errors import UserError, raise_all
 from tunewright.data.columns import find
+from tunewright.data.language.tokenizer_trial import try_texts
 from tunewright.data.table import Table
 
 if TYPE_CHECKING:
@@ -129,10 +130,18 @@ def settings_kept(tokenizer: Any) -> Iterator[None]:
         backend.enable_padding(**padding) if padding else backend.no_padding()
 
 
+@contextmanager
+def guarded(tokenizer: Any, texts: Iterable[str]) -> Iterator[None]:
+    """Around every call on many texts: a tokenizer that hangs or panics on them is told, and its settings stay."""
+    try_texts(tokenizer, [*texts])
+    with panics_told(), settings_kept(tokenizer):
+        yield
+
+
 def _tokenise(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int) -> Any:
     longest = max_length * CHARACTERS_PER_TOKEN
     columns = [[text[:longest] for text in column] for column in zip(*texts, strict=True)]
-    with panics_told(), settings_kept(tokenizer):
+    with guarded(tokenizer, chain.from_iterable(columns)):
         return tokenizer(*columns, truncation="longest_first", max_length=max_length, padding=False)
 
 

@@ -78,7 +78,7 @@ def encode(inputs: Sequence[tuple[Any, ...]], tokenizer: Any, max_length: int) -
     around_text = around(tokenizer)
     for start in range(0, len(inputs), text.ROWS_AT_ONCE):
         part = [list(row[0]) for row in inputs[start : start + text.ROWS_AT_ONCE]]
-        with text.settings_kept(tokenizer):
+        with text.guarded(tokenizer, chain.from_iterable(part)):
             made = tokenizer(part, is_split_into_words=True, add_special_tokens=False)
         for index in range(len(part)):
             _add_windows(made, index, start + index, around_text, room, (ids, words, rows))

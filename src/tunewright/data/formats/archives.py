@@ -18,6 +18,8 @@ from tunewright.core.errors import UserError, nearest
 from tunewright.data.table import listed
 
 LARGEST_FILE = 256 * 2**20  # bytes of one file once unpacked; far above a picture or a clip (a guess)
+_SMALL = 2**30  # bytes of all files that any archive may hold
+_MOST_TIMES = 100  # its own size that a larger one may unpack to; pictures and sounds do not shrink (a guess)
 _MOST_FILES = 2**20  # entries; ImageNet's training part has 1.3 million, in folders (a guess)
 
 
@@ -74,9 +76,21 @@ def _open(path: Path, changed: int, size: int) -> ZipFile:
 def _refuse_unsafe(path: Path, entries: list[ZipInfo]) -> None:
     if len(entries) > _MOST_FILES:
         raise UserError(f"{path} has {len(entries):,} entries", expected=f"at most {_MOST_FILES:,}", try_="unpack it")
+    whole, most = sum(entry.file_size for entry in entries), max(_SMALL, _MOST_TIMES * path.stat().st_size)
+    if whole > most:
+        raise UserError(
+            f"{path} says that it unpacks to {whole:,} bytes",
+            expected=f"at most {most:,}, {_MOST_TIMES} times its size",
+            try_="unpack it",
+        )
     doubled = [name for name, count in Counter(entry.filename for entry in entries).items() if count > 1]
     if doubled:
         raise UserError(f"{path} has two files of one name: {listed(map(repr, doubled))}", expected="each name once")
+    alike = [name for name, count in Counter(entry.filename.casefold() for entry in entries).items() if count > 1]
+    if alike:
+        raise UserError(
+            f"{path} has two files whose names differ in case alone: {listed(map(repr, alike))}", expected="names that differ"
+        )
     for entry in entries:
         fault = _fault(entry)
         if fault:
@@ -89,8 +103,11 @@ def _fault(entry: ZipInfo) -> str | None:
         return "has a NUL or a backslash in its name"
     if name.startswith("/") or ".." in name.split("/") or name[1:2] == ":":
         return "leads out of the archive"
-    if stat.S_ISLNK(entry.external_attr >> 16):
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if stat.S_ISLNK(kind):
         return "is a symbolic link"
+    if kind and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        return "is a device or another special file"
     if entry.flag_bits & 1:
         return "is encrypted"
     if entry.file_size > LARGEST_FILE:

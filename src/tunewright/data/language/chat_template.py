@@ -1,7 +1,7 @@
 """Conversations as text in the words of a model's chat template, with the places that are to be learned.
 
-The template is a Jinja program from a model's folder. It runs in Jinja's sandbox, sees nothing but plain messages, and is
-stopped when it takes too long or writes too much; the memory that one expression takes is not limited.
+The template is a Jinja program from a model's folder. It runs in Jinja's sandbox in a process of its own
+(``core/worker.py``), sees nothing but plain messages, and is stopped when it takes too long, too much memory, or writes too much.
 
 Source: the chat templates of Hugging Face's transformers (``chat_template`` of a tokenizer); learning answers alone as in
 Ouyang et al. 2022 and Taori et al. 2023. When: conversations. When not: raw text, or a prompt and what follows it as they are.
@@ -9,29 +9,19 @@ Ouyang et al. 2022 and Taori et al. 2023. When: conversations. When not: raw tex
 
 from __future__ import annotations
 
-import json
 import re
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from functools import lru_cache
-from types import FrameType
+from functools import cache
 from typing import Any
 
-from jinja2 import TemplateError, nodes
-from jinja2.ext import Extension, loopcontrols
-from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from tunewright.core.errors import UserError
+from tunewright.core.worker import Stopped, Worker
 from tunewright.data.language.messages import Conversation
 
 _SECONDS = 2.0  # for one conversation, which takes well below a millisecond (a guess)
+_MEMORY = 512 << 20  # bytes of address space that the process has; it needs about 60 MiB (a guess)
 _EXTRA_CHARACTERS = 100_000  # that a template may write beside ten times what the conversation holds (a guess)
-_DAY = date(2024, 7, 26)  # what templates are told for today, so that a run can be repeated; Llama 3's own fallback
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -202,83 +192,39 @@ def _end(template: Template, text: str, start: int, content: str) -> tuple[int, 
     )
 
 
-class _Generation(Extension):
-    """Reads {% generation %} … {% endgeneration %}, which marks answers in some templates, as its content."""
-
-    tags = {"generation"}  # noqa: RUF012 - Jinja's own way
-
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-
-def _refused(message: str) -> None:
-    raise TemplateError(message)
-
-
-def _as_json(value: Any, indent: int | None = None, ensure_ascii: bool = False, sort_keys: bool = False) -> str:
-    return json.dumps(value, indent=indent, ensure_ascii=ensure_ascii, sort_keys=sort_keys)
-
-
-@lru_cache(maxsize=8)
-def _compiled(source: str) -> Any:
-    rules = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
-    rules.filters["tojson"] = _as_json
-    rules.globals.update(raise_exception=_refused, strftime_now=_DAY.strftime)
-    try:
-        return rules.from_string(source)
-    except TemplateError as error:
-        raise UserError(f"the chat template cannot be read: {error}", expected="a Jinja template") from None
-
-
 def _write(template: Template, conversation: Conversation, *, asks: bool) -> str:
     messages = [{"role": message.role, "content": message.content} for message in conversation]
-    most = 10 * sum(len(message.content) for message in conversation) + _EXTRA_CHARACTERS
-    compiled, pieces, size = _compiled(template.source), [], 0
+    given = {"messages": messages, "add_generation_prompt": asks, "bos_token": template.bos, "eos_token": template.eos}
+    remedy = "remove the system messages" if conversation[0].role == "system" else "another chat template"
+    size = sum(len(message.content) for message in conversation)
+    return written(template.source, given, size, f"a conversation of {' and '.join(_roles(conversation))}", remedy)
+
+
+def written(source: str, given: Mapping[str, Any], size: int, what: str, remedy: str = "another chat template") -> str:
+    """What a template writes of what it is given, ``what`` in words, ``size`` characters; it may write ten times as much."""
+    most = 10 * size + _EXTRA_CHARACTERS
     try:
-        with _deadline(compiled.root_render_func.__code__.co_filename):
-            for piece in compiled.generate(
-                messages=messages, add_generation_prompt=asks, bos_token=template.bos, eos_token=template.eos
-            ):
-                size += len(piece)
-                pieces.append(piece)
-                if size > most:
-                    raise _Runaway
-    except _Runaway:
+        found = _worker().ask({"source": source, "given": given, "most": most}, _SECONDS)
+    except Stopped:
+        found = {"runaway": ""}
+    if "runaway" in found:
         raise UserError(
-            f"the chat template did not end within {_SECONDS:g} seconds or {most} characters", try_="another chat template"
-        ) from None
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
-        raise UserError(
-            f"the chat template refuses a conversation of {' and '.join(_roles(conversation))}: {error}"[:400],
-            expected="conversations of the form that it takes",
-            try_="remove the system messages" if conversation[0].role == "system" else "another chat template",
-        ) from None
-    return "".join(pieces)
+            f"the chat template did not end within {_SECONDS:g} seconds, {_MEMORY >> 20} MiB or {most} characters",
+            try_="another chat template",
+        )
+    if "unreadable" in found:
+        raise UserError(f"the chat template cannot be read: {found['unreadable']}", expected="a Jinja template")
+    if "refused" in found:
+        said = f"the chat template refuses {what}: {found['refused']}"[:400]
+        raise UserError(said, expected="conversations of the form that it takes", try_=remedy)
+    text: str = found["text"]
+    return text
+
+
+@cache
+def _worker() -> Worker:
+    return Worker("tunewright.data.language.template_worker", _MEMORY)
 
 
 def _roles(conversation: Conversation) -> Sequence[str]:
     return list(dict.fromkeys(message.role for message in conversation))
-
-
-class _Runaway(BaseException):
-    """Not an Exception, so that nothing on the way takes it for a fault of its own."""
-
-
-@contextmanager
-def _deadline(filename: str) -> Iterator[None]:
-    """Code of this file stops at the first line that it reaches after its time; a template has no other clock."""
-    until, before = time.monotonic() + _SECONDS, sys.gettrace()
-
-    def watch(frame: FrameType, event: str, argument: Any) -> Any:
-        if frame.f_code.co_filename != filename:
-            return None
-        if time.monotonic() > until:
-            raise _Runaway
-        return watch
-
-    sys.settrace(watch)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
