@@ -31,7 +31,7 @@ KINDS = ("text", "image", "audio", "table")
 DEFAULT = True
 
 _UNLIKELY = 0.01  # p from which a test on features or predictions is a finding; halved where two tests look at one thing
-_DISCOVERY = 0.05  # false discovery rate of words and columns that are told
+_DISCOVERY = 0.01  # false discovery rate of words and columns that are told: every run asks, and few should be accused
 _FEWEST = 20  # rows of each set, below which features say nothing (a guess)
 _NAMED = 5  # words or columns in a finding
 _SHOWN = 20  # in the table
