@@ -23,6 +23,7 @@ import csv
 import gzip
 import os
 import random
+import statistics
 import tempfile
 import time
 import warnings
@@ -32,7 +33,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from common import DATA, done, machine, read_rows, write
+from common import DATA, done, machine, read_rows, results, write
 
 FILE = "bias.jsonl"
 PLAIN = {"precision": "float32", "threads": 1, "checkpoints": False}
@@ -84,7 +85,7 @@ def scores_of(report: Row) -> Row:
 # ---- tables ---------------------------------------------------------------------------------------------------------------
 
 
-def table(name: str, part: str) -> list[Row]:
+def whole(name: str, part: str) -> list[Row]:
     with gzip.open(DATA / name / f"{part}.csv.gz", "rt", encoding="utf-8", newline="") as file:
         rows: list[Row] = list(csv.DictReader(file))
     for row in rows if name == "german_credit" else ():
@@ -97,9 +98,9 @@ def parts_of(name: str, seed: int) -> tuple[list[Row], list[Row], list[Row], str
     """Train, validation and test rows, the target, and the class that is wanted."""
     draw = random.Random(seed)
     if name == "adult":
-        rows = draw.sample(table("adult", "train"), 4000)
-        return rows[1000:], rows[:1000], random.Random(0).sample(table("adult", "test"), 4000), "income", ">50K"
-    rows = table("german_credit", "german")
+        rows = draw.sample(whole("adult", "train"), 4000)
+        return rows[1000:], rows[:1000], random.Random(0).sample(whole("adult", "test"), 4000), "income", ">50K"
+    rows = whole("german_credit", "german")
     draw.shuffle(rows)
     return rows[450:], rows[300:450], rows[:300], "class", "good"
 
@@ -270,6 +271,7 @@ def language(task: str, model: str, rate: float, epochs: int, seed: int) -> Row:
         "data": {"near_duplicates": "ignore", "max_length": 256, "validation_share": 0.1, "test_share": 0.1},
         "rates": {"backbone": rate},
         "training": {"epochs": epochs, "batch_size": 16, **PLAIN},
+        "evaluation": {**QUIET, "baselines": ("before",)},
     }
 
 
@@ -301,6 +303,107 @@ def of_authors(model: str, arm: str, seed: int) -> dict[str, Row]:
         )["stereotypes"]
         perplexity = {one["of"]: one["value"] for one in run.all_scores() if one["name"] == "perplexity"}
     return {"": {"arm": arm, "perplexity": perplexity, "scores": scores_of(report), "findings": len(report["findings"])}}
+
+
+# ---- the page ---------------------------------------------------------------------------------------------------------------
+
+
+def table() -> str:
+    """The section of docs/benchmarks.md."""
+    rows = results(FILE)
+    parts = (_tables_page, _texts_page, _authors_page)
+    found = [made for make, part in zip(parts, ("tables", "texts", "authors"), strict=True) if (made := make(of(rows, part)))]
+    return "\n## Bias before and after\n" + "".join(found) if found else ""
+
+
+def of(rows: list[Row], part: str) -> list[Row]:
+    return [row for row in rows if row["part"] == part]
+
+
+def _mean(rows: list[Row], name: str, digits: int = 3, sign: str = "") -> str:
+    """Mean and spread of a score over seeds; of one seed its own interval."""
+    found = [row["scores"][name] for row in rows if row["scores"].get(name, [None])[0] is not None]
+    if not found:
+        return ""
+    if len(found) == 1:
+        value, low, high = found[0][:3]
+        return f"{value:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+    values = [one[0] for one in found]
+    return f"{statistics.mean(values):{sign}.{digits}f} ± {statistics.stdev(values):.{digits}f}"
+
+
+def _accuracy(rows: list[Row], name: str = "accuracy") -> str:
+    return _mean([{"scores": {name: [100 * value for value in row[name]]}} for row in rows if name in row], name, 1)
+
+
+def _arms(rows: list[Row], *keys: str) -> dict[tuple[str, ...], list[Row]]:
+    found: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return found
+
+
+def _tables_page(rows: list[Row]) -> str:
+    if not rows:
+        return ""
+    page = (
+        "\nTables, a network from random values that reads all columns: who is given >50K (adult, 4,000 test rows) or good credit (German credit, "
+        "300 test rows); the largest difference between the sexes, what shuffled rows give in brackets behind it. ± over seeds, [ ] of one.\n\n"
+        "| table | remedy | accuracy, % | demographic parity, sex | equalised odds, sex | seeds |\n|---|---|---|---|---|---|\n"
+    )
+    for (name, arm), found in sorted(
+        _arms(rows, "of", "arm").items(), key=lambda one: (one[0][0], list(_ORDER).index(one[0][1]))
+    ):
+        cells = []
+        for measure in ("demographic_parity", "equalised_odds"):
+            by_chance = [row["chance"][f"sex:{measure.replace('_', ' ')}"] for row in found if "chance" in row]
+            told = f" ({statistics.mean(by_chance):.3f})" if by_chance else ""
+            cells.append(_mean(found, f"sex:{measure}_difference") + told)
+        page += f"| {name} | {_ORDER[arm]} | {_accuracy(found)} | {' | '.join(cells)} | {len(found)} |\n"
+    return page
+
+
+_ORDER = {
+    "plain": "none",
+    "reweighed": "reweighing by sex",
+    "thresholds, demographic parity": "thresholds by sex, same shares",
+    "thresholds, equalized odds": "thresholds by sex, same errors",
+}
+
+
+def _texts_page(rows: list[Row]) -> str:
+    if not rows:
+        return ""
+    page = (
+        "\nTexts: emotions, all-MiniLM-L6-v2 tuned on 1,500 rows; 1,000 sentences of the Equity Evaluation Corpus, which differ in the person alone. "
+        "Flips: predictions that change when gendered words and names, or names by origin, are swapped.\n\n"
+        "| training rows | accuracy on other rows, % | on the corpus, % | flips, gender | flips, names | demographic parity, gender | origin | seeds |\n"
+        "|---|---|---|---|---|---|---|---|\n"
+    )
+    for (arm,), found in _arms(rows, "arm").items():
+        names = ("flips_gender", "flips_names", "gender:demographic_parity_difference", "origin:demographic_parity_difference")
+        cells = " | ".join(_mean(found, name) for name in names)
+        arm = {"plain": "as they are", "counterfactual": "and swapped once more"}[arm]
+        page += f"| {arm} | {_accuracy(found)} | {_accuracy(found, 'accuracy_on_corpus')} | {cells} | {len(found)} |\n"
+    return page
+
+
+def _authors_page(rows: list[Row]) -> str:
+    if not rows:
+        return ""
+    page = (
+        "\nLanguage models tuned on books by women or by men (code and settings: `benchmarks/bias.py`): the share of pairs in which the stereotype is "
+        "likelier, of CrowS-Pairs about gender (262) and of WinoBias, and the association of career with male and of science with male words (d). "
+        "Change: after less before, ± over seeds, [ ] paired interval of one.\n\n"
+        "| model | books by | CrowS-Pairs before | change | WinoBias before | change | career, d before | change | science, d before | change | seeds |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|\n"
+    )
+    for (model, arm), found in _arms(rows, "of", "arm").items():
+        cells = []
+        for name in ("crows_pairs", "winobias", "association_gender_career", "association_gender_science"):
+            cells += [f"{found[0]['scores'][f'{name}_before'][0]:.3f}", _mean(found, f"{name}_change", sign="+")]
+        page += f"| {model} | {arm} | {' | '.join(cells)} | {len(found)} |\n"
+    return page
 
 
 if __name__ == "__main__":

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import subject
 from tunewright.core.types import Labels, Predictions
 from tunewright.evaluation.evidence import Report
 from tunewright.evaluation.reports import counterfactual
 from tunewright.evaluation.reports.counterfactual import Settings
+from tunewright.workflow import fit
 
 LABELS = Labels("classification", ("bad", "good"))
 
@@ -120,3 +123,29 @@ def test_of_numbers_the_change_is_told() -> None:
     assert "flips_gender" not in scores
     assert scores["direction_gender"].value == pytest.approx(-3.0)
     assert "lower the predicted value by 3" in found.findings[0].message
+
+
+@pytest.mark.parametrize("task", ["multi_label", "ordinal", "regression", "similarity"])
+def test_every_task_with_one_answer_makes_it(task: str, tiny_bert: Path, tmp_path: Path) -> None:
+    who = ["he", "she", "nobody"]
+    rows = [{"text": f"{who[place % 3]} {row['text']}"} for place, row in enumerate(toy_rows(60))]
+    targets: dict[str, Any] = {
+        "multi_label": lambda place: {"label": "a|b" if place % 2 else "b"},
+        "ordinal": lambda place: {"label": place % 4},
+        "regression": lambda place: {"label": place % 7 / 3},
+        "similarity": lambda place: {"text_pair": f"my order from {who[place % 2]}", "label": place % 7 / 3},
+    }
+    run = fit(
+        [row | targets[task](place) for place, row in enumerate(rows)],
+        model=str(tiny_bert),
+        task=task,
+        target="label",
+        out=tmp_path / "run",
+        training={"epochs": 1},
+        evaluation={"certify": False, "resamples": 100, "reports": ["counterfactual"]},
+    )
+    found = run.reports["counterfactual"]
+    assert found["error"] is None
+    scores = {one["name"]: one for one in found["scores"]}
+    assert ("flips_gender" in scores) == (task in ("multi_label", "ordinal"))
+    assert scores["mean_change_gender"]["n"] == found["grids"][0]["rows"][0][1] > 0

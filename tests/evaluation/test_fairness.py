@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fairlearn.metrics import (
     equalized_odds_ratio,
 )
 
+from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import subject
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
@@ -25,6 +27,7 @@ from tunewright.evaluation.gaps import Rate, gaps, holm
 from tunewright.evaluation.reports import fairness
 from tunewright.evaluation.subject import Subject
 from tunewright.evaluation.thresholds import by_group
+from tunewright.workflow import fit
 
 LABELS = Labels("classification", ("no", "yes"))
 
@@ -211,3 +214,38 @@ def test_without_columns_the_next_command_is_told() -> None:
 
 def test_several_tests_are_raised_together() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+@pytest.mark.parametrize("task", ["multi_label", "ordinal"])
+def test_labels_and_grades_are_compared_class_by_class(task: Any) -> None:
+    generator = np.random.default_rng(0)
+    group, targets = generator.choice(["a", "b"], 600), generator.integers(0, 3, 600)
+    values = np.where((group == "a") & (generator.random(600) < 0.5), 0, targets)
+    names = ("u", "v", "w")
+    if task == "multi_label":
+        targets, values = (np.eye(3, dtype=int)[found] for found in (targets, values))
+    made = asked(Labels(task, names), both(targets), both(Predictions(values, None)), both({"group": group.tolist()}))
+    found = fairness.report(made, fairness.Settings(columns=("group",)))
+    gap = next(one for one in found.scores if one.name == "group:demographic_parity_difference")
+    chosen = values[:, 0] == 1 if task == "multi_label" else values == 0
+    assert gap.value == pytest.approx(chosen[group == "a"].mean() - chosen[group == "b"].mean(), abs=1e-6)
+    assert any("are given 'u'" in one.message for one in found.findings)
+
+
+def test_a_run_compares_groups_that_its_model_does_not_read(tiny_bert: Path, tmp_path: Path) -> None:
+    rows = [row | {"side": "left" if place % 3 else "right"} for place, row in enumerate(toy_rows(120))]
+    run = fit(
+        rows,
+        model=str(tiny_bert),
+        text="text",
+        target="label",
+        out=tmp_path / "run",
+        data={"reweigh": "side", "test_share": 0.4},
+        training={"epochs": 1},
+        evaluation={"certify": False, "resamples": 100, "reports": [{"name": "fairness", "columns": "side", "smallest": 5}]},
+    )
+    found = run.reports["fairness"]
+    assert found["error"] is None
+    assert [row[0] for row in found["grids"][1]["rows"]] == ["left", "right"]
+    assert sum(row[1] for row in found["grids"][1]["rows"]) == 48
+    assert "'nobody' is not known" in str(run.examine("fairness", columns="nobody")["fairness"]["error"])
