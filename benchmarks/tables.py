@@ -7,9 +7,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import data_quality
 import forgetting
 import recommendation
 import table_transfer
+import trust
 from common import grouped, results, spread
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
@@ -51,6 +53,8 @@ def main() -> None:
         images(),
         audio(),
         forgetting.table(),
+        trust.section(),
+        checked(),
         estimates(),
     ]
     PAGE.write_text(HEAD + "".join(section for section in sections if section), encoding="utf-8")
@@ -433,6 +437,19 @@ def recommended() -> str:
         "Ratings of 4 and 5 count as taken; lists of ten without what was taken in train; recall over the smaller of ten and the number "
         "of right films that train has. Mean ± standard deviation over the splits. The towers are `tunewright.fit` at its defaults, whose "
         f"temperature and rate were chosen on held-out training rows of the first split.\n\n{recommendation.summary()}\n"
+    )
+
+
+def checked() -> str:
+    if not results(data_quality.FILE):
+        return ""
+    return (
+        "\n## Data checks: faults planted in real rows\n\n"
+        "2,000 training and 500 test rows of a set for each seed, in which faults of every kind are planted; shares pooled over seeds with exact 95 % intervals. "
+        "A pair of duplicates is found where either row is told. Rows accused that were not planted count as false alarms although some are "
+        "rightly told: both sets have near-duplicates, AG News has remains of web pages in a third of its rows. Personal data is written in ways of our own list, so that its "
+        "recall is that of these ways, not of all that people write. Labels are flipped apart from that "
+        f"and judged by the report `label_noise` on the frozen all-MiniLM-L6-v2.\n\n{data_quality.summary()}\n"
     )
 
 
