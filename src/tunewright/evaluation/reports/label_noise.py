@@ -2,8 +2,8 @@
 
 Source: confident learning: Northcutt, Jiang and Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels,
 section 3.1 (the confident joint, calibrated) and 3.2 (rows ranked by self-confidence or normalised margin). As many rows are
-listed as are estimated to be wrong: with a tenth of Banking77's labels flipped these hold 99 % of the flipped ones, the rows off
-the joint's diagonal 65 %, at the same precision.
+listed as are estimated to be wrong: with a tenth of Banking77's labels flipped these hold 98 % of the flipped ones, the rows off
+the joint's diagonal 63 % (benchmarks/data_quality.py).
 When: labels came from people, rules or other models. When not: the network's features say little of the classes, so that
 the probe's own errors look like the labels'; the report then says that it cannot tell.
 """
