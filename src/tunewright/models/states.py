@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tunewright.models.frames import mean_over_frames
 from tunewright.models.network import Network
 from tunewright.models.prefix import hidden_of, run_telling
 
@@ -20,6 +21,8 @@ def block_states(network: Network, inputs: dict[str, Tensor]) -> dict[str, Tenso
         found[name] = _average(hidden_of(output), mask)
 
     run_telling(network, inputs, {group.modules[0]: partial(keep, group.name) for group in network.stack.blocks})
+    if network.form.kind == "video":
+        found = {name: mean_over_frames(states, inputs) for name, states in found.items()}
     return {group.name: found[group.name] for group in network.stack.blocks if group.name in found}
 
 
