@@ -9,6 +9,7 @@ of bias: that nothing is found in these sentences says nothing of others.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,7 @@ def _associate(
     place = {word: at for at, word in enumerate(words)}
     texts = [sentence.replace("{}", word) for word in words]
     vectors = [sentence_vectors(subject.network(before), texts) for before in (True, False)]
+    strict = replace(subject, confidence=1 - (1 - subject.confidence) / len(TESTS))  # as many changes are looked at
     rows: list[tuple[Cell, ...]] = []
     for test in TESTS:
         of = [[_nearer(found, place, test, targets) for targets in (test.first, test.second)] for found in vectors]
@@ -159,10 +161,11 @@ def _associate(
         scores += [was, now, change]
         p = [_p(subject, *sides) for sides in of]
         rows.append((test.said, now.n, _bounded(was), p[0], _bounded(now), p[1], _bounded(change, "+")))
-        if change.low is not None and change.high is not None and not change.low <= 0 <= change.high:
+        sure = _effect_change(strict, f"association_{test.name}_change", of[0], of[1])
+        if sure.low is not None and sure.high is not None and not sure.low <= 0 <= sure.high:
             message = (
                 f"tuning moved the association of {test.said} from d = {was.value:.2f} to {now.value:.2f} "
-                f"(change {change.low:+.2f} to {change.high:+.2f}, {now.n} words)"
+                f"(change {sure.low:+.2f} to {sure.high:+.2f}, {now.n} words, of {len(TESTS)} tests)"
             )
             worse = abs(now.value or 0) > abs(was.value or 0)
             findings.append(Finding("association_changed", message, "warning" if worse else "note", count=now.n))
