@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["TUNEWRIGHT_STRICT"] = "1"  # a report that fails is told as an error
 
 import pytest
 

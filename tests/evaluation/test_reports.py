@@ -83,3 +83,18 @@ def test_none_are_made_where_none_are_wanted(tiny_bert: Path, tmp_path: Path) ->
         )
     with pytest.raises(UserError, match="settings belong to one report"):
         run.examine(bins=5)
+
+
+def test_a_report_that_fails_costs_the_run_nothing_else(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("of nothing")
+
+    monkeypatch.setattr(load_part("reports", "calibration"), "report", broken)
+    monkeypatch.delenv("TUNEWRIGHT_STRICT")
+    found = run.examine("calibration", "abstention")
+    assert "ZeroDivisionError: of nothing; this is our fault" in found["calibration"]["error"]
+    assert found["abstention"]["error"] is None
+    assert "Not made: ZeroDivisionError" in run.report.read_text()
+    monkeypatch.setenv("TUNEWRIGHT_STRICT", "1")
+    with pytest.raises(ZeroDivisionError):
+        run.examine("calibration")

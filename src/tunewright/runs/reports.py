@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +47,10 @@ def _meaningful(task: Task, kind: Kind) -> list[str]:
 
 
 def make_reports(subject: Subject, choices: Sequence[Choice]) -> dict[str, dict[str, Any]]:
-    """Each report's evidence by its name, with the seconds it took; what could not be made says why."""
+    """Each report's evidence by its name, with the seconds it took; what could not be made says why.
+
+    A report that fails by our fault costs the run nothing but itself, unless TUNEWRIGHT_STRICT=1 asks for the error.
+    """
     found = {}
     for choice in choices:
         part, started = load_part("reports", choice.name), time.monotonic()
@@ -55,6 +59,11 @@ def make_reports(subject: Subject, choices: Sequence[Choice]) -> dict[str, dict[
             entry = made.as_dict() | {"error": None}
         except UserError as error:
             entry = Report().as_dict() | {"error": str(error)}
+        except Exception as error:
+            if os.environ.get("TUNEWRIGHT_STRICT") == "1":
+                raise
+            said = f"{type(error).__name__}: {error}; this is our fault, please report it"
+            entry = Report().as_dict() | {"error": said}
         found[choice.name] = entry | {"seconds": round(time.monotonic() - started, 3)}
     return found
 
