@@ -108,7 +108,7 @@ def res8(task: str, seed: int, arm: str) -> dict[str, Any]:
             out=Path(folder) / "run",
             rates={"backbone": 1e-2 if scratch else 1e-3, "head": 1e-2},
             training={"epochs": EPOCHS * (2 if scratch else 1), "batch_size": 16, "threads": 1, "precision": "float32"},
-            evaluation={"baselines": (), "certify": False},
+            evaluation={"baselines": (), "certify": False, "reports": ()},
             **rows,
         )
         accuracy = next(one.value for one in run.scores if one.name == "accuracy")

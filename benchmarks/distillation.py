@@ -74,7 +74,7 @@ def run(rows: Rows, validation: Rows, test: Rows, arm: str, seed: int, teacher: 
         out=out,
         data={"near_duplicates": "ignore"},
         training={"epochs": EPOCHS, "precision": "float32", "threads": 1, "checkpoints": False},
-        evaluation={"certify": False, "baselines": ()},
+        evaluation={"certify": False, "reports": (), "baselines": ()},
         **sections,
     )
     accuracy = next(one.value for one in made.scores if one.name == "accuracy")

@@ -106,7 +106,7 @@ def fitted(
         seed=seed,
         out=Path(folder) / "run",
         training={"epochs": plan[0], "batch_size": plan[1], "checkpoints": False, "threads": 1, "precision": "float32"},
-        evaluation={"certify": False, "baselines": (), "resamples": 100},
+        evaluation={"certify": False, "reports": (), "baselines": (), "resamples": 100},
         **settings,
     )
     return run, folder

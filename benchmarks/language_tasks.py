@@ -112,7 +112,7 @@ def domain(options: argparse.Namespace) -> None:
                         strategy=strategy,
                         rates={"backbone": rate},
                         training={"epochs": EPOCHS, "batch_size": 8, "checkpoints": False},
-                        evaluation={"certify": False},
+                        evaluation={"certify": False, "reports": ()},
                         out=Path(out) / "run",
                     )
                     best = min(event["scores"]["perplexity"] for event in run.history if event["kind"] == "evaluation")

@@ -62,7 +62,7 @@ def score(data: str, strategy: str, rate: float, model: str) -> dict[str, Any]:
             out=Path(folder) / "run",
             rates={"backbone": rate},
             training={"checkpoints": False},
-            evaluation={"baselines": (), "certify": False},
+            evaluation={"baselines": (), "certify": False, "reports": ()},
         )
         return {"rate": rate, "accuracy": next(one.value for one in run.scores if one.name == "accuracy")}
 

@@ -56,7 +56,7 @@ def measure(key: str, setting: str, strategy: str, seed: int, options: argparse.
             seed=seed,
             out=Path(folder) / "run",
             data={"validation_share": 0.1},
-            evaluation={"baselines": ("frozen",), "certify": False, "resamples": 1000},
+            evaluation={"baselines": ("frozen",), "certify": False, "reports": (), "resamples": 1000},
             training={"checkpoints": False},
         )
         scores = {entry["of"]: entry for entry in run.all_scores() if entry["name"] == "accuracy"}

@@ -107,7 +107,7 @@ def trained(path: Path, share: float, streaming: bool, limit: int, model: str) -
             "precision": "float32",
             "threads": 1,
         },
-        evaluation={"baselines": ["majority"], "certify": False},
+        evaluation={"baselines": ["majority"], "certify": False, "reports": ()},
     )
     return {"peak_bytes": peak_memory(torch.device("cpu"))}
 

@@ -33,7 +33,7 @@ TAGGED = {"wnut17": 600, "wikigold": 600}
 TAGGED_TEST, TEST = 400, 1000
 FEW = {"cr": "all", "sst5": "", "ag_news": "test", "emotion": ""}
 PLAIN = {"precision": "float32", "threads": 1, "checkpoints": False}
-QUIET = {"certify": False, "baselines": ()}
+QUIET = {"certify": False, "reports": (), "baselines": ()}
 
 Row = dict[str, Any]
 
@@ -103,7 +103,7 @@ def tagging(name: str, arm: str, seed: int) -> Row:
             out=Path(folder) / "run",
             data={"near_duplicates": "ignore"},
             training={"epochs": 5, **PLAIN},
-            evaluation={"certify": False, "baselines": ("majority",)},
+            evaluation={"certify": False, "reports": (), "baselines": ("majority",)},
         )
         return {"entity_f1": value(run, "entity_f1"), "rows": len(train), "n": len(test)}
 

@@ -150,7 +150,7 @@ def train(work: Path, budget: float) -> None:
         data={"max_length": LONGEST, "near_duplicates": "ignore"},
         rates={"backbone": RATE, "weight_decay": 0.01, "schedule": {"name": "cosine", "warmup": 0.05}},
         training={"epochs": 15, "batch_size": 32, "budget_seconds": budget, "evaluations_per_epoch": 1, "threads": 1},
-        evaluation={"baselines": ("copy",)},
+        evaluation={"baselines": ("copy",), "reports": ()},
     )
 
 
@@ -314,7 +314,7 @@ def fitted(
         data={"max_length": max_length, "near_duplicates": "ignore"},
         rates={"backbone": rate, "weight_decay": 0.01, "schedule": {"name": "cosine", "warmup": 0.05}},
         training={"epochs": epochs, "batch_size": 16, "budget_seconds": budget, "checkpoints": False, "threads": 1},
-        evaluation={"baselines": ("copy", "lead"), "certify": False},
+        evaluation={"baselines": ("copy", "lead"), "certify": False, "reports": ()},
     )
 
 

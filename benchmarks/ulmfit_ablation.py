@@ -67,7 +67,7 @@ def measure(key: str, data: str, size: int, variant: str, seed: int, model: str)
             unfreezing=settings["unfreezing"],
             data={"validation_share": 0.1},
             training={"epochs": EPOCHS, "checkpoints": False},
-            evaluation={"baselines": (), "certify": False},
+            evaluation={"baselines": (), "certify": False, "reports": ()},
         )
         score = next(one for one in run.scores if one.name == "accuracy")
     row = {"data": data, "size": size, "variant": variant, "seed": seed, "accuracy": score.value, "n": score.n}

@@ -137,7 +137,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "data": {"text": list(columns), "target": ["label"], "task": "classification"},
             "rates": {} if self.rate is None else {"backbone": self.rate},
             "training": {"checkpoints": self.out is not None} | ({} if self.epochs is None else {"epochs": self.epochs}),
-            "evaluation": {"baselines": [], "certify": False, "resamples": 100},
+            "evaluation": {"baselines": [], "certify": False, "reports": [], "resamples": 100},
         }
         for key, value in (self.settings or {}).items():
             _put(sections, key.split("."), value)
