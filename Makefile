@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: quickstart test lint docs matrix reliability zoo clean
+.PHONY: quickstart test lint docs matrix reliability fuzz zoo clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/tunewright fit examples/support_messages.csv --model all-MiniLM-L6-v2 --target topic --strategy partial --seed 0
@@ -28,6 +28,12 @@ matrix: $(VENV)/.test
 # Kills, signals, full disks and damaged checkpoints: one JSON line per case, then one line per suite.
 reliability: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability --all
+
+# Readers under changed bytes for SECONDS; what is found is kept in tests/fuzz/corpus. Coverage guides it where atheris can be installed.
+SECONDS ?= 600
+fuzz: $(VENV)/.test
+	-$(BIN)/python -m pip install --quiet --no-deps atheris==3.0.0
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 # Builds the small models of zoo/ again; reads public data from $$TUNEWRIGHT_DATA.
 zoo: $(VENV)/.test

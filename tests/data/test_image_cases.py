@@ -42,7 +42,7 @@ def nan_tiff() -> bytes:
 
 REFUSED: list[tuple[str, str, Callable[[], bytes], tuple[str, ...]]] = [
     ("0 bytes", "a.jpg", lambda: b"", ("empty (0 bytes)",)),
-    ("truncated JPEG", "a.jpg", lambda: cut(saved(PHOTO, "JPEG")), ("damaged", "truncated")),
+    ("truncated JPEG", "a.jpg", lambda: cut(saved(PHOTO, "JPEG")), ("damaged", "runcated")),
     ("truncated PNG", "a.png", lambda: cut(saved(PHOTO)), ("damaged",)),
     ("text", "a.png", lambda: b"this is no image\n", ("is text",)),
     ("HTML", "a.jpg", lambda: b"<!DOCTYPE html>\n<html></html>", ("web page (HTML)",)),

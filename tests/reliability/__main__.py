@@ -19,14 +19,16 @@ def main(arguments: list[str]) -> int:
     os.environ["TUNEWRIGHT_CACHE"] = tempfile.mkdtemp(prefix="tunewright-features-")
     for name, value in (("OMP_NUM_THREADS", "1"), ("TOKENIZERS_PARALLELISM", "false"), ("HF_HUB_OFFLINE", "1")):
         os.environ.setdefault(name, value)  # before anything imports torch
-    from tests.reliability import controls, faults, harness, resume
+    from tests.reliability import controls, faults, harness, inputs, resume, stranger_controls, strangers
 
     if "--all" in arguments:
         faults.CASES["killed_at_every_operation"] = faults.killed_at_every_operation
     suites = (
         ("faults survived", "survived", faults.CASES),
         ("resume exact", "exact", resume.CASES),
-        ("defences whose absence is found", "found", controls.CASES),
+        ("stranger's files refused", "refused", strangers.CASES),
+        ("bad inputs handled", "handled", inputs.CASES),
+        ("defences whose absence is found", "found", controls.CASES | stranger_controls.CASES),
     )
     wanted = [name for name in arguments if not name.startswith("-")]
     totals = []

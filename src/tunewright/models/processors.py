@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tunewright.core.damaged import unusable
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_object, write_json
 from tunewright.core.types import Kind
@@ -24,6 +25,11 @@ PROCESSOR = "processor_config.json"  # its newer name where texts are prepared a
 
 def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
     """The tokenizer, or the preparation of images or sounds, that the folder declares."""
+    with unusable(folder / PREPROCESSOR, f"what prepares the inputs of a model of {kind} rows"):
+        return _load_processor(folder, kind, config)
+
+
+def _load_processor(folder: Path, kind: Kind, config: Any) -> Any:
     if kind in TOKENISED:
         return load_tokenizer(folder, config)
     if kind == "captioned":

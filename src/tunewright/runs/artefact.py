@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json, read_tensors, sync_folder, write_json, write_tensors
@@ -188,23 +188,21 @@ def read_metadata(folder: Path) -> Metadata:
     try:
         return Metadata.model_validate(read_json(folder / METADATA))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise UserError(
-            f"{folder / METADATA} cannot be used: {place}: {first['msg']}", expected="a model saved by tunewright"
-        ) from None
+        raise UserError(f"{folder / METADATA} cannot be used: {_first(error)}", expected="a model saved by tunewright") from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that does not fit, and where."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def read_labels(metadata: Metadata) -> Labels:
     """What the outputs mean; names that are not distinct are refused."""
     try:
-        held = metadata.labels.get("parts", ())
-        parts = tuple((column, Labels(**{**part, "names": tuple(part["names"])})) for column, part in held)
-        lists = {name: tuple(metadata.labels.get(name, ())) for name in ("names", "thresholds", "costs")}
-        curves = tuple(tuple((float(x), float(y)) for x, y in curve) for curve in metadata.labels.get("isotonic", ()))
-        labels = Labels(**{**metadata.labels, **lists, "isotonic": curves, "parts": parts})
-    except (TypeError, KeyError, ValueError) as error:
-        raise UserError(f"the labels in {METADATA} cannot be used: {error}") from None
+        labels = TypeAdapter(Labels).validate_python(metadata.labels)
+    except ValidationError as error:
+        raise UserError(f"the labels in {METADATA} cannot be used: {_first(error)}") from None
     if labels.thresholds and (len(labels.thresholds) != len(labels.names) or not all(0 <= at <= 1 for at in labels.thresholds)):
         raise UserError(f"the thresholds in {METADATA} are {labels.thresholds}", expected="a probability for each label")
     if labels.costs and (len(labels.costs) != len(labels.names) or not all(0 < cost < math.inf for cost in labels.costs)):
@@ -230,9 +228,9 @@ def _are_curves(labels: Labels) -> bool:
 def form_of(metadata: Metadata) -> Form:
     """How the saved network is loaded and read; a class that is not transformers' own is refused."""
     try:
-        form = Form(**metadata.form)
-    except TypeError as error:
-        raise UserError(f"the form in {METADATA} cannot be used: {error}") from None
+        form = TypeAdapter(Form).validate_python(metadata.form)
+    except ValidationError as error:
+        raise UserError(f"the form in {METADATA} cannot be used: {_first(error)}") from None
     if not re.fullmatch(r"AutoModel(For\w+)?|TableTransformer|TwoTower|MixedNetwork|module", form.auto):
         raise UserError(f"the form in {METADATA} names the class '{form.auto}'", expected="an auto class of transformers")
     return form

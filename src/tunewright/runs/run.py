@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from tunewright.core.damaged import read_fields, unusable
 from tunewright.core.errors import UserError
-from tunewright.core.files import read_json
+from tunewright.core.files import read_object
 from tunewright.core.parts import load_part
 from tunewright.core.paths import refuse_address
 from tunewright.core.types import Predictions, Score
@@ -27,6 +28,7 @@ from tunewright.heads import metrics_of
 from tunewright.monitoring.history import read_history
 from tunewright.recipe import Recipe
 from tunewright.recipe_reader import read_recipe
+from tunewright.runs.records import read_manifest, read_scores, score_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,8 +54,7 @@ class Run:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        content: dict[str, Any] = read_json(self.folder / "manifest.json")
-        return content
+        return read_manifest(self.folder)
 
     @property
     def finished(self) -> bool:
@@ -62,22 +63,23 @@ class Run:
     @property
     def scores(self) -> list[Score]:
         """The fine-tuned model's scores on the test rows."""
-        return [_score(entry) for entry in self.all_scores() if entry["of"] == "fine-tuned"]
+        return [score_of(entry) for entry in self.all_scores() if entry["of"] == "fine-tuned"]
 
     def all_scores(self) -> list[dict[str, Any]]:
         """Every score, of the fine-tuned model and of the baselines."""
-        entries: list[dict[str, Any]] = read_json(self.folder / "scores.json")["scores"]
+        entries: list[dict[str, Any]] = read_scores(self.folder)["scores"]
         return entries
 
     @property
     def details(self) -> dict[str, Any]:
         """Tables, layers, time and memory, as measured."""
-        content: dict[str, Any] = read_json(self.folder / "details.json")
-        return content
+        return read_object(self.folder / "details.json")
 
     def model_labels(self) -> dict[str, Any]:
         """What the targets mean, as data.json has it."""
-        labels: dict[str, Any] = read_json(self.folder / "data.json")["labels"]
+        labels: dict[str, Any] = read_fields(self.folder / "data.json", {"labels": dict}, "what a run knows of its data")[
+            "labels"
+        ]
         return labels | {"names": tuple(labels["names"])}
 
     @property
@@ -186,7 +188,7 @@ class Run:
     @property
     def reports(self) -> dict[str, dict[str, Any]]:
         """What the run's reports found, by their names, as scores.json has it."""
-        found: dict[str, dict[str, Any]] = read_json(self.folder / "scores.json").get("reports", {})
+        found: dict[str, dict[str, Any]] = read_scores(self.folder).get("reports", {})
         return found
 
     def examine(self, *names: str, **settings: Any) -> dict[str, dict[str, Any]]:
@@ -200,7 +202,8 @@ class Run:
 
     @cached_property
     def _schema(self) -> Schema:
-        return Schema.from_dict(self.model.schema)
+        with unusable(self.folder / "model" / "tunewright.json", "a model saved by tunewright"):
+            return Schema.from_dict(self.model.schema)
 
     def _predictions(self, table: Table, targets: np.ndarray | None = None) -> Predictions:
         from tunewright.runs.predictions import predictions
@@ -232,7 +235,3 @@ def _as_table(data: Any, schema: Schema) -> Table:
 
 def _is_image(item: Any) -> bool:
     return getattr(item, "ndim", 0) in (2, 3)
-
-
-def _score(entry: dict[str, Any]) -> Score:
-    return Score(**{key: value for key, value in entry.items() if key != "of"})

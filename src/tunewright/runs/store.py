@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.differences import differing
-from tunewright.core.files import read_json
+from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
 from tunewright.evaluation.compare import compare
 from tunewright.runs.manifest import differences
+from tunewright.runs.records import read_manifest, read_scores
 from tunewright.runs.run import Run, load
+
+# What is shown of a run whose manifest or scores cannot be read.
+_DAMAGED: dict[str, Any] = {"status": "damaged", "created": "", "strategy": "", "base": {"source": ""}, "parent": None}
 
 
 def list_runs(root: Path) -> list[dict[str, Any]]:
@@ -23,7 +27,11 @@ def list_runs(root: Path) -> list[dict[str, Any]]:
 
 
 def _row(folder: Path) -> dict[str, Any]:
-    manifest = read_json(folder / "manifest.json")
+    try:
+        manifest = read_manifest(folder)
+        scores = read_scores(folder) if (folder / "scores.json").is_file() else None
+    except UserError:
+        manifest, scores = _DAMAGED, None
     row = {
         "name": folder.name,
         "folder": str(folder),
@@ -37,9 +45,8 @@ def _row(folder: Path) -> dict[str, Any]:
         "low": None,
         "high": None,
     }
-    if (folder / "scores.json").is_file():
-        scores = read_json(folder / "scores.json")
-        found = next((s for s in scores["scores"] if s["of"] == "fine-tuned" and s["name"] == scores["primary"]), None)
+    if scores is not None:
+        found = next((s for s in scores["scores"] if s["of"] == "fine-tuned" and s["name"] == scores.get("primary")), None)
         if found is not None:
             row |= {"metric": found["name"], "value": found["value"], "low": found["low"], "high": found["high"]}
     return row
