@@ -244,6 +244,7 @@ def books(arm: str, letters: int, seed: int) -> list[str]:
 
 def masked_base() -> str:
     """all-MiniLM-L6-v2 that tells hidden words: a new output layer over its own word vectors, trained on articles; made once."""
+    import torch
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
     from tunewright.models.sources import find_model
@@ -252,6 +253,7 @@ def masked_base() -> str:
     if (place / "run" / "model" / "config.json").is_file():
         return str(place / "run" / "model")
     source = str(find_model("all-MiniLM-L6-v2"))
+    torch.manual_seed(0)
     AutoModelForMaskedLM.from_pretrained(source).save_pretrained(str(place / "start"))
     AutoTokenizer.from_pretrained(source).save_pretrained(str(place / "start"))
     articles = ""

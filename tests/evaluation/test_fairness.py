@@ -193,6 +193,15 @@ def test_numbers_predicted_are_compared_by_their_errors() -> None:
     assert score.value == pytest.approx(errors[0] - errors[1], abs=1e-6)
 
 
+def test_validation_rows_need_the_column_for_thresholds_alone() -> None:
+    wanted, shares, group = drawn(100, 0, 0.0)
+    answers = both(Predictions(shares.argmax(1), shares))
+    made = asked(LABELS, both(wanted), answers, {"test": {"group": group}, "validation": {}})
+    assert fairness.report(made, fairness.Settings(columns=("group",))).scores
+    with pytest.raises(KeyError):
+        fairness.report(made, fairness.Settings(columns=("group",), thresholds=True))
+
+
 def test_thresholds_by_group_close_the_gap() -> None:
     found = examined(n=2000, unfair=0.25, thresholds=True)
     rows = {row[0]: [float(str(cell).split()[0]) for cell in row[1:]] for row in found.grids[-2].rows}

@@ -92,8 +92,8 @@ def report(subject: Subject, settings: Settings) -> Report:
     predictions, outcomes = subject.answers("test"), _outcomes(subject, settings, "test")
     said, scores, grids, found = [], [], [], []
     for column in settings.columns:
-        parts = {part: subject.column(part, column) for part in ("validation", "test")}
-        groups = groups_of(column, parts, settings.quantiles)
+        asked = ("validation", "test") if settings.thresholds else ("test",)
+        groups = groups_of(column, {part: subject.column(part, column) for part in asked}, settings.quantiles)
         said += [*([groups.said] if groups.said else []), *_too_small(groups, settings.smallest)]
         compared = _compared(subject, settings, groups, outcomes, predictions)
         found += compared
