@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from tests.engine.toy import toy_rows
+from tests.evaluation.stand_in import classifier
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
 from tunewright.core.types import Labels
-from tunewright.evaluation.reports.calibration import calibration_error, debiased_calibration_error
+from tunewright.evaluation.reports.calibration import Settings, calibration_error, debiased_calibration_error, report
 from tunewright.heads import classification
 from tunewright.heads._calibration import scaled, with_scaling
 from tunewright.runs.artefact import load_model
@@ -93,3 +94,11 @@ def test_the_scaling_is_saved_with_the_model_and_used_again(tiny_bert: Path, tmp
         with pytest.raises(UserError, match="scaling of probabilities"):
             load_model(run.folder / "model")
         write_json(place, read_json(tmp_path / "kept.json"))
+
+
+@pytest.mark.parametrize(("temperature", "told"), [(1.0, False), (2.5, True)])
+def test_only_what_few_rows_do_not_explain_is_a_finding(temperature: float, told: bool) -> None:
+    (targets, shares), (wanted, held) = drawn(temperature, 200), drawn(temperature, 200, seed=1)
+    found = report(classifier({"test": (shares, targets), "validation": (held, wanted)}), Settings())
+    assert bool(found.findings) is told
+    assert (found.scores[0].value or 0) > 0.03  # the plain error is large either way

@@ -68,7 +68,7 @@ def line_chart(title: str, series: Sequence[Series], *, marks: Sequence[tuple[fl
     for one in lines:
         path = " ".join(f"{_x(x, xs):.1f},{_y(y, ys):.1f}" for x, y in _thinned(one.points))
         parts.append(f'<polyline class="line {one.style}" points="{path}"><title>{escape(one.name)}</title></polyline>')
-        if len(one.points) <= 30:
+        if len(one.points) <= 30 and one.style != "mark":
             parts += [
                 f'<circle class="dot {one.style}" cx="{_x(x, xs):.1f}" cy="{_y(y, ys):.1f}" r="2.6"/>' for x, y in one.points
             ]
