@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,40 @@ def test_no_file_of_the_package_can_run_somebodys_code() -> None:
 )
 def test_the_search_finds_what_it_looks_for(source: str) -> None:
     assert unsafe(source)
+
+
+# Imported by every Python that is started with its folder in PYTHONPATH.
+_ALONE = """
+import os, sys
+def alone(event, given):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto") and not isinstance(given[-1], (str, bytes)):
+        open(os.environ["REACHED"], "a").write(f"{event} {given[1:]}\\n")
+        raise OSError("nobody is to be called")
+sys.addaudithook(alone)
+"""
+
+
+def reached(folder: Path, *arguments: str) -> tuple[int, str]:
+    """The exit code of `tunewright …` online, and whom it or a process that it started tried to reach."""
+    (folder / "sitecustomize.py").write_text(_ALONE)
+    told = folder / "reached.txt"
+    told.touch()
+    environment = {**os.environ, "PYTHONPATH": str(folder), "REACHED": str(told), "HF_HUB_OFFLINE": "0", "HF_HOME": str(folder)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "tunewright", *arguments], env=environment, capture_output=True, text=True, cwd=folder, check=False
+    )
+    return ended.returncode, told.read_text()
+
+
+def test_a_run_on_local_files_calls_nobody(tmp_path: Path, tiny_bert: Path, rows_file: Path) -> None:
+    run = ("--set", "training.epochs=1", "--out", str(tmp_path / "run"))
+    assert reached(tmp_path, "fit", str(rows_file), "--model", str(tiny_bert), *run) == (0, "")
+    assert reached(tmp_path, "predict", str(tmp_path / "run"), str(rows_file)) == (0, "")
+
+
+def test_control_a_hub_id_is_seen(tmp_path: Path, rows_file: Path) -> None:
+    code, told = reached(tmp_path, "fit", str(rows_file), "--model", "someone/model", "--out", str(tmp_path / "run"))
+    assert code == 2 and "socket.getaddrinfo" in told
 
 
 def test_importing_loads_no_heavy_library() -> None:

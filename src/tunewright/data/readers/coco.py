@@ -8,6 +8,7 @@ Relatives: boxes_csv.
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,15 +46,14 @@ def read(path: Path) -> Table:
     content = parse(read_text(path), str(path))
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in _KEYS):
         raise UserError(f"{path} is not COCO's JSON", expected="lists under images, annotations and categories")
-    labels = {_field(path, "category", one, "id"): str(_field(path, "category", one, "name")) for one in content["categories"]}
+    labels = {_id(path, "category", one, "id"): str(_field(path, "category", one, "name")) for one in content["categories"]}
     found, names = Pictures(str(path), "row"), {}
     for row, one in enumerate(content["images"], 1):
         name = str(_field(path, "image", one, "file_name"))
         if name in found.objects:
             raise UserError(f"{path}, row {row}: image '{name}' is listed twice", expected="each image once")
-        names[_field(path, "image", one, "id")] = name
-        size = (float(one["width"]), float(one["height"])) if one.get("width") and one.get("height") else None
-        found.add_image(name, row, size)
+        names[_id(path, "image", one, "id")] = name
+        found.add_image(name, row, _size(path, one))
     for one in content["annotations"]:
         _add(path, found, names, labels, one)
     if not found.objects:
@@ -62,7 +62,7 @@ def read(path: Path) -> Table:
 
 
 def _add(path: Path, found: Pictures, names: Mapping[Any, str], labels: Mapping[Any, str], one: Any) -> None:
-    image, category = _field(path, "annotation", one, "image_id"), _field(path, "annotation", one, "category_id")
+    image, category = _id(path, "annotation", one, "image_id"), _id(path, "annotation", one, "category_id")
     if image not in names or category not in labels:
         key, value = ("image_id", image) if image not in names else ("category_id", category)
         raise UserError(
@@ -75,6 +75,23 @@ def _add(path: Path, found: Pictures, names: Mapping[Any, str], labels: Mapping[
         raise UserError(f"{path}: an annotation of '{names[image]}' has the bbox {box!r}", expected="[left, top, width, height]")
     left, top, width, height = map(float, box)
     found.add_object(names[image], found.first[names[image]], (left, top, left + width, top + height), labels[category])
+
+
+def _size(path: Path, one: Any) -> tuple[float, float] | None:
+    """Width and height where an image has both."""
+    sides = [one.get(side) for side in ("width", "height")]
+    if not all(sides):
+        return None
+    if not all(isinstance(side, (int, float)) and 0 < side < math.inf for side in sides):
+        raise UserError(f"{path}: an image has the width and height {sides}", expected="pixels")
+    return float(sides[0]), float(sides[1])
+
+
+def _id(path: Path, kind: str, one: Any, key: str) -> int | str:
+    found = _field(path, kind, one, key)
+    if not isinstance(found, (int, str)):
+        raise UserError(f"{path}: an {kind} has the {key} {str(found)[:60]!r}", expected="a number, or a name")
+    return found
 
 
 def _field(path: Path, kind: str, one: Any, key: str) -> Any:
