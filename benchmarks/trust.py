@@ -27,7 +27,7 @@ from common import Rows, done, machine, read_rows, results, write
 FILE = "trust.jsonl"
 SETS = ("banking77", "banking77, 57 intents", "emotion", "sst2")
 ARMS = {"frozen": "feature-extraction", "tuned": "full"}
-RUNS = (("frozen", 0), ("tuned", 0), ("frozen", 1), ("frozen", 2))
+RUNS = (("frozen", 0), ("frozen", 1), ("frozen", 2), ("tuned", 0))
 TRAIN, VALIDATION, TEST, OTHERS, CHANGED = 400, 400, 600, 80, 100
 
 
@@ -130,7 +130,9 @@ def section() -> str:
         f"all-MiniLM-L6-v2, a linear probe on its frozen features or tuned whole, on {TRAIN} training, {VALIDATION} validation and {TEST} test rows that each "
         "seed draws; every figure is that of a run's reports. Where there are several seeds, mean ± standard deviation over them, otherwise the interval of one run. "
         "Banking77's rows out of scope are rows of AG News, Emotion and CR; the harder case trains on 57 of its intents, and the test rows of the other 20 are out "
-        f"of scope. FPR95: rows out of scope that pass where 95% of the test rows are kept. {CHANGED} test rows were changed.\n\n{summary()}\n"
+        f"of scope. FPR95: rows out of scope that pass where 95% of the test rows are kept. {CHANGED} test rows were changed.\n\n{summary()}\n\n"
+        "Coverage is what was asked for on average over seeds, not in every run: with 400 held rows it varies by 0.015 and with 600 test rows by as much again. "
+        "Rows of other subjects are known by their distance almost without error; new intents of the same subject are not known by any of the three scores.\n"
     )
 
 
