@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,11 @@ def refuse_counts(config: Mapping[str, Any], path: Path, tensors: int) -> None:
 
 def refuse_size(build: Callable[[], nn.Module], declared: Mapping[str, Declared], folder: Path) -> None:
     """Raise UserError where the network that ``build`` makes has far more values than its folder holds."""
-    with torch.device("meta"):
+    from transformers import initialization
+
+    # As transformers itself builds: nothing is initialised, and rates of dropped paths are made of real numbers.
+    real_numbers = getattr(initialization, "meta_device_safe_creation_ops", nullcontext)
+    with initialization.no_init_weights(), torch.device("meta"), real_numbers():
         network = build()
     wanted = sum(value.numel() for value in (*network.parameters(), *network.buffers()))
     held = sum(one.count for one in declared.values())
