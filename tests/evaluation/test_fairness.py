@@ -210,9 +210,15 @@ def test_thresholds_by_group_close_the_gap() -> None:
     assert rows["as it is"][1] > 0.3
     assert rows["demographic parity"][1] < 0.1
     assert rows["equalized odds"][2] < 0.12
-    with pytest.raises(UserError, match="cannot be told by the validation rows"):
-        one = np.array([0.2, 0.9])
+    one = np.array([0.2, 0.9])
+    with pytest.raises(UserError, match="no group has rows of both classes"):
         by_group(one, np.array([True, True]), np.array([0, 1]), one, np.array([0, 1]), "demographic_parity")
+    wanted, shares, group = drawn(400, 0, 0.25)
+    places = np.array(["abc".index(name) for name in group])
+    wanted[places == 2] = 1
+    given, rules = by_group(shares[:, 1], wanted == 1, places, shares[:, 1], places, "demographic_parity")
+    assert set(rules) == {0, 1}
+    assert (given[places == 2] == (shares[places == 2, 1] > 0.5)).all()
 
 
 def test_without_columns_the_next_command_is_told() -> None:

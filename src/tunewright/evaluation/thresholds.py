@@ -44,28 +44,29 @@ def by_group(
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Whether each row is given the class, (n,) bool, by thresholds that other rows ``held`` tell, and the rules in words.
 
-    ``held``, ``shares``: probabilities; ``wanted``: whether the held rows have the class. Groups not held take one half.
+    ``held``, ``shares``: probabilities; ``wanted``: whether the held rows have the class. Groups without held rows of both classes
+    take one half.
     """
     held, shares = (values.astype(np.float64) for values in (held, shares))  # fairlearn mixes in no other arithmetic
+    told = [group for group in np.unique(held_groups) if len(np.unique(wanted[held_groups == group])) == 2]
+    usable = np.isin(held_groups, told)
+    if not told:
+        raise UserError(
+            "thresholds by group cannot be told by the validation rows: no group has rows of both classes",
+            try_="fewer groups, or a larger data.validation_share",
+        )
     processing: Any = require("fairlearn.postprocessing", "fairness", "thresholds by group")
     optimiser = processing.ThresholdOptimizer(
         estimator=_Told(), constraints=constraint, objective="accuracy_score", prefit=True, predict_method="predict"
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            optimiser.fit(held[:, None], wanted.astype(int), sensitive_features=held_groups)
-        except ValueError as error:
-            raise UserError(
-                f"thresholds by group cannot be told by the validation rows: {error}",
-                expected="validation rows of both classes in each group",
-                try_="fewer groups, or a larger data.validation_share",
-            ) from None
-        known = np.isin(groups, held_groups)
+        optimiser.fit(held[usable, None], wanted[usable].astype(int), sensitive_features=held_groups[usable])
+        known = np.isin(groups, told)
         given = shares > 0.5
         if known.any():
-            told = optimiser.predict(shares[known, None], sensitive_features=groups[known], random_state=seed)
-            given[known] = np.asarray(told).astype(bool)
+            found = optimiser.predict(shares[known, None], sensitive_features=groups[known], random_state=seed)
+            given[known] = np.asarray(found).astype(bool)
     rules = {int(group): _rule(found) for group, found in optimiser.interpolated_thresholder_.interpolation_dict.items()}
     return given, rules
 

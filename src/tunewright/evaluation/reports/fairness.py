@@ -447,7 +447,7 @@ def _with_thresholds(subject: Subject, settings: Settings, groups: Groups, outco
         rows.append(tuple(cells))
     title = f"Thresholds by {groups.column}, told by {len(wanted)} validation rows, on the test rows"
     rules: list[tuple[Cell, ...]] = [
-        (name, *(found.get(place, "> 0.500, not among the validation rows") for _, found in told.values()))
+        (name, *(found.get(place, "> 0.500: the validation rows do not tell") for _, found in told.values()))
         for place, name in enumerate(groups.names)
     ]
     return [
