@@ -44,8 +44,8 @@ def by_group(
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Whether each row is given the class, (n,) bool, by thresholds that other rows ``held`` tell, and the rules in words.
 
-    ``held``, ``shares``: probabilities; ``wanted``: whether the held rows have the class. Groups without held rows of both classes
-    take one half.
+    ``held``, ``shares``: probabilities; ``wanted``: whether the held rows have the class. Groups without held rows of both
+    classes take one half.
     """
     held, shares = (values.astype(np.float64) for values in (held, shares))  # fairlearn mixes in no other arithmetic
     told = [group for group in np.unique(held_groups) if len(np.unique(wanted[held_groups == group])) == 2]
