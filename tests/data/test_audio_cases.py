@@ -112,10 +112,10 @@ def test_control_a_sound_clip_is_accepted_and_nothing_is_said(tmp_path: Path) ->
 @pytest.mark.parametrize(("name", "content", "fragments"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
 def test_refused(tmp_path: Path, name: str, content: Callable[[], bytes], fragments: tuple[str, ...]) -> None:
     made = table(tmp_path, "audio", {"good.wav": wav(TONE), name: content()})
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(UserError) as caught:
         audio.read(made, ("audio",))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     for fragment in ("rows.csv", "line 3", name, *fragments):
         assert fragment in str(caught.value)
 

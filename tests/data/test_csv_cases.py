@@ -156,11 +156,11 @@ def write(folder: Path, content: bytes, name: str = "rows.csv") -> Path:
 
 
 def refused(path: Path, named: dict[str, Any], fragments: tuple[str, ...]) -> UserError:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(UserError) as caught:
         prepare(train=path, **named)
     message = str(caught.value)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     assert path.name in message
     for fragment in fragments:
         assert fragment in message

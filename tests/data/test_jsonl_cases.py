@@ -106,10 +106,10 @@ def test_the_suite_counts_20_cases() -> None:
 @pytest.mark.parametrize(("content", "fragments"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
 def test_refused(tmp_path: Path, content: bytes, fragments: tuple[str, ...]) -> None:
     path = write(tmp_path, content)
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(UserError) as caught:
         prepare(train=path)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     for fragment in ("rows.jsonl", *fragments):
         assert fragment in str(caught.value)
     assert len(str(caught.value)) < 1000
