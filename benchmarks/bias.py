@@ -405,7 +405,13 @@ def _authors_page(rows: list[Row]) -> str:
         for name in ("crows_pairs", "winobias", "association_gender_career", "association_gender_science"):
             cells += [f"{found[0]['scores'][f'{name}_before'][0]:.3f}", _mean(found, f"{name}_change", sign="+")]
         page += f"| {model} | {arm} | {' | '.join(cells)} | {len(found)} |\n"
-    return page
+    controls = {model: found[0]["scores"]["association_flowers_insects_before"] for (model,), found in _arms(rows, "of").items()}
+    told = ", ".join(f"{model} {value:.2f} [{low:.2f}, {high:.2f}]" for model, (value, low, high, *_) in controls.items())
+    return (
+        f"{page}\nThe control before tuning, flowers and insects with pleasant and unpleasant words, on which people agree (word vectors: 1.50): {told}. "
+        "A model without that has no associations to lose, and one whose pairs are even before has no stereotypes to lower. Women's books here are "
+        "novels and plays, men's are science and essays.\n"
+    )
 
 
 if __name__ == "__main__":

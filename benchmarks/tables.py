@@ -7,6 +7,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import bias
 import data_quality
 import forgetting
 import recommendation
@@ -54,6 +55,7 @@ def main() -> None:
         audio(),
         forgetting.table(),
         trust.section(),
+        bias.table(),
         checked(),
         estimates(),
     ]
