@@ -62,7 +62,8 @@ def predict_states(network: Network, examples: Examples, *, precision: str = "fl
     found: dict[str, np.ndarray] = {}
     for rows, states in _over_examples(network, examples, partial(block_states, network), precision, PASS_TOKENS):
         for name, values in states.items():
-            made = values.float().cpu().numpy()
+            parts = values.float().cpu().numpy()
+            made = parts.reshape(-1, len(rows), parts.shape[1]).mean(0)  # a pair of answers: all first texts, then all second
             found.setdefault(name, np.empty((len(examples), made.shape[1]), dtype=np.float32))[rows] = made
     return found
 
