@@ -409,8 +409,9 @@ def _authors_page(rows: list[Row]) -> str:
     told = ", ".join(f"{model} {value:.2f} [{low:.2f}, {high:.2f}]" for model, (value, low, high, *_) in controls.items())
     return (
         f"{page}\nThe control before tuning, flowers and insects with pleasant and unpleasant words, on which people agree (word vectors: 1.50): {told}. "
-        "A model without that has no associations to lose, and one whose pairs are even before has no stereotypes to lower. Women's books here are "
-        "novels and plays, men's are science and essays.\n"
+        "A model without that has no associations to lose, and one whose pairs are even before has no stereotypes to lower. The masked base is "
+        "poor, of perplexity 1,200 on articles (its output layer has read 150 kB), so that its pairs say little; its associations are those of the encoder. "
+        "Women's books here are novels and plays, men's are science and essays.\n"
     )
 
 
