@@ -20,9 +20,10 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json, read_tensors
 from tunewright.data import streaming
 from tunewright.engine.interrupts import Interrupted
+from tunewright.planning import check, find_rate, plan
 from tunewright.recipe import Recipe, Section
 from tunewright.steps import Given
-from tunewright.workflow import check, find_rate, make_recipe, plan, reproduce, resume
+from tunewright.workflow import make_recipe, reproduce, resume
 
 QUICK: dict[str, Any] = {
     "data": {"near_duplicates": "ignore"},

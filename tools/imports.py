@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("selection",),
     ("steps",),
     ("runs",),
-    ("workflow",),
+    ("planning", "workflow"),
     ("studies",),
     ("estimator",),
     ("cli",),

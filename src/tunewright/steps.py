@@ -164,6 +164,30 @@ def untuned(recipe: Recipe, prepared: Prepared, head: ModuleType, backbone: Back
     return _of_module(recipe, prepared, head, backbone)
 
 
+def said_of_model(setup: Setup) -> tuple[str, ...]:
+    """What there is to say of the network and how it computes."""
+    network, stack = setup.network, setup.network.stack
+    total = sum(parameter.numel() for parameter in network.parameters())
+    said = [f"{network.base}: {len(stack.blocks)} blocks, {total:,} parameters, pooling {network.pooling}"]
+    if setup.sized is not None:
+        said.append(setup.sized)
+    said += getattr(network.processor, "said", ())
+    if stack.shared > 1:
+        said.append(f"each block runs {stack.shared} times with the same weights: layers cannot be frozen apart")
+    arithmetic = setup.arithmetic
+    threads = "1 thread" if arithmetic.threads == 1 else f"{arithmetic.threads} threads"
+    said.append(f"computing in {arithmetic.precision} with {threads}: {arithmetic.why}")
+    if setup.recipe.data.streaming:
+        said.append(f"token ids of train are on disk; features are not kept, and probes read at most {PROBED:,} train rows")
+    for part, examples in setup.examples.items():
+        if examples.encoded.truncated:
+            said.append(
+                f"{examples.encoded.truncated} of {len(examples)} {part} rows are cut at "
+                f"{getattr(examples.encoded, 'limit', f'{setup.recipe.data.max_length} tokens')}"
+            )
+    return tuple(said)
+
+
 def _load(recipe: Recipe, prepared: Prepared, form: Form) -> Network:
     """The pre-trained network with a head for the task; one of our own reads what the training rows hold."""
     model, own = recipe.model, loading_of(form.kind)

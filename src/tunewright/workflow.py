@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import write_text
 from tunewright.core.parts import load_part
 from tunewright.core.seed import seed_everything
-from tunewright.core.types import Finding
 from tunewright.core.versions import versions
 from tunewright.core.world import World, join
 from tunewright.data.encoders.audio import AudioPreprocessing
@@ -31,17 +30,10 @@ from tunewright.engine.checkpoint_folder import folders
 from tunewright.engine.distillation import Teacher, make_teacher
 from tunewright.engine.job import Watcher
 from tunewright.engine.loop import train
-from tunewright.engine.optimiser import build_optimiser
-from tunewright.engine.stages import open_layers
-from tunewright.engine.step import optimiser_step
-from tunewright.models.own import models_in
 from tunewright.models.plain import Backbone, backbone_of
-from tunewright.models.sources import find_model
 from tunewright.monitoring.cost import metered
 from tunewright.monitoring.early_stopping import EarlyStopping
 from tunewright.monitoring.history import History
-from tunewright.rates.finder import Found, restored
-from tunewright.rates.finder import find_rate as sweep
 from tunewright.recipe import Recipe
 from tunewright.recipe_reader import resolve, to_yaml
 from tunewright.runs.artefact import save_model
@@ -54,14 +46,13 @@ from tunewright.runs.manifest import code_hash, differences, now
 from tunewright.runs.report import write_report
 from tunewright.runs.reports import chosen, keep_reports, make_reports
 from tunewright.runs.reproduce import Reproduced, compare_weights
-from tunewright.runs.results import layer_table, open_manifest, write_manifest, write_results
+from tunewright.runs.results import open_manifest, write_manifest, write_results
 from tunewright.runs.rows import keep_rows
 from tunewright.runs.run import Run, load
 from tunewright.runs.subject import loaded_of, subject_of
-from tunewright.selection.estimate import Estimate, estimate
+from tunewright.selection.estimate import estimate
 from tunewright.steps import (
     PARTS,
-    PROBED,
     Given,
     Setup,
     apply_method,
@@ -71,14 +62,14 @@ from tunewright.steps import (
     make_job,
     predicted,
     prepare_rows,
+    said_of_model,
     set_up,
-    sourced,
     train_features,
     tune_decisions,
     untuned_features,
 )
 
-__all__ = ["Checked", "Plan", "check", "find_rate", "fit", "fit_recipe", "load", "make_recipe", "plan", "reproduce", "resume"]
+__all__ = ["fit", "fit_recipe", "load", "make_recipe", "reproduce", "resume"]
 
 
 def fit(
@@ -172,7 +163,7 @@ def fit_recipe(
     prepared = prepare_rows(recipe, given)
     tell.phase("data", *prepared.said, *(finding.message for finding in prepared.findings))
     setup = set_up(recipe, prepared, backbone)
-    tell.phase("model", *_said_of_model(setup), *setup.prepared.said[len(prepared.said) :])
+    tell.phase("model", *said_of_model(setup), *setup.prepared.said[len(prepared.said) :])
     folder = new_folder(recipe.out, f"{Path(recipe.data.train or 'rows').stem}-{recipe.strategy or recipe.method.name}")
     with locked(folder):
         if (folder / "manifest.json").is_file():
@@ -407,94 +398,6 @@ def _steps(
         raise CertificationError(f"the saved model in '{folder}' does not predict as the trained one: {proof}")
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What is known before a model is loaded: guesses said aloud, findings, rows per split."""
-
-    recipe: Recipe
-    prepared: Prepared
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "rows": {part: len(rows) for part in PARTS if (rows := getattr(self.prepared, part)) is not None},
-            "labels": self.prepared.labels.as_dict(),
-            "schema": self.prepared.schema.as_dict(),
-            "said": list(self.prepared.said),
-            "findings": [finding.as_dict() for finding in self.prepared.findings],
-        }
-
-
-def check(recipe: Recipe, given: Given | None = None) -> Checked:
-    """Refuse everything that can be refused before a model is loaded; returns what was understood."""
-    if recipe.out is not None:
-        check_free(Path(recipe.out).expanduser())
-    prepared = prepare_rows(recipe, given or Given())
-    chosen(recipe.evaluation.reports, prepared.labels.task, prepared.schema.kind)
-    model = sourced(recipe, prepared.schema).model
-    for source in models_in(prepared.schema.kind, model.source):
-        find_model(source, model.revision)
-    return Checked(recipe, prepared)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A dry run: the resolved recipe, what would train, and what it would take."""
-
-    recipe: Recipe
-    layers: list[dict[str, Any]]
-    estimate: Estimate
-    said: tuple[str, ...]
-    findings: tuple[Finding, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "recipe": self.recipe.model_dump(mode="json"),
-            "layers": self.layers,
-            "estimate": asdict(self.estimate),
-            "said": list(self.said),
-            "findings": [finding.as_dict() for finding in self.findings],
-        }
-
-
-def plan(recipe: Recipe, given: Given | None = None) -> Plan:
-    """Everything before the first step, and an estimate measured on one batch; nothing is written."""
-    prepared = prepare_rows(recipe, given or Given())
-    setup = set_up(recipe, prepared)
-    applied = apply_method(setup)
-    job = make_job(setup, applied)
-    return Plan(
-        setup.recipe,
-        layer_table(job),
-        estimate(job),
-        (*setup.prepared.said, *_said_of_model(setup)),
-        tuple(setup.prepared.findings),
-    )
-
-
-def find_rate(recipe: Recipe, given: Given | None = None, *, low: float = 1e-6, high: float = 1.0, steps: int = 60) -> Found:
-    """Sweep the learning rate over one pass of small steps and suggest rates.backbone; everything is put back afterwards.
-
-    The head's rate keeps its ratio to the backbone's. Source: Smith 2017, section 3.3.
-    """
-    setup = set_up(recipe, prepare_rows(recipe, given or Given()))
-    applied = apply_method(setup)
-    initialise(setup, applied, train_features(setup))
-    job = make_job(setup, applied)
-    job.forward.cut_at(open_layers(setup.network, applied.trainable, 0))
-    optimiser = build_optimiser(job, 0)
-    windows = [window for epoch in range(1 + steps // job.steps_per_epoch) for window in job.windows(epoch)]
-    reference = recipe.rates.backbone or recipe.rates.head
-
-    def step(rate: float) -> float:
-        for group in optimiser.param_groups:
-            group["lr"] = group["base_lr"] / reference * rate
-        return optimiser_step(job, optimiser, windows.pop(0), ()).loss
-
-    with restored(setup.network, optimiser):
-        found: Found = sweep(step, low=low, high=high, steps=min(steps, len(windows)))
-    return found
-
-
 def _teacher(setup: Setup, tell: _Teller) -> Teacher | None:
     """What the recipe's teacher says of the training rows."""
     settings = setup.recipe.distillation
@@ -548,29 +451,6 @@ def _watchers(setup: Setup, folder: Path, tell: _Teller) -> tuple[Watcher, ...]:
     patience = setup.recipe.training.patience
     stopping = () if patience is None else (EarlyStopping(patience),)
     return (History(folder / "history.jsonl"), *stopping, *tell.watchers)
-
-
-def _said_of_model(setup: Setup) -> tuple[str, ...]:
-    network, stack = setup.network, setup.network.stack
-    total = sum(parameter.numel() for parameter in network.parameters())
-    said = [f"{network.base}: {len(stack.blocks)} blocks, {total:,} parameters, pooling {network.pooling}"]
-    if setup.sized is not None:
-        said.append(setup.sized)
-    said += getattr(network.processor, "said", ())
-    if stack.shared > 1:
-        said.append(f"each block runs {stack.shared} times with the same weights: layers cannot be frozen apart")
-    arithmetic = setup.arithmetic
-    threads = "1 thread" if arithmetic.threads == 1 else f"{arithmetic.threads} threads"
-    said.append(f"computing in {arithmetic.precision} with {threads}: {arithmetic.why}")
-    if setup.recipe.data.streaming:
-        said.append(f"token ids of train are on disk; features are not kept, and probes read at most {PROBED:,} train rows")
-    for part, examples in setup.examples.items():
-        if examples.encoded.truncated:
-            said.append(
-                f"{examples.encoded.truncated} of {len(examples)} {part} rows are cut at "
-                f"{getattr(examples.encoded, 'limit', f'{setup.recipe.data.max_length} tokens')}"
-            )
-    return tuple(said)
 
 
 def _keep_rows(recipe: Recipe, given: Given, folder: Path) -> Recipe:

@@ -18,8 +18,9 @@ from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny_images import tiny_image_model
+from tunewright.planning import check
 from tunewright.steps import Given
-from tunewright.workflow import check, fit, make_recipe
+from tunewright.workflow import fit, make_recipe
 
 LABELS = Labels("detection", ("cat", "dog"))
 FORM = Form("image", "AutoModelForObjectDetection", "boxes")

@@ -19,8 +19,9 @@ from tunewright.models.form import Form
 from tunewright.models.network import Network
 from tunewright.models.tiny_audio import tiny_audio_model
 from tunewright.models.tiny_images import tiny_image_model
+from tunewright.planning import check
 from tunewright.runs.artefact import load_model
-from tunewright.workflow import check, fit, make_recipe
+from tunewright.workflow import fit, make_recipe
 
 INPUTS = ["photo", "note", "clip", "price", "town"]
 FORM = Form("mixed", "MixedNetwork")

@@ -69,7 +69,7 @@ def run(
         return
     if also or skip or drop_noise:
         raise UserError("--also, --skip and --drop-noise say what --fix does", expected="--fix OUT", try_="--fix mended.csv")
-    from tunewright.workflow import check
+    from tunewright.planning import check
 
     found = check(recipe).as_dict()
     if as_json:

@@ -35,7 +35,7 @@ def run(
         strategy=strategy,
         seed=seed,
     )
-    from tunewright.workflow import find_rate
+    from tunewright.planning import find_rate
 
     found = find_rate(recipe)
     if as_json:

@@ -29,8 +29,8 @@ from tunewright.core.words import count, duration
 from tunewright.core.world import leads
 
 if TYPE_CHECKING:
+    from tunewright.planning import Plan
     from tunewright.recipe import Recipe
-    from tunewright.workflow import Plan
 
 
 def run(
@@ -81,8 +81,8 @@ def _fit(recipe: Recipe, *, as_json: bool) -> None:
 
 
 def _show_plan(recipe: Recipe, *, as_json: bool) -> None:
+    from tunewright.planning import plan
     from tunewright.recipe_reader import to_yaml
-    from tunewright.workflow import plan
 
     planned = plan(recipe)
     for said in (*planned.said, *(finding.message for finding in planned.findings)):

@@ -1,0 +1,122 @@
+"""What can be known of a run before it trains: what would be refused, what it would take, and a rate to start from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tunewright.core.types import Finding
+from tunewright.data.prepare import Prepared
+from tunewright.engine.optimiser import build_optimiser
+from tunewright.engine.stages import open_layers
+from tunewright.engine.step import optimiser_step
+from tunewright.models.own import models_in
+from tunewright.models.sources import find_model
+from tunewright.rates.finder import Found, restored
+from tunewright.rates.finder import find_rate as sweep
+from tunewright.recipe import Recipe
+from tunewright.runs.folder import check_free
+from tunewright.runs.reports import chosen
+from tunewright.runs.results import layer_table
+from tunewright.selection.estimate import Estimate, estimate
+from tunewright.steps import (
+    PARTS,
+    Given,
+    apply_method,
+    initialise,
+    make_job,
+    prepare_rows,
+    said_of_model,
+    set_up,
+    sourced,
+    train_features,
+)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is known before a model is loaded: guesses said aloud, findings, rows per split."""
+
+    recipe: Recipe
+    prepared: Prepared
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "rows": {part: len(rows) for part in PARTS if (rows := getattr(self.prepared, part)) is not None},
+            "labels": self.prepared.labels.as_dict(),
+            "schema": self.prepared.schema.as_dict(),
+            "said": list(self.prepared.said),
+            "findings": [finding.as_dict() for finding in self.prepared.findings],
+        }
+
+
+def check(recipe: Recipe, given: Given | None = None) -> Checked:
+    """Refuse everything that can be refused before a model is loaded; returns what was understood."""
+    if recipe.out is not None:
+        check_free(Path(recipe.out).expanduser())
+    prepared = prepare_rows(recipe, given or Given())
+    chosen(recipe.evaluation.reports, prepared.labels.task, prepared.schema.kind)
+    model = sourced(recipe, prepared.schema).model
+    for source in models_in(prepared.schema.kind, model.source):
+        find_model(source, model.revision)
+    return Checked(recipe, prepared)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A dry run: the resolved recipe, what would train, and what it would take."""
+
+    recipe: Recipe
+    layers: list[dict[str, Any]]
+    estimate: Estimate
+    said: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "layers": self.layers,
+            "estimate": asdict(self.estimate),
+            "said": list(self.said),
+            "findings": [finding.as_dict() for finding in self.findings],
+        }
+
+
+def plan(recipe: Recipe, given: Given | None = None) -> Plan:
+    """Everything before the first step, and an estimate measured on one batch; nothing is written."""
+    prepared = prepare_rows(recipe, given or Given())
+    setup = set_up(recipe, prepared)
+    applied = apply_method(setup)
+    job = make_job(setup, applied)
+    return Plan(
+        setup.recipe,
+        layer_table(job),
+        estimate(job),
+        (*setup.prepared.said, *said_of_model(setup)),
+        tuple(setup.prepared.findings),
+    )
+
+
+def find_rate(recipe: Recipe, given: Given | None = None, *, low: float = 1e-6, high: float = 1.0, steps: int = 60) -> Found:
+    """Sweep the learning rate over one pass of small steps and suggest rates.backbone; everything is put back afterwards.
+
+    The head's rate keeps its ratio to the backbone's. Source: Smith 2017, section 3.3.
+    """
+    setup = set_up(recipe, prepare_rows(recipe, given or Given()))
+    applied = apply_method(setup)
+    initialise(setup, applied, train_features(setup))
+    job = make_job(setup, applied)
+    job.forward.cut_at(open_layers(setup.network, applied.trainable, 0))
+    optimiser = build_optimiser(job, 0)
+    windows = [window for epoch in range(1 + steps // job.steps_per_epoch) for window in job.windows(epoch)]
+    reference = recipe.rates.backbone or recipe.rates.head
+
+    def step(rate: float) -> float:
+        for group in optimiser.param_groups:
+            group["lr"] = group["base_lr"] / reference * rate
+        return optimiser_step(job, optimiser, windows.pop(0), ()).loss
+
+    with restored(setup.network, optimiser):
+        found: Found = sweep(step, low=low, high=high, steps=min(steps, len(windows)))
+    return found
