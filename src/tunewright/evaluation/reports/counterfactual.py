@@ -167,7 +167,8 @@ def _sentence(subject: Subject, pairs: _Pairs, flips: Score | None) -> str:
     if flips is None or flips.value is None:
         return f"{of}{read} the value changes by {_change(subject, pairs).value:.4g} on average."
     many = int(pairs.flipped.sum())
-    return f"{of}{read} {many} prediction{"s change" if many != 1 else " changes"} ({flips.value:.1%}, {flips.low:.1%} to {flips.high:.1%})."
+    change = "1 prediction changes" if many == 1 else f"{many} predictions change"
+    return f"{of}{read} {change} ({flips.value:.1%}, {flips.low:.1%} to {flips.high:.1%})."
 
 
 def _findings(
