@@ -21,7 +21,16 @@ def test_a_killed_process_ends_all_and_torchrun_continues_the_run(tiny_bert: Pat
         writer.writeheader()
         writer.writerows(rows)
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "--max-restarts",
+        "3",
+    ]
     command += ["-m", "tunewright", "fit", str(tmp_path / "rows.csv"), "--model", str(tiny_bert), "--target", "label"]
     command += [
         "--out",

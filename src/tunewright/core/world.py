@@ -151,7 +151,8 @@ def join() -> World:
     if not dist.is_initialized():
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
+        with _in_contact():
+            dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
     return World(dist.get_rank(), dist.get_world_size())
 
 
@@ -167,7 +168,7 @@ def _in_contact() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise UserError(
-            "another process of this run has ended, so it cannot go on",
+            "another process of this run has ended or cannot be reached, so it cannot go on",
             expected="all processes that torchrun started",
             try_="the same command, which continues from the newest checkpoint",
         ) from error
