@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright.core.differences import differing
+from tunewright.core.differences import changed_since
 from tunewright.core.errors import UserError
 from tunewright.core.files import write_text
 from tunewright.core.parts import load_part
@@ -206,8 +206,7 @@ def _continued(recipe: Recipe, given: Given, watchers: Sequence[Watcher], backbo
     assert recipe.out is not None
     folder = Path(recipe.out).expanduser()
     manifest = load(folder, backbone=backbone).manifest
-    changed = differing(manifest.get("asked", {}), _asked(recipe))
-    said = [f"{key}: {before} then, {after} now" for key, (before, after) in changed.items()]
+    said = changed_since(manifest.get("asked", {}), _asked(recipe))
     if not said and prepare_rows(recipe, given).data_hash != manifest["data_hash"]:
         said = ["the rows changed"]
     if said:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY, patch
 
 from tests.reliability import faults, resume
-from tests.reliability.harness import Problems, Training, whole
+from tests.reliability.harness import Problems, Training, missed_without, whole
 from tunewright.core.storage import Storage
 from tunewright.engine import checkpoint, checkpoint_folder
 from tunewright.engine.checkpoint import Checkpoints
@@ -26,11 +26,7 @@ def off(name: str, watching: Callable[[], Problems], needs: Training | None, *de
     def run() -> Problems:
         if needs is not None:
             whole(needs)
-        with ExitStack() as patched:
-            for defence in defences:
-                patched.enter_context(defence)
-            found = watching()
-        return [] if found else ["the case found nothing"]
+        return missed_without(watching, defences)
 
     CASES[name] = run
 

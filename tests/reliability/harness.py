@@ -11,8 +11,8 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -289,6 +289,15 @@ def continued(training: Training, folder: Path, prepare: Prepare | None = None) 
     if end.code != 0:
         return [f"the next start ended with {end.code}: {end.said[-400:]}"]
     return unequal(training, folder)
+
+
+def missed_without(watching: Callable[[], Problems], defences: Sequence[Any]) -> Problems:
+    """What is wrong where a case finds nothing although the defences are patched away."""
+    with ExitStack() as patched:
+        for defence in defences:
+            patched.enter_context(defence)
+        found = watching()
+    return [] if found else ["the case found nothing"]
 
 
 def expecting(end: Ended, code: int, *said: str) -> Problems:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -11,7 +11,7 @@ from unittest.mock import patch
 import jinja2
 
 from tests.reliability import inputs, strangers
-from tests.reliability.harness import Problems
+from tests.reliability.harness import Problems, missed_without
 from tunewright.core import tensor_header
 from tunewright.data.language import template_worker
 from tunewright.models import folder_checks
@@ -25,11 +25,7 @@ def off(name: str, watching: Callable[[], Problems], *defences: Any) -> None:
     def run() -> Problems:
         strangers.finished()
         strangers.finished("lora")
-        with ExitStack() as patched:
-            for defence in defences:
-                patched.enter_context(defence)
-            found = watching()
-        return [] if found else ["the case found nothing"]
+        return missed_without(watching, defences)
 
     CASES[name] = run
 

@@ -16,3 +16,8 @@ def differing(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str =
         elif before != after:
             changed[f"{prefix}{key}"] = [before, after]
     return changed
+
+
+def changed_since(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs from what was asked before, in words, a key each."""
+    return [f"{key}: {before} then, {after} now" for key, (before, after) in differing(then, now).items()]

@@ -18,7 +18,7 @@ from tunewright.data.inputs import inputs_of
 from tunewright.data.read import read_table
 from tunewright.data.schema import guess_schema
 from tunewright.data.targets import form_of
-from tunewright.evaluation.subject import Subject
+from tunewright.evaluation.subject import Subject, drawn
 
 Ask = Literal["probe", "similarity", "text"]
 _FOLDS = 5  # of a probe's rows (a guess)
@@ -60,7 +60,7 @@ def read_reference(path: str, most: int, seed: int) -> Reference:
     if len(table.columns) == 1:
         only = next(iter(table.columns))
         texts = [str(cell) for cell in table.columns[only] if str(cell or "").strip()]
-        chosen = _drawn(len(texts), most, seed)
+        chosen = drawn(len(texts), most, seed)
         return Reference(name, "text", [(texts[index],) for index in chosen], None)
     schema = guess_schema(table)
     form = form_of(schema.task)
@@ -71,7 +71,7 @@ def read_reference(path: str, most: int, seed: int) -> Reference:
             expected="a column of texts, texts with a class, or two texts with a number",
         )
     targets = form.encode(values, form.labels(values, schema.task, schema.target), table.where)
-    chosen = _drawn(len(inputs), most, seed)
+    chosen = drawn(len(inputs), most, seed)
     ask: Ask = "similarity" if schema.task == "similarity" else "probe"
     return Reference(name, ask, [inputs[index] for index in chosen], targets[chosen])
 
@@ -113,7 +113,3 @@ def _ranked(rows: np.ndarray) -> float:
 
     first, second = rankdata(rows[:, 0]), rankdata(rows[:, 1])
     return float(np.corrcoef(first, second)[0, 1]) if first.std() and second.std() else float("nan")
-
-
-def _drawn(many: int, most: int, seed: int) -> np.ndarray:
-    return np.arange(many) if many <= most else np.sort(np.random.default_rng(seed).choice(many, most, replace=False))

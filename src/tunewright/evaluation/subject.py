@@ -58,7 +58,9 @@ class Subject:
 
     def sample(self, part: str, most: int) -> np.ndarray:
         """At most this many of a part's rows, drawn with the run's seed, in their order."""
-        many = len(self.rows[part])
-        if many <= most:
-            return np.arange(many)
-        return np.sort(np.random.default_rng(self.seed).choice(many, most, replace=False))
+        return drawn(len(self.rows[part]), most, self.seed)
+
+
+def drawn(many: int, most: int, seed: int) -> np.ndarray:
+    """At most so many of the places 0 to ``many``, ascending, drawn with the seed where there are more."""
+    return np.arange(many) if many <= most else np.sort(np.random.default_rng(seed).choice(many, most, replace=False))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright.core.differences import differing
+from tunewright.core.differences import changed_since
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
 from tunewright.evaluation.evidence import Chart, Grid, Report
@@ -51,8 +51,8 @@ def begin(recipe: Recipe, asked: dict[str, Any]) -> Path:
         check_free(Path(recipe.out).expanduser())
     folder = new_folder(recipe.out, f"{Path(recipe.data.train or 'rows').stem}-{recipe.strategy or recipe.method.name}")
     known = attempts_of(folder) / _ASKED
-    if known.is_file() and (changed := differing(read_json(known), asked)):
-        said = "; ".join(f"{key}: {before} then, {after} now" for key, (before, after) in changed.items())
+    if known.is_file() and (changed := changed_since(read_json(known), asked)):
+        said = "; ".join(changed)
         raise UserError(f"'{known.parent}' holds attempts of something else: {said}", try_="another --out, or remove the folder")
     write_json(known, asked)
     return folder

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewright.core.differences import differing
+from tunewright.core.differences import changed_since
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
 from tunewright.core.parts import load_part
@@ -81,10 +81,9 @@ def _folder(recipe: Recipe, name: str, asked: dict[str, Any]) -> Path:
         folder = new_folder(recipe.out, f"study-{name}")
         write_json(folder / _ASKED, asked)
         return folder
-    changed = differing(read_json(out / _ASKED), asked)
+    changed = changed_since(read_json(out / _ASKED), asked)
     if changed:
-        said = "; ".join(f"{key}: {before} then, {after} now" for key, (before, after) in changed.items())
-        raise UserError(f"the folder '{out}' holds another study: {said}", try_="another --out")
+        raise UserError(f"the folder '{out}' holds another study: {'; '.join(changed)}", try_="another --out")
     return out
 
 

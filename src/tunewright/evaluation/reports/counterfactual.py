@@ -19,7 +19,7 @@ from tunewright.data.swaps import side
 from tunewright.evaluation.bootstrap import bootstrapped
 from tunewright.evaluation.evidence import Cell, Grid, Report
 from tunewright.evaluation.intervals import exact_interval
-from tunewright.evaluation.subject import Subject
+from tunewright.evaluation.subject import Subject, drawn
 
 TASKS = ("classification", "ordinal", "multi_label", "regression", "similarity")
 KINDS = ("text",)
@@ -99,8 +99,7 @@ def _swapped(subject: Subject, kind: Swap, most: int) -> _Pairs:
     inputs = subject.rows["test"].inputs
     others = {place: other for place, row in enumerate(inputs) if (other := other_input(row, kind)) != row}
     places = np.array(sorted(others), dtype=np.int64)
-    if len(places) > most:
-        places = np.sort(np.random.default_rng(subject.seed).choice(places, most, replace=False))
+    places = places[drawn(len(places), most, subject.seed)]
     chosen = [others[int(place)] for place in places]
     whole = subject.answers("test")
     shares = None if whole.probabilities is None else whole.probabilities[places]

@@ -22,7 +22,7 @@ from tunewright.evaluation.compare import mcnemar
 from tunewright.evaluation.evidence import Cell, Grid, Report
 from tunewright.evaluation.intervals import exact_interval
 from tunewright.evaluation.stereotype_pairs import Pair, likelihoods, read_crows_pairs, read_winobias
-from tunewright.evaluation.subject import Subject
+from tunewright.evaluation.subject import Subject, drawn
 
 LANGUAGE = ("language", "masked_language")
 TASKS = (*LANGUAGE, "classification", "ordinal", "multi_label", "regression", "similarity", "embedding")
@@ -80,9 +80,8 @@ def _pairs(
         return []
     pairs = read(str(Path(path).expanduser()))
     if len(pairs) > most:
-        chosen = np.sort(np.random.default_rng(subject.seed).choice(len(pairs), most, replace=False))
         said.append(f"{name}: {most} of {len(pairs)} pairs, drawn with the seed.")
-        pairs = [pairs[place] for place in chosen]
+        pairs = [pairs[place] for place in drawn(len(pairs), most, subject.seed)]
     return pairs
 
 
