@@ -168,6 +168,10 @@ class Training(Section):
         "on a processor it was slower where measured.",
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    shard: bool = Field(
+        False,
+        description="Under torchrun: each process keeps a share of the weights, gradients and optimiser's state instead of all.",
+    )
     threads: int | None = Field(None, ge=1, le=1024, description="Processor threads; None decides by measuring.")
     checkpoints: bool = Field(True, description="Keep best and last on disk while training.")
     checkpoint_steps: int | None = Field(

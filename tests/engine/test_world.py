@@ -19,6 +19,7 @@ from tests.engine.toy import toy_rows
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_tensors
 from tunewright.core.world import ALONE, World, join
+from tunewright.models.tiny import tiny_model
 from tunewright.workflow import fit, load
 
 ROWS = toy_rows(45)  # neither a batch nor a window divides them
@@ -74,6 +75,11 @@ HOW: dict[str, dict[str, Any]] = {
     "lora": {"strategy": "lora", "model": {"dropout": 0.0}},
     "gradual": {"strategy": "gradual-unfreezing", "training": {"epochs": 5}},
     "l2_sp": {"strategy": "full", "penalties": ["l2_sp"]},
+    "shards, full": {"strategy": "full", "training": {"accumulate": 2, "shard": True}},
+    "shards, short passes": {"strategy": "full", "training": {"pass_tokens": 8, "shard": True}},
+    "shards, lora": {"strategy": "lora", "training": {"shard": True}},
+    "shards, gradual": {"strategy": "gradual-unfreezing", "training": {"epochs": 5, "shard": True}},
+    "shards, l2_sp": {"strategy": "full", "penalties": ["l2_sp"], "training": {"shard": True}},
 }
 
 
@@ -86,6 +92,23 @@ def test_two_processes_make_the_steps_of_one(tiny_bert: Path, tmp_path: Path, na
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5, abs=1e-6)
     first, second = (answers(tmp_path / name) for name in ("one", "two"))
     assert second == pytest.approx(first, abs=1e-4)  # weights whose gradient is nothing but rounding may differ by Adam's step
+
+
+@pytest.mark.parametrize("strategy", ["full", "lora"])
+def test_a_language_model_in_shares_makes_the_steps_of_one(tmp_path: Path, strategy: str) -> None:
+    base = tiny_model("llama", tmp_path / "llama")
+    texts = [{"text": row["text"]} for row in ROWS]
+
+    def tune(out: Path) -> None:
+        training = {"epochs": 2, "batch_size": 4, "precision": "float32", "threads": 1, "shard": True}
+        evaluation = {"certify": False, "resamples": 100, "reports": (), "baselines": ()}
+        model = {"source": str(base), "dropout": 0.0}
+        data = {"near_duplicates": "ignore"}
+        fit(texts, model=model, task="language", strategy=strategy, out=out, data=data, training=training, evaluation=evaluation)
+
+    tune(tmp_path / "one")
+    assert together(2, lambda world: tune(tmp_path / "two")) == [0, 0]
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5, abs=1e-6)
 
 
 def test_shares_overlap_nowhere_and_lose_nothing() -> None:
@@ -117,13 +140,14 @@ def test_sums_words_and_tensors_travel(tmp_path: Path) -> None:
     assert ALONE.said("x") == "x"
 
 
+@pytest.mark.parametrize("shard", [False, True])
 @pytest.mark.parametrize("then", [1, 2, 3])
-def test_what_two_began_is_continued_by_one_two_or_three(tiny_bert: Path, tmp_path: Path, then: int) -> None:
+def test_what_two_began_is_continued_by_one_two_or_three(tiny_bert: Path, tmp_path: Path, then: int, shard: bool) -> None:
     how = {"strategy": "full", "rates": {"backbone": 1e-3, "head": 1e-2}}
     base = {"source": str(tiny_bert), "dropout": 0.0 if then != 2 else 0.1}
 
     def work(world: World) -> None:
-        sections = {"training": {"epochs": 4, "batch_size": 4, "precision": "float32", "threads": 1}}
+        sections = {"training": {"epochs": 4, "batch_size": 4, "precision": "float32", "threads": 1, "shard": shard}}
         evaluation = {"certify": False, "resamples": 100, "reports": (), "baselines": ()}
         seen: list[int] = []
 
@@ -137,13 +161,13 @@ def test_what_two_began_is_continued_by_one_two_or_three(tiny_bert: Path, tmp_pa
 
     codes = together(2, work)
     assert codes[0] == 9
-    again = lambda world: run(base, tmp_path / "broken", training={"epochs": 4}, **how)  # type: ignore[arg-type]  # noqa: E731
+    again = lambda world: run(base, tmp_path / "broken", training={"epochs": 4, "shard": shard}, **how)  # type: ignore[arg-type]  # noqa: E731
     if then == 1:
         again(ALONE)
     else:
         assert together(then, again) == [0] * then
     whole = tmp_path / "whole"
-    assert together(2, lambda world: run(base, whole, training={"epochs": 4}, **how)) == [0, 0]  # type: ignore[arg-type]
+    assert together(2, lambda world: run(base, whole, training={"epochs": 4, "shard": shard}, **how)) == [0, 0]  # type: ignore[arg-type]
     assert len(losses(tmp_path / "broken")) == len(losses(whole))
     if then == 2:
         first, second = weights(tmp_path / "broken"), weights(whole)

@@ -14,6 +14,7 @@ from torch import Tensor
 from tunewright.core.differences import differing
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_json, read_json, read_tensors, tensor_bytes
+from tunewright.core.shares import shared_as
 from tunewright.core.storage import DISK, Storage
 from tunewright.core.versions import versions
 from tunewright.engine.checkpoint_folder import (
@@ -188,8 +189,11 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Put saved tensors back; the groups stay as they were built."""
     plain = optimiser.state_dict()
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor | float]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
+        parameter = parameters[int(index)]
+        value = shared_as(value, parameter) if value.shape == parameter.shape else value
         state.setdefault(int(index), {})[name] = value.item() if value.dtype == torch.float64 else value
     optimiser.load_state_dict({"state": state, "param_groups": plain["param_groups"]})

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tunewright.core.shares import is_shared, whole
 from tunewright.core.world import World
 from tunewright.models.network import Network
 
@@ -88,7 +89,7 @@ class Gradients:
         Source: Pascanu et al. 2013, algorithm 1.
         """
         found = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        total = torch.nn.utils.get_total_norm(found)
+        (total,) = whole({"norm": torch.nn.utils.get_total_norm(found)}).values()
         norm = float(total)
         if limit is not None and norm > limit:
             torch.nn.utils.clip_grads_with_norm_(parameters, limit, total)
@@ -112,6 +113,7 @@ def _is_plain_table(module: nn.Module) -> bool:
         and type(module).forward is nn.Embedding.forward
         and "forward" not in vars(module)
         and module.weight.numel() >= _SMALLEST
+        and not is_shared(module.weight)
         and module.max_norm is None
         and not (module.scale_grad_by_freq or module.sparse)
     )

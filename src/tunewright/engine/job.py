@@ -31,7 +31,7 @@ class Job:
     """A network with its method applied, the data to train and to choose by, and the settings.
 
     ``wanted`` are the validation rows' targets as metrics read them. ``row_weights`` (n,): what each training row's loss counts.
-    ``world``: the processes that share each batch.
+    ``world``: the processes that share each batch; ``sharded``: and the weights.
     """
 
     network: Network
@@ -51,6 +51,7 @@ class Job:
     checkpoints: Checkpoints | None = None
     watchers: tuple[Watcher, ...] = ()
     world: World = ALONE
+    sharded: bool = False
 
     @property
     def monitor(self) -> str:

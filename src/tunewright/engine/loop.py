@@ -15,6 +15,7 @@ import torch
 from tunewright.core.errors import UserError
 from tunewright.core.parts import load_part
 from tunewright.core.seed import random_states, restore_random_states
+from tunewright.core.shares import shared_as, whole
 from tunewright.core.types import Evaluated, Request, Stage
 from tunewright.engine.averages import Averages
 from tunewright.engine.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
@@ -22,6 +23,7 @@ from tunewright.engine.evaluate import higher_is_better, validation_scores
 from tunewright.engine.interrupts import Interrupted, waiting_for_the_step
 from tunewright.engine.job import Event, Job, State, Trained
 from tunewright.engine.optimiser import build_optimiser, open_groups, rates_by_depth, set_rates
+from tunewright.engine.sharding import in_shares
 from tunewright.engine.stages import moving_names, open_layers, reads_by_cut, stages_of
 from tunewright.engine.step import Diverged, StepOut, optimiser_step
 
@@ -32,8 +34,9 @@ def train(job: Job, *, resume: bool = False) -> Trained:
     Raises UserError when the loss or gradient stops being a number (the last good checkpoint stays on disk), and
     Interrupted after saving when a signal asked for an end.
     """
-    with job.gradients.by_rows():
-        return _Loop(job).run(resume)
+    job.world.spread(list(job.network.state_dict(keep_vars=True).values()))  # a probe's last bits may differ
+    with in_shares(job) as here, here.gradients.by_rows():
+        return _Loop(here).run(resume)
 
 
 class _Loop:
@@ -52,7 +55,6 @@ class _Loop:
 
     def run(self, resume: bool) -> Trained:
         job = self.job
-        job.world.spread(list(job.network.state_dict(keep_vars=True).values()))  # a probe's last bits may differ
         epochs = self.total / self.steps_per_epoch
         job.forward.plan(reads_by_cut(job.network, job.applied.trainable, self.stages, epochs), job.train, job.validation)
         self._open_layers(self.stages[0])
@@ -216,7 +218,7 @@ class _Loop:
         moving = self._moving()
         with torch.no_grad():
             for name, tensor in tensors.items():
-                moving[name].copy_(tensor)
+                moving[name].copy_(shared_as(tensor, moving[name]))
 
     def _moving(self) -> dict[str, torch.Tensor]:
         """Every tensor that training changes: parameters, and the running statistics of the layers that will be open."""
@@ -235,9 +237,11 @@ class _Loop:
         self._tell({"kind": "saving", "step": self.state.step})
         state = asdict(self.state) | {"seconds": self._elapsed(), "most_rows": self.job.passes.most_rows}
         random = self.job.world.gathered(random_states())
-        if self.job.world.leads:
-            checkpoint = Checkpoint(self._moving(), optimiser_tensors(self.optimiser), random, self.averages.tensors(), state)
-            self._say(self.job.checkpoints.write(checkpoint))
+        if self.job.world.leads or self.job.sharded:
+            weights, optimiser = whole(self._moving()), whole(optimiser_tensors(self.optimiser))
+            if self.job.world.leads:
+                checkpoint = Checkpoint(weights, optimiser, random, self.averages.tensors(), state)
+                self._say(self.job.checkpoints.write(checkpoint))
         self.saved = self.state.step
 
     def _restore(self) -> None:
@@ -251,7 +255,8 @@ class _Loop:
         self.saved = self.state.step
         self.job.passes.most_rows = self.state.most_rows
         self._load(last.weights)
-        self.best = found.best or self._best_anew()
+        moving = self._moving()
+        self.best = {name: shared_as(tensor, moving[name]) for name, tensor in (found.best or self._best_anew()).items()}
         self._open_layers(self.stages[self.state.stage])
         self._open_groups()
         restore_optimiser(self.optimiser, last.optimiser)

@@ -50,15 +50,16 @@ def optimiser_step(
         passes = [part for parts in batches for part in parts]
         try:
             whole = getattr(job.head, "WHOLE_BATCH", False)
-            loss_sum, count = whole_batch.backward(job, batches) if whole else _backward(job, passes)
+            loss_sum, count = whole_batch.backward(job, batches) if whole else _backward(job, passes, _idle(job, passes, window))
             break
         except RuntimeError as error:
-            if not is_out_of_memory(error):
+            if not is_out_of_memory(error) or job.sharded:  # the others wait inside the pass that this one would make again
                 raise
         job.passes.halve(max(map(len, passes)))
         restore_random_states(states)
     moving = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    job.gradients.add_up(job.world, moving)
+    if not job.sharded:  # else they came as sums
+        job.gradients.add_up(job.world, moving)
     for penalty in penalties:
         penalty().backward()
     clip = job.recipe.training.clip_norm
@@ -69,8 +70,8 @@ def optimiser_step(
     return StepOut(loss_sum, count, norm)
 
 
-def _backward(job: Job, passes: list[np.ndarray]) -> tuple[float, float]:
-    """Gradients of the mean loss over all passes; returns the losses' sum and what they weigh."""
+def _backward(job: Job, passes: list[np.ndarray], idle: list[np.ndarray]) -> tuple[float, float]:
+    """Gradients of the mean loss over all passes; returns the losses' sum and what they weigh. ``idle`` passes count nothing."""
     device = job.network.device
     targets = [targets_of(job.train, rows, device) for rows in passes]
     counted = zip(passes, targets, strict=True)
@@ -79,13 +80,25 @@ def _backward(job: Job, passes: list[np.ndarray]) -> tuple[float, float]:
     job.gradients.clear()
     loss_sum = torch.zeros((), device=device)
     for rows, wanted in zip(passes, targets, strict=True):
-        logits, wanted, said = _answered(job, rows, wanted)
-        losses = job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights)
-        losses = losses if job.teacher is None else job.teacher.mixed(losses, logits, wanted, said, job.weights)
-        loss = _weighed(job, rows, losses).sum()
+        loss = _loss(job, rows, wanted)
         (loss / count).backward()
         loss_sum += loss.detach()
+    for rows in idle:
+        (_loss(job, rows, targets_of(job.train, rows, device)) * 0).backward()
     return job.world.total(float(loss_sum)), count
+
+
+def _idle(job: Job, passes: list[np.ndarray], window: list[np.ndarray]) -> list[np.ndarray]:
+    """Passes of one row that a process makes beside others that have more: each needs every share of the weights."""
+    return [window[0][:1]] * (int(job.world.largest(len(passes))) - len(passes)) if job.sharded else []
+
+
+def _loss(job: Job, rows: np.ndarray, wanted: Tensor) -> Tensor:
+    """The sum of a pass's losses, times what its rows weigh."""
+    logits, wanted, said = _answered(job, rows, wanted)
+    losses = job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights)
+    losses = losses if job.teacher is None else job.teacher.mixed(losses, logits, wanted, said, job.weights)
+    return _weighed(job, rows, losses).sum()
 
 
 def _weighed(job: Job, rows: np.ndarray, values: Tensor) -> Tensor:
