@@ -105,9 +105,13 @@ def parts_of(name: str, seed: int) -> tuple[list[Row], list[Row], list[Row], str
     return rows[450:], rows[300:450], rows[:300], "class", "good"
 
 
+# arm -> what thresholds by sex that are saved with the model make alike
+KEPT = {"kept, same shares": "demographic_parity", "kept, same opportunity": "equal_opportunity"}
+
+
 def tables(seed: int, only: list[str] | None) -> None:
     for name in only or ("german_credit", "adult"):
-        for arm in ("plain", "reweighed"):
+        for arm in ("plain", "reweighed", *KEPT):
             once(
                 f"tables|{name}|{arm}|{seed}",
                 lambda name=name, arm=arm: of_table(name, arm, seed),
@@ -129,6 +133,7 @@ def of_table(name: str, arm: str, seed: int) -> dict[str, Row]:
             target=target,
             seed=seed,
             data={"near_duplicates": "ignore", "reweigh": "sex" if arm == "reweighed" else None, "kind": "table"},
+            head={"thresholds_by": "sex", "parity": KEPT[arm], "positive": positive} if arm in KEPT else None,
             training={"epochs": 10 if name == "adult" else 30, "batch_size": 128, "patience": 4, **PLAIN},
         )
         accuracy = next(one for one in run.scores if one.name == "accuracy")
@@ -368,8 +373,12 @@ def _tables_page(rows: list[Row]) -> str:
 _ORDER = {
     "plain": "none",
     "reweighed": "reweighing by sex",
-    "thresholds, demographic parity": "thresholds by sex, same shares",
-    "thresholds, equalized odds": "thresholds by sex, same errors",
+    "thresholds, demographic parity": "thresholds by sex, same shares, mixed at random",
+    "thresholds, equalized odds": "thresholds by sex, same errors, mixed at random",
+    "thresholds, demographic parity, kept": "thresholds by sex, same shares (measured by the report)",
+    "thresholds, equal opportunity, kept": "thresholds by sex, same share of the good (measured by the report)",
+    "kept, same shares": "thresholds by sex kept with the model, same shares",
+    "kept, same opportunity": "thresholds by sex kept with the model, same share of those that have the class",
 }
 
 

@@ -33,6 +33,12 @@ def _as_choice(value: Any) -> Any:
 
 Part = Annotated[Choice, BeforeValidator(_as_choice)]
 
+OWN = "own"  # the head of the task, whichever it is, where only its settings are named
+
+
+def _as_head(value: Any) -> Any:
+    return {"name": OWN, **value} if isinstance(value, dict) and "settings" not in value else value
+
 
 DEFAULT_REPORTS = Choice(name="default")  # those that a run makes without being asked
 
@@ -224,7 +230,9 @@ class Recipe(Section):
     out: str | None = Field(None, description="Folder of the run; a new one under runs/ when None.")
     data: Data = Data()  # type: ignore[call-arg]
     model: Model = Model()  # type: ignore[call-arg]
-    head: Part | None = Field(None, description="The task's head and loss settings; None takes the task's own.")
+    head: Annotated[Part | None, BeforeValidator(_as_head)] = Field(
+        None, description="The task's head and loss settings; None takes the task's own; so do settings without a name."
+    )
     method: Part = Field(Choice(name="full"), description="Step 4, what trains: one of `tunewright parts methods`.")
     rates: Rates = Rates()  # type: ignore[call-arg]
     initialisation: tuple[Part, ...] = Field(

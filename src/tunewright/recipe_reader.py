@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from tunewright.core.errors import UserError, nearest, raise_all
 from tunewright.core.parts import load_part
 from tunewright.core.yaml12 import read_yaml
-from tunewright.recipe import DEFAULT_REPORTS, Choice, Recipe, Section
+from tunewright.recipe import DEFAULT_REPORTS, OWN, Choice, Recipe, Section
 from tunewright.strategies import load_strategy
 
 # Where a choice of a part stands in a recipe, and the family its name is looked up in.
@@ -121,8 +121,8 @@ def _choices(recipe: Recipe, key: str) -> tuple[Choice, ...]:
 
 def _part_faults(family: str, key: str, choice: Choice) -> list[UserError]:
     """What is wrong with a part's name or settings."""
-    if family == "reports" and choice == DEFAULT_REPORTS:
-        return []
+    if (family == "reports" and choice == DEFAULT_REPORTS) or (family == "heads" and choice.name == OWN):
+        return []  # known when the rows are
     try:
         settings: type[BaseModel] = load_part(family, choice.name).Settings
     except UserError as error:

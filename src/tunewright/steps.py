@@ -19,9 +19,11 @@ from tunewright.core.parts import load_part, name_of
 from tunewright.core.seed import seed_everything
 from tunewright.core.types import Applied, Kind, Predictions, Task
 from tunewright.core.world import ALONE, World
+from tunewright.data.cells import cells_of
 from tunewright.data.counterfactual import with_counterfactuals
 from tunewright.data.encoders.on_disk import on_disk
 from tunewright.data.examples import Examples
+from tunewright.data.groups import Groups, groups_of, placed
 from tunewright.data.prepare import Prepared, prepare
 from tunewright.data.ragged import IGNORED, Ragged
 from tunewright.data.reweighing import row_weights
@@ -41,6 +43,7 @@ from tunewright.engine.job import Job, Watcher
 from tunewright.engine.passes import Passes
 from tunewright.engine.predict import passes, predict_features
 from tunewright.evaluation import trees
+from tunewright.heads._group_thresholds import decided_by
 from tunewright.models.form import Form
 from tunewright.models.image_size import fit_images
 from tunewright.models.loading import load_network, read_config
@@ -49,7 +52,8 @@ from tunewright.models.own import loading_of
 from tunewright.models.plain import SOURCE, Backbone, missing_module, plain_network
 from tunewright.models.seconds import fit_seconds
 from tunewright.models.sources import find_model
-from tunewright.recipe import Choice, Model, Recipe
+from tunewright.recipe import OWN, Choice, Model, Recipe
+from tunewright.recipe_reader import check_part
 
 PARTS = ("train", "validation", "test")
 
@@ -124,11 +128,15 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
     """
     seed_everything(recipe.seed)
     keep_freed_memory()
-    choice = recipe.head or Choice(name=_own_head(recipe, prepared.labels.task))
+    choice = recipe.head or Choice(name=OWN)
+    if choice.name == OWN:
+        choice = choice.model_copy(update={"name": _own_head(recipe, prepared.labels.task)})
+        check_part("heads", "head", choice)
     head = load_part("heads", choice.name)
     settings = head.Settings(**choice.settings)
     if hasattr(head, "decided"):
         prepared = replace(prepared, labels=head.decided(prepared.labels, settings))
+    groups_to_decide_by(prepared, settings)  # a column that is missing is told before anything trains
     recipe = sourced(_with_defaults(recipe, head), prepared.schema)
     model, training, device = recipe.model, recipe.training, pick_device(recipe.training.device)
     network = untuned(recipe, prepared, head, backbone).to(device)
@@ -342,7 +350,25 @@ def predicted(setup: Setup, outputs: Iterable[tuple[np.ndarray, Any]] | None = N
         written: Predictions = setup.head.generate(setup.network, test, setup.head_settings)
         return written
     found = passes(setup.network, test, precision=setup.precision) if outputs is None else outputs
-    return decode_all(setup.head, setup.prepared.labels, test, found)[0]
+    return decided(setup.prepared, "test", decode_all(setup.head, setup.prepared.labels, test, found)[0])
+
+
+# Parts that a column of numbers is cut into where its groups decide (a guess).
+_QUANTILES = 4
+
+
+def groups_to_decide_by(prepared: Prepared, settings: Any) -> Groups | None:
+    """The groups of all rows by the column that the head's settings name, where they name one."""
+    column = getattr(settings, "thresholds_by", None)
+    return None if column is None else groups_of(column, {part: cells_of(prepared, part, column) for part in PARTS}, _QUANTILES)
+
+
+def decided(prepared: Prepared, part: str, found: Predictions) -> Predictions:
+    """Predictions for a part's rows with the thresholds of their groups, where the labels hold any."""
+    groups = prepared.labels.groups
+    if groups is None:
+        return found
+    return decided_by(found, placed(cells_of(prepared, part, groups.column), groups.names, groups.edges), groups)
 
 
 def tune_decisions(setup: Setup) -> Setup:
@@ -352,6 +378,9 @@ def tune_decisions(setup: Setup) -> Setup:
     prepared, examples = setup.prepared, setup.examples["validation"]
     found = decode_all(setup.head, prepared.labels, examples, passes(setup.network, examples, precision=setup.precision))[0]
     labels = setup.head.tune(found, prepared.validation.targets, prepared.labels, setup.head_settings)
+    groups = groups_to_decide_by(prepared, setup.head_settings)
+    if groups is not None:
+        labels = setup.head.tune_groups(found, prepared.validation.targets, labels, setup.head_settings, groups)
     setup.network.labels = labels
     return replace(setup, prepared=replace(prepared, labels=labels))
 

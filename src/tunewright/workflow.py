@@ -30,6 +30,7 @@ from tunewright.engine.checkpoint_folder import folders
 from tunewright.engine.distillation import Teacher, make_teacher
 from tunewright.engine.job import Watcher
 from tunewright.engine.loop import train
+from tunewright.heads._group_thresholds import said_of
 from tunewright.models.plain import Backbone, backbone_of
 from tunewright.monitoring.cost import metered
 from tunewright.monitoring.early_stopping import EarlyStopping
@@ -362,7 +363,9 @@ def _steps(
     seed_everything(recipe.seed)
     trained = train(job, resume=resuming)
     setup = tune_decisions(setup)
-    tell.phase("evaluation", f"best at step {trained.best_step} of {trained.steps} ({trained.reason})")
+    labels = setup.prepared.labels
+    by_group = [said_of(labels.groups, labels.names)] if labels.groups else []
+    tell.phase("evaluation", f"best at step {trained.best_step} of {trained.steps} ({trained.reason})", *by_group)
     tuned = predicted(setup)
     write_results(folder, setup, job, trained, {"fine-tuned": tuned, **untrained}, expected, said)
     save_model(

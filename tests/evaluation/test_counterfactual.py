@@ -33,13 +33,19 @@ def rows(n: int, seed: int = 0) -> list[tuple[str]]:
 def examined(read: Callable[[str], float], n: int = 200, seed: int = 0, **settings: Any) -> Report:
     """The report of a model that says 'good' with the probability that ``read`` gives a text."""
 
-    def predict(inputs: Any) -> Predictions:
+    def predict(inputs: Any, tests: Any = None) -> Predictions:
         good = np.array([read(row[0]) for row in inputs])
         return Predictions((good > 0.5).astype(int), np.column_stack([1 - good, good]))
 
     inputs = rows(n, seed)
     targets = np.zeros(n, dtype=int)
-    made = subject({"test": predict(inputs)}, {"test": targets}, LABELS, inputs={"test": inputs}, predict=predict)
+    made = subject(
+        {"test": predict(inputs)},
+        {"test": targets},
+        LABELS,
+        inputs={"test": inputs},
+        predict=predict,
+    )
     return counterfactual.report(made, Settings(**settings))
 
 
@@ -111,12 +117,16 @@ def test_without_such_words_nothing_is_claimed() -> None:
 
 
 def test_of_numbers_the_change_is_told() -> None:
-    def predict(inputs: Any) -> Predictions:
+    def predict(inputs: Any, tests: Any = None) -> Predictions:
         return Predictions(np.array([2.0 * day(row[0]) + 3.0 * ("he" in row[0].split()) for row in inputs]), None)
 
     inputs = rows(100)
     made = subject(
-        {"test": predict(inputs)}, {"test": np.zeros(100)}, Labels("regression"), inputs={"test": inputs}, predict=predict
+        {"test": predict(inputs)},
+        {"test": np.zeros(100)},
+        Labels("regression"),
+        inputs={"test": inputs},
+        predict=predict,
     )
     found = counterfactual.report(made, Settings())
     scores = {one.name: one for one in found.scores}

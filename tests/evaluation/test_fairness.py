@@ -105,7 +105,7 @@ def test_planted_gaps_are_found_and_equal_groups_are_left_alone() -> None:
 def test_a_finding_names_the_groups_the_gap_and_what_to_do() -> None:
     finding = next(one for one in examined(unfair=0.3).findings if "are given 'yes'" in one.message)
     assert finding.message.startswith("group: 'a' and ")
-    assert "data.reweigh=group" in finding.message
+    assert "data.reweigh=group or --set head.thresholds_by=group" in finding.message
     assert finding.count == 600
     other = examined(unfair=0.3, positive="no")
     assert any("are given 'no'" in one.message for one in other.findings)
@@ -206,6 +206,10 @@ def test_thresholds_by_group_close_the_gap() -> None:
     found = examined(n=2000, unfair=0.25, thresholds=True)
     rows = {row[0]: [float(str(cell).split()[0]) for cell in row[1:]] for row in found.grids[-2].rows}
     rules = {row[0]: str(row[1]) for row in found.grids[-1].rows}
+    assert rows["demographic parity, kept"][1] < 0.1
+    assert set(rows) == {
+        *("as it is", "demographic parity, kept", "equal opportunity, kept", "demographic parity", "equalized odds"),
+    }
     assert float(rules["a"].split()[1]) < float(rules["b"].split()[1]) - 0.1  # the group that was told too little
     assert rows["as it is"][1] > 0.3
     assert rows["demographic parity"][1] < 0.1

@@ -136,7 +136,7 @@ def looked_at(rows: list[tuple[str, ...]], targets: np.ndarray, kind: Kind = "te
         Labels("classification", ("a", "b")),
         inputs={"test": rows},
         kind=kind,
-        predict=judged,
+        predict=lambda rows, tests: judged(rows),
     )
     return report(one, Settings(share=1.0))
 

@@ -184,7 +184,7 @@ def test_rows_of_a_file_are_compared_with_the_test_rows(tmp_path: Path) -> None:
     with (tmp_path / "live.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["text"], *rows])
     told = report(
-        of_texts(0.0, predict=lambda inputs: Predictions(np.ones(len(inputs), dtype=int), None)),
+        of_texts(0.0, predict=lambda inputs, tests: Predictions(np.ones(len(inputs), dtype=int), None)),
         Settings(rows=str(tmp_path / "live.csv")),
     )
     codes = {finding.code: finding.message for finding in told.findings}

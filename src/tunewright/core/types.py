@@ -84,13 +84,27 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class GroupThresholds:
+    """Of two classes, the probability above which class number ``given`` is given to a row of each group of a column.
+
+    ``names`` of the groups, in the order of ``thresholds``; a column of numbers is cut at ``edges``.
+    """
+
+    column: str
+    given: int
+    names: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    edges: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Labels:
     """What the targets mean: class names in their stable order, or the mean and spread of a regression's train targets.
 
     Of question answering, ``mean`` is the share of train rows without an answer. ``thresholds``: of several labels the
     probability from which each is given, one half where there are none. ``costs``: of one class, what it costs to take a row
     of each for another; the same where there are none. ``temperature`` and ``isotonic`` (corners of a curve for each class) scale
-    the probabilities of one class.
+    the probabilities of one class. ``groups``: of two classes, from which probability rows of a group are given one of them.
     """
 
     task: Task
@@ -101,6 +115,7 @@ class Labels:
     costs: tuple[float, ...] = ()
     temperature: float = 1.0
     isotonic: tuple[tuple[tuple[float, float], ...], ...] = ()
+    groups: GroupThresholds | None = None
     parts: tuple[tuple[str, Labels], ...] = ()  # of several target columns, by name
 
     @property

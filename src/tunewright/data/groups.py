@@ -17,12 +17,13 @@ MISSING = "(missing)"
 
 @dataclass(frozen=True)
 class Groups:
-    """``places`` (n,) of each part's rows among ``names``; ``said`` tells how numbers were cut."""
+    """``places`` (n,) of each part's rows among ``names``; ``said`` tells how numbers were cut, at ``edges``."""
 
     column: str
     names: tuple[str, ...]
     places: Mapping[str, np.ndarray]
     said: str = ""
+    edges: tuple[float, ...] = ()
 
     def inside(self, part: str) -> np.ndarray:
         """Whether each row is in each group, (n, groups) float32."""
@@ -35,25 +36,42 @@ def groups_of(column: str, parts: Mapping[str, Sequence[Any]], quantiles: int) -
     cells = [None if is_empty(cell) else cell for part in parts.values() for cell in part]
     known = present(cells)
     said = ""
+    edges: tuple[float, ...] = ()
     if known and is_numeric(known) and len({as_number(cell) for cell in known}) > 2 * quantiles:
-        names, said = _cut(column, [as_number(cell) for cell in cells], quantiles)
+        names, said, edges = _cut(column, [as_number(cell) for cell in cells], quantiles)
     else:
         names = [MISSING if cell is None else label_name(cell) for cell in cells]
     order = sorted(set(names), key=_start)
     places = np.array([order.index(name) for name in names], dtype=np.int64)
     ends = np.cumsum([len(part) for part in parts.values()])[:-1]
-    return Groups(column, tuple(order), dict(zip(parts, np.split(places, ends), strict=True)), said)
+    return Groups(column, tuple(order), dict(zip(parts, np.split(places, ends), strict=True)), said, edges)
 
 
-def _cut(column: str, numbers: Sequence[float | None], quantiles: int) -> tuple[list[str], str]:
-    """The name of the part that each number is in, and what was done in words; equal numbers stay together."""
+def placed(cells: Sequence[Any], names: Sequence[str], edges: Sequence[float]) -> np.ndarray:
+    """The place of each cell's group among groups that other rows told, (n,); -1 where it is none of them."""
+    at = {name: place for place, name in enumerate(names)}
+
+    def place(cell: Any) -> int:
+        if is_empty(cell):
+            return at.get(MISSING, -1)
+        if not edges:
+            return at.get(label_name(cell), -1)
+        number = as_number(cell)
+        return -1 if number is None else int(np.searchsorted(edges, number, side="right"))  # the parts come first, by size
+
+    return np.array([place(cell) for cell in cells], dtype=np.int64)
+
+
+def _cut(column: str, numbers: Sequence[float | None], quantiles: int) -> tuple[list[str], str, tuple[float, ...]]:
+    """The name of the part that each number is in, what was done in words, and where; equal numbers stay together."""
     known = np.array([number for number in numbers if number is not None])
     edges = np.unique(np.quantile(known, np.linspace(0, 1, quantiles + 1)[1:-1], method="higher"))
+    edges = edges[edges > known.min()]  # no part without numbers
     part = np.searchsorted(edges, known, side="right")
     bounds = {at: f"{known[part == at].min():g} to {known[part == at].max():g}" for at in np.unique(part)}
     names = iter(bounds[at] for at in part)
     said = f"The numbers of '{column}' are cut into {len(bounds)} parts of about equally many rows: {', '.join(bounds.values())}."
-    return [MISSING if number is None else next(names) for number in numbers], said
+    return [MISSING if number is None else next(names) for number in numbers], said, tuple(edges.tolist())
 
 
 def _start(name: str) -> tuple[bool, float, str]:

@@ -24,7 +24,8 @@ class Subject:
     """A model and its rows under examination. Every function keeps what it computed for the same part.
 
     ``rows``: 'train', 'validation' and 'test'; train may be missing where it is streamed.
-    ``answers(part)``: predictions of a part's rows. ``predict(inputs)``: of any rows.
+    ``answers(part)``: predictions of a part's rows. ``predict(inputs, tests)``: of any rows, decided by group where they are
+    made of test rows at the places ``tests`` (None where they are not).
     ``encode(inputs)``: rows as the network reads them.
     ``logits(inputs)``: the network's outputs, (n, outputs), of tasks with one answer for each row.
     ``features(inputs, before)``: what the last linear layer reads, (n, width), of the tuned network or the one before tuning.
@@ -39,7 +40,7 @@ class Subject:
     schema: Schema
     rows: Mapping[str, Rows]
     answers: Callable[[str], Predictions]
-    predict: Callable[[Inputs], Predictions]
+    predict: Callable[[Inputs, np.ndarray | None], Predictions]
     encode: Callable[[Inputs], Examples]
     logits: Callable[[Inputs], np.ndarray]
     features: Callable[[Inputs, bool], np.ndarray]

@@ -15,10 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
-from tunewright.core.errors import UserError
+from tunewright.core.errors import UserError, unknown
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.examples import Encoded
+from tunewright.data.groups import Groups
 from tunewright.heads._calibration import Scaling, scaled, with_scaling
+from tunewright.heads._group_thresholds import Parity, fitted, kept
 from tunewright.heads._rows import READS as READS
 from tunewright.heads._rows import answer as answer
 from tunewright.heads._rows import encode as encode
@@ -50,6 +52,19 @@ class Settings(BaseModel):
         description="Scale the probabilities by what the validation rows tell: one 'temperature' (Guo et al. 2017: enough for "
         "networks), or 'isotonic' curves, which need more rows.",
     )
+    thresholds_by: str | None = Field(
+        None,
+        description="Of two classes, a column of groups: the validation rows tell a threshold for each group, which is saved "
+        "with the model; predict then asks for the column. The law may forbid it.",
+    )
+    parity: Parity = Field(
+        "demographic_parity",
+        description="What these thresholds make alike: how often groups are given the class, or 'equal_opportunity', how often "
+        "rows that have it are.",
+    )
+    positive: str | None = Field(
+        None, description="For these thresholds, the class that it means something to be given; None takes the last."
+    )
     focal_gamma: float = Field(0.0, ge=0, le=10, description="Focus on hard rows; 0 is off, 2 is Lin et al.'s choice.")
 
 
@@ -64,8 +79,23 @@ def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Te
 
 
 def decided(labels: Labels, settings: Settings) -> Labels:
-    """The labels with what it costs to miss each class."""
+    """The labels with what it costs to miss each class; settings that do not go with them are refused."""
+    if settings.thresholds_by is not None:
+        _refuse_groups(labels, settings)
     return replace(labels, costs=_one_each("costs", settings.costs, labels)) if settings.costs else labels
+
+
+def _refuse_groups(labels: Labels, settings: Settings) -> None:
+    if len(labels.names) != 2:
+        raise UserError(
+            f"head.thresholds_by is for two classes, and there are {len(labels.names)}", expected="a target with two classes"
+        )
+    if settings.positive is not None and settings.positive not in labels.names:
+        raise unknown("class", settings.positive, labels.names)
+    if settings.costs:
+        raise UserError(
+            "head.costs and head.thresholds_by both say from which probability a class is given", expected="one of them"
+        )
 
 
 def _one_each(name: str, values: tuple[float, ...], labels: Labels) -> tuple[float, ...]:
@@ -113,13 +143,23 @@ def decode(logits: np.ndarray, labels: Labels, encoded: Encoded | None = None) -
 
 def tunes(settings: Settings) -> bool:
     """Whether the validation rows decide anything after training."""
-    return settings.calibrate != "none"
+    return settings.calibrate != "none" or settings.thresholds_by is not None
 
 
 def tune(predictions: Predictions, targets: np.ndarray, labels: Labels, settings: Settings) -> Labels:
     """The labels with what scales the probabilities, from those of the validation rows."""
     assert predictions.probabilities is not None
     return with_scaling(labels, predictions.probabilities, targets, settings.calibrate)
+
+
+def tune_groups(predictions: Predictions, targets: np.ndarray, labels: Labels, settings: Settings, groups: Groups) -> Labels:
+    """The labels with a threshold for each group, from unscaled probabilities of the validation rows and their groups."""
+    assert predictions.probabilities is not None
+    given = labels.outputs - 1 if settings.positive is None else labels.names.index(settings.positive)
+    shares, places = scaled(predictions.probabilities, labels)[:, given], groups.places["validation"]
+    return replace(
+        labels, groups=kept(groups, given, fitted(shares, targets == given, places, len(groups.names), settings.parity))
+    )
 
 
 def prior_bias(targets: np.ndarray, labels: Labels) -> Tensor:

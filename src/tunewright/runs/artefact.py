@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +31,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json, read_tensors, sync_folder, write_json, write_tensors
 from tunewright.core.paths import leads_out
-from tunewright.core.types import Applied, Labels
+from tunewright.core.types import Applied, GroupThresholds, Labels
+from tunewright.data.groups import MISSING
 from tunewright.methods._peft_format import load_adapter, write_adapter
 from tunewright.models.folder_checks import refuse_links_out
 from tunewright.models.form import Form
@@ -211,9 +213,25 @@ def read_labels(metadata: Metadata) -> Labels:
         raise UserError(
             f"the scaling of probabilities in {METADATA} cannot be used", expected="a temperature, or a curve for each label"
         )
+    if labels.groups is not None and not _are_groups(labels, labels.groups):
+        raise UserError(f"the thresholds by group in {METADATA} cannot be used", expected="a probability for each group")
     if len(set(labels.names)) != len(labels.names) or labels.outputs < 1:
         raise UserError(f"the labels in {METADATA} are not distinct names: {', '.join(map(str, labels.names)) or 'none'}")
     return labels
+
+
+def _are_groups(labels: Labels, groups: GroupThresholds) -> bool:
+    """Whether there is a threshold for each group, of one of two classes; of numbers, a group between any two edges."""
+    parts, edges = len([name for name in groups.names if name != MISSING]), groups.edges
+    return (
+        labels.task == "classification"
+        and len(labels.names) == 2
+        and groups.given in (0, 1)
+        and len(set(groups.names)) == len(groups.names) == len(groups.thresholds) > 0
+        and all(0 <= at <= 1 for at in groups.thresholds)
+        and all(low < high for low, high in pairwise(edges))
+        and (not edges or (parts == len(edges) + 1 and all(math.isfinite(edge) for edge in edges)))
+    )
 
 
 def _are_curves(labels: Labels) -> bool:

@@ -22,6 +22,7 @@ from tunewright.evaluation.overfitting import findings as training_findings
 from tunewright.evaluation.tables import confusion, per_class, worst_errors
 from tunewright.evaluation.trees import boosted
 from tunewright.heads import metrics_of
+from tunewright.heads._group_thresholds import said_of
 from tunewright.monitoring.history import read_history
 from tunewright.rates.groups import param_groups
 from tunewright.runs.manifest import code_hash, now, versions
@@ -98,6 +99,8 @@ def write_results(
         ],
         "comparisons": [_comparison(setup, tuned, name, other) for name, other in everyone.items() if name != "fine-tuned"],
     }
+    if labels.groups is not None:
+        scores["decided_by"] = said_of(labels.groups, labels.names)
     write_json(folder / "scores.json", scores)
     write_text(folder / "predictions.csv", _predictions_csv(setup, tuned))
     write_json(folder / "details.json", _details(folder, setup, job, trained, tuned, expected, said))

@@ -25,6 +25,7 @@ from tunewright.evaluation.conformal import load as read_conformal
 from tunewright.evaluation.conformal import with_sets
 from tunewright.evaluation.intervals import score
 from tunewright.heads import metrics_of
+from tunewright.heads._group_thresholds import decided_by, places_of
 from tunewright.monitoring.history import read_history
 from tunewright.recipe import Recipe
 from tunewright.recipe_reader import read_recipe
@@ -102,7 +103,8 @@ class Run:
         """Predict each row of a file, table, or list of texts: its number, the answer, its probability where there is one.
 
         ``sets=0.9`` adds the ``set`` of classes, or the ``interval``, that holds the truth of nine rows in ten
-        (``evaluation/conformal.py``). A model tuned on conversations writes its answers, as ``generate`` does with nothing set.
+        (``evaluation/conformal.py``). A model with thresholds by group asks for the group's column. One tuned on conversations
+        writes its answers, as ``generate`` does with nothing set.
         """
         conformal = None if sets is None else read_conformal(self.folder)
         if self.model.head in ("language", "preference") and self._schema.kind == "conversation":
@@ -208,7 +210,10 @@ class Run:
     def _predictions(self, table: Table, targets: np.ndarray | None = None) -> Predictions:
         from tunewright.runs.predictions import predictions
 
-        return predictions(self.model, inputs_of(table, self._schema), targets, self.recipe.training.precision)
+        groups = self.model.labels.groups
+        places = None if groups is None else places_of(table, groups)
+        found = predictions(self.model, inputs_of(table, self._schema), targets, self.recipe.training.precision)
+        return found if groups is None or places is None else decided_by(found, places, groups)
 
 
 def load(folder: str | Path, *, backbone: Backbone | tuple[Any, ImagePreprocessing | AudioPreprocessing] | None = None) -> Run:

@@ -15,11 +15,13 @@ from tunewright.core.types import Predictions
 from tunewright.data.cells import cells_of
 from tunewright.data.encoders import language
 from tunewright.data.examples import Examples
+from tunewright.data.groups import placed
 from tunewright.data.prepare import Prepared
 from tunewright.data.rows import Rows
 from tunewright.engine.evaluate import decode_all
 from tunewright.engine.predict import passes, predict_features, predict_logits, predict_states
 from tunewright.evaluation.subject import Inputs, Subject
+from tunewright.heads._group_thresholds import decided_by
 from tunewright.models.network import Network
 from tunewright.models.plain import Backbone
 from tunewright.recipe import Recipe
@@ -46,11 +48,24 @@ def subject_of(
     head, precision = load_part("heads", loaded.head), recipe.training.precision
     arithmetic = "float32" if precision == "auto" else precision
 
+    def by_group(found: Predictions, part: str, chosen: np.ndarray | None = None) -> Predictions:
+        """With the thresholds of the groups of a part's rows, or of the ``chosen`` ones, where the model has any."""
+        groups = loaded.labels.groups
+        if groups is None:
+            return found
+        cells = cells_of(prepared, part, groups.column)
+        cells = cells if chosen is None else [cells[place] for place in chosen]
+        return decided_by(found, placed(cells, groups.names, groups.edges), groups)
+
+    def predict(inputs: Inputs, tests: np.ndarray | None = None) -> Predictions:
+        found = predictions(loaded, inputs, None, precision)
+        return found if tests is None else by_group(found, "test", tests)
+
     @cache
     def answers(part: str) -> Predictions:
         if part == "test" and tested is not None:
             return tested
-        return predictions(loaded, rows[part].inputs, rows[part].targets, precision)
+        return by_group(predictions(loaded, rows[part].inputs, rows[part].targets, precision), part)
 
     @cache
     def before() -> Network:
@@ -85,7 +100,7 @@ def subject_of(
         schema=prepared.schema,
         rows=rows,
         answers=answers,
-        predict=lambda inputs: predictions(loaded, inputs, None, precision),
+        predict=predict,
         encode=lambda inputs: encoded(loaded, inputs),
         logits=_kept(rows, logits),
         features=_kept(rows, features),

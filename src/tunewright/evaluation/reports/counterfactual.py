@@ -104,7 +104,7 @@ def _swapped(subject: Subject, kind: Swap, most: int) -> _Pairs:
     whole = subject.answers("test")
     shares = None if whole.probabilities is None else whole.probabilities[places]
     before = Predictions(whole.values[places], shares)
-    after = subject.predict(chosen) if chosen else before
+    after = subject.predict(chosen, places) if chosen else before
     sides = np.array([side(" ".join(map(str, inputs[int(place)])), kind) for place in places], dtype=int)
     return _Pairs(kind, len(others), places, chosen, before, after, sides)
 

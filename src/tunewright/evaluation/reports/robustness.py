@@ -52,7 +52,7 @@ def report(subject: Subject, settings: Settings) -> Report:
     rows = [subject.rows["test"].inputs[index] for index in chosen]
     if hasattr(kind, "plain"):
         rows = [kind.plain(row) for row in rows]
-        clean = subject.predict(rows)
+        clean = subject.predict(rows, chosen)
     else:
         clean = _some(subject.answers("test"), chosen)
     changes = kind.changes(**_wanted(subject.schema.kind, settings))
@@ -61,7 +61,7 @@ def report(subject: Subject, settings: Settings) -> Report:
         generator = np.random.default_rng(subject.seed)
         changed = [change(row, generator) for row in rows]
         examples.append((name, shown_input(changed[0], subject.schema.kind)[:200]))
-        found[name] = _compared(subject, targets, subject.predict(changed), clean)
+        found[name] = _compared(subject, targets, subject.predict(changed, chosen), clean)
     scores = tuple(_score(name, one, len(rows), subject) for name, one in found.items())
     return Report(
         said=_said(subject, found, len(rows)),

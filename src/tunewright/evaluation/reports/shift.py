@@ -89,13 +89,22 @@ def report(subject: Subject, settings: Settings) -> Report:
 
 
 def _sides(subject: Subject, settings: Settings) -> tuple[_Set, _Set]:
-    test = _Set("test", subject.rows["test"].inputs, subject.answers("test"))
+    test = _Set("test", subject.rows["test"].inputs, _alone(subject, subject.answers("test")))
     if settings.rows is not None:
         found = inputs_of(read_table(settings.rows, "test"), subject.schema)
-        return test, _Set(settings.rows, found, subject.predict(found) if subject.task == "classification" else None)
+        if subject.task != "classification":
+            return test, _Set(settings.rows, found)
+        return test, _Set(settings.rows, found, _alone(subject, subject.predict(found, None)))
     if "train" not in subject.rows:
         raise UserError("the training rows are streamed and cannot be compared", expected="a file", try_="--set rows=FILE")
     return _Set("train", subject.rows["train"].inputs), test
+
+
+def _alone(subject: Subject, answers: Predictions) -> Predictions:
+    """Answers that the network gives without knowing groups, which other files need not have."""
+    if subject.labels.groups is None or answers.probabilities is None:
+        return answers
+    return Predictions(answers.probabilities.argmax(1), answers.probabilities)
 
 
 def _on_features(
@@ -132,7 +141,7 @@ def _classes(subject: Subject, settings: Settings, second: _Set) -> tuple[float 
     """How likely classes are predicted as for the validation rows, and the shares that they speak for."""
     if subject.task != "classification" or second.answers is None or not len(subject.rows["validation"]):
         return None, None
-    held, targets = subject.answers("validation").values, subject.rows["validation"].targets
+    held, targets = _alone(subject, subject.answers("validation")).values, subject.rows["validation"].targets
     classes = len(subject.labels.names)
     p = same_predictions(held, second.answers.values, classes, max(1000, settings.permutations), subject.seed)
     resamples = min(_RESAMPLES, subject.resamples)
