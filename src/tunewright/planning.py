@@ -6,8 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tunewright.core.types import Finding
+from tunewright.data.examples import Examples
 from tunewright.data.prepare import Prepared
+from tunewright.engine.evaluate import decode_all
 from tunewright.engine.optimiser import build_optimiser
 from tunewright.engine.stages import open_layers
 from tunewright.engine.step import optimiser_step
@@ -32,6 +36,9 @@ from tunewright.steps import (
     sourced,
     train_features,
 )
+
+_HELD = 128  # rows that the rate finder scores after each step (a guess)
+_SMOOTHING = 0.5  # of their loss: less than of batches' losses, which differ by their rows (a guess)
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,9 @@ def plan(recipe: Recipe, given: Given | None = None) -> Plan:
 def find_rate(recipe: Recipe, given: Given | None = None, *, low: float = 1e-6, high: float = 1.0, steps: int = 60) -> Found:
     """Sweep the learning rate over one pass of small steps and suggest rates.backbone; everything is put back afterwards.
 
-    The head's rate keeps its ratio to the backbone's. Source: Smith 2017, section 3.3.
+    After each step the same held-back rows are scored: batches differ by more than one step changes, and a head that starts as
+    a probe has little left to learn on the rows it was fitted to. The head's rate keeps its ratio to the backbone's.
+    Source: Smith 2017, section 3.3, but for the held-back rows.
     """
     setup = set_up(recipe, prepare_rows(recipe, given or Given()))
     applied = apply_method(setup)
@@ -111,12 +120,24 @@ def find_rate(recipe: Recipe, given: Given | None = None, *, low: float = 1e-6, 
     optimiser = build_optimiser(job, 0)
     windows = [window for epoch in range(1 + steps // job.steps_per_epoch) for window in job.windows(epoch)]
     reference = recipe.rates.backbone or recipe.rates.head
+    held = _some(job.validation, _HELD)
 
     def step(rate: float) -> float:
         for group in optimiser.param_groups:
             group["lr"] = group["base_lr"] / reference * rate
-        return optimiser_step(job, optimiser, windows.pop(0), ()).loss
+        seen = optimiser_step(job, optimiser, windows.pop(0), ()).loss
+        scored = decode_all(job.head, setup.network.labels, held, job.forward.evaluated(held), (job.head_settings, job.weights))[
+            1
+        ]
+        return seen if scored is None else scored
 
     with restored(setup.network, optimiser):
-        found: Found = sweep(step, low=low, high=high, steps=min(steps, len(windows)))
+        found: Found = sweep(step, low=low, high=high, steps=min(steps, len(windows)), smoothing=_SMOOTHING)
     return found
+
+
+def _some(examples: Examples, most: int) -> Examples:
+    """At most so many examples, evenly spaced."""
+    rows = np.unique(np.linspace(0, len(examples) - 1, min(most, len(examples))).astype(int))
+    targets: Any = examples.targets
+    return Examples(examples.encoded.subset(rows), None if targets is None else targets[rows])
