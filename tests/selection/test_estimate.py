@@ -8,11 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tests.engine.toy import toy_job, toy_recipe, toy_rows
+from tunewright.engine.distillation import Teacher
 from tunewright.engine.job import Job
+from tunewright.recipe import Distillation
 from tunewright.selection import estimate as module
 from tunewright.selection.estimate import estimate
 
@@ -62,6 +65,27 @@ def test_frozen_layers_are_counted_once(tiny_bert: Path, monkeypatch: pytest.Mon
     kept = block_runs(opened(tiny_bert, method=method, training={"epochs": 200}))
     whole = block_runs(opened(tiny_bert, method=method, training={"epochs": 200, "cache": False}))
     assert kept == pytest.approx(whole / 3, rel=0.05)
+
+
+def test_a_teacher_that_runs_beside_the_student_is_counted(tiny_bert: Path) -> None:
+    job = opened(tiny_bert)
+    runs: list[int] = []
+    network = opened(tiny_bert).network
+    network.register_forward_hook(lambda *_: runs.append(1))
+    beside = Teacher(None, job.network.labels, Distillation(teacher="x"), job.head, network=network)
+    estimate(replace(job, teacher=beside))
+    assert len(runs) == 2  # both timed passes asked it
+    said = Teacher(np.zeros((len(job.train), 3), np.float32), job.network.labels, Distillation(teacher="x"), job.head)
+    estimate(replace(job, teacher=said))
+    assert len(runs) == 2
+
+
+def test_an_update_is_timed_by_what_moves(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = opened(tiny_bert)
+    monkeypatch.setattr(module, "_best_seconds", lambda run: 0.0)
+    monkeypatch.setattr(module, "_update_seconds_per_value", lambda job, most: 2.0)
+    moving = sum(parameter.numel() for parameter in job.network.parameters())
+    assert estimate(job).seconds == 2.0 * moving * job.total_steps
 
 
 def test_more_trained_weights_take_more_memory(tiny_bert: Path) -> None:

@@ -11,17 +11,21 @@ import torch
 from torch import Tensor
 
 from tunewright.core.device import peak_memory
+from tunewright.core.parts import load_part
 from tunewright.core.seed import random_states, restore_random_states
 from tunewright.data.examples import Examples, targets_of
+from tunewright.engine.distillation import answered
 from tunewright.engine.feature_store import FeatureStore
 from tunewright.engine.forward import Forward
 from tunewright.engine.job import Job
 from tunewright.engine.predict import passes as predicted_passes
-from tunewright.engine.stages import open_layers, reads_by_cut, stages_of
+from tunewright.engine.stages import moving_names, open_layers, reads_by_cut, stages_of
 
 # Bytes of optimiser state per trained value: two float32 moments for Adam, one for momentum; Adafactor keeps rows and columns.
 _STATE_BYTES = {"adamw": 8, "lion": 4, "sgd": 4, "adafactor": 1}
 _VALIDATION_ROWS = 32
+_SAMPLE = 2**22  # values of a timed update: more than processors cache, less than a tenth of a small encoder's memory
+_WIDTH = 256
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Estimate:
 
 
 def estimate(job: Job) -> Estimate:
-    """Time training steps and evaluation of the run's first and last stage; add up weights, gradients and what is kept.
+    """Time passes, updates and evaluation of the run's first and last stage; add up weights, gradients and what is kept.
 
     Stages between are taken to lie between. Nothing is left behind: no update is made, gradients are dropped, random
     states are put back, and everything that ever opens is open.
@@ -48,14 +52,15 @@ def estimate(job: Job) -> Estimate:
     tokens = sum(_padded(job.train, rows) for rows in passes)
     checked = training.evaluations_per_epoch * int(job.validation.encoded.lengths.sum())
     seconds = trial.keeping * (int(job.train.encoded.lengths.sum()) + int(job.validation.encoded.lengths.sum()))
+    held = peak_memory(job.network.device)
+    update = _update_seconds_per_value(job, _values(job, min(reads)))
     for cut, times in reads.items():
         step, evaluation = _between(cut, ends)
-        seconds += times * (tokens * step + checked * evaluation)
+        seconds += times * (tokens * step + checked * evaluation + job.steps_per_epoch * _values(job, cut) * update)
     activations = _activation_bytes(job, by_size[-1])
     restore_random_states(states)
     trained = sum(parameter.numel() for parameter in job.network.parameters() if parameter.requires_grad)
     state = trained * (4 + _STATE_BYTES.get(job.recipe.rates.optimiser.name, 8) + 4)  # gradient, optimiser, best weights kept
-    held = peak_memory(job.network.device)
     budget = training.budget_seconds
     return Estimate(seconds if budget is None else min(seconds, budget), held + state + activations)
 
@@ -87,9 +92,32 @@ class _Trial:
     def _step(self) -> None:
         job = self.job
         wanted = targets_of(job.train, self.rows, job.network.device)
-        logits = job.forward(job.train, self.rows)
+        beside = job.teacher if job.teacher is not None and job.teacher.network is not None else None
+        logits, _ = answered(beside, job.forward, job.train, self.rows)
         job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights).sum().backward()
         job.network.zero_grad(set_to_none=True)
+
+
+def _values(job: Job, cut: int) -> int:
+    """How many values move with the cut at a depth."""
+    return sum(job.network.get_parameter(name).numel() for name in moving_names(job.network, job.applied.trainable, cut))
+
+
+def _update_seconds_per_value(job: Job, most: int) -> float:
+    """Of clipping and one optimiser step, timed on values of its own: a small network's update can take as long as a pass."""
+    choice = job.recipe.rates.optimiser
+    part = load_part("optimisers", choice.name)
+    values = torch.nn.Parameter(torch.zeros(1 + min(_SAMPLE, most) // _WIDTH, _WIDTH, device=job.network.device))
+    values.grad = torch.zeros_like(values)
+    group = {"params": [values], "names": ["values"], "lr": 0.0, "base_lr": 0.0, "weight_decay": 0.0, "depth": 0}
+    optimiser = part.build([group], part.Settings(**choice.settings))
+
+    def update() -> None:
+        job.gradients.clip([values], job.recipe.training.clip_norm)
+        optimiser.step()
+
+    update()  # makes the optimiser's state
+    return _best_seconds(update) / values.numel()
 
 
 def _activation_bytes(job: Job, rows: np.ndarray) -> int:
