@@ -299,6 +299,8 @@ ELSEWHERE = {
     "data.test": "tests/data",
     "data.target": "every run here",
     "data.counterfactual": "tests/evaluation/test_counterfactual.py",
+    "data.replay": "tests/data/test_replay.py",
+    "data.replay_share": "tests/data/test_replay.py",
     "data.reweigh": "tests/data/test_reweighing.py",
     "data.streaming": "test_a_streamed_run_is_the_run",
     "data.input": "tests/heads/test_tagging.py",

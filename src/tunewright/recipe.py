@@ -71,6 +71,16 @@ class Data(Section):
     counterfactual: tuple[Swap, ...] = Field(
         (), description="Training texts are read once more with such words swapped, with the same targets (Lu et al. 2018)."
     )
+    replay: tuple[str, ...] = Field(
+        (), description="Files of an earlier task's rows, of the same form and classes, that are mixed into the training rows."
+    )
+    replay_share: float = Field(
+        0.25,
+        gt=0,
+        le=10,
+        description="Replayed rows to each training row, all files together (Ibrahim et al. 2024: about 0.05 where the new texts "
+        "are like the old, 0.25 where not).",
+    )
     reweigh: str | None = Field(
         None,
         description="A column of groups: rows weigh so that the group says nothing of the class (Kamiran and Calders 2012).",
@@ -215,7 +225,7 @@ class Evaluation(Section):
         description="The most that may be lost on a reference of the report forgetting, in points of accuracy or correlation, or "
         "nats per token; what loses more is tried again with one remedy after another.",
     )
-    remedies: tuple[Literal["wise_ft", "lower_rates", "l2_sp", "fewer_layers", "lora"], ...] = Field(
+    remedies: tuple[Literal["wise_ft", "lower_rates", "l2_sp", "fewer_layers", "lora", "replay"], ...] = Field(
         ("wise_ft", "lower_rates", "l2_sp", "fewer_layers"), description="What may be tried for that, in this order."
     )
     certify: bool = Field(True, description="Reload the saved model in a fresh process and compare; a difference fails the run.")

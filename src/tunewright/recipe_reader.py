@@ -39,6 +39,8 @@ def read_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         values = user.get(section)
         if isinstance(values, dict):
             user[section] = values | {key: _beside(path, values[key]) for key in keys if isinstance(values.get(key), str)}
+    if isinstance(user.get("data"), dict) and isinstance(files := user["data"].get("replay"), list):
+        user["data"]["replay"] = [_beside(path, file) if isinstance(file, str) else file for file in files]
     return resolve(user, overrides)
 
 

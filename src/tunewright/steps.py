@@ -26,6 +26,7 @@ from tunewright.data.examples import Examples
 from tunewright.data.groups import Groups, groups_of, placed
 from tunewright.data.prepare import Prepared, prepare
 from tunewright.data.ragged import IGNORED, Ragged
+from tunewright.data.replay import with_replay
 from tunewright.data.reweighing import row_weights
 from tunewright.data.rows import Rows, StreamedRows
 from tunewright.data.schema import Schema
@@ -43,6 +44,8 @@ from tunewright.engine.job import Job, Watcher
 from tunewright.engine.passes import Passes
 from tunewright.engine.predict import passes, predict_features
 from tunewright.evaluation import trees
+from tunewright.evaluation.references import read_reference
+from tunewright.evaluation.reports import forgetting
 from tunewright.heads._group_thresholds import decided_by
 from tunewright.models.form import Form
 from tunewright.models.image_size import fit_images
@@ -118,7 +121,18 @@ def prepare_rows(recipe: Recipe, given: Given) -> Prepared:
         train_rows=data.train_rows,
         seed=recipe.seed,
     )
-    return with_counterfactuals(prepared, data.counterfactual) if data.counterfactual else prepared
+    if data.counterfactual:
+        prepared = with_counterfactuals(prepared, data.counterfactual)
+    if data.replay:
+        prepared = with_replay(prepared, data.replay, data.replay_share, measured_rows(recipe), recipe.seed)
+    return prepared
+
+
+def measured_rows(recipe: Recipe) -> set[tuple[Any, ...]]:
+    """The rows by which the recipe's report measures forgetting; they are never trained on."""
+    asked = [forgetting.Settings(**one.settings) for one in recipe.evaluation.reports if one.name == "forgetting"]
+    read = (read_reference(path, one.rows, recipe.seed) for one in asked for path in one.references)
+    return {row for reference in read for row in reference.inputs}
 
 
 def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None) -> Setup:

@@ -471,7 +471,9 @@ def _lasting(recipe: Recipe) -> Recipe:
     """The recipe with absolute paths and without the place of the run."""
     named = {part: path for part in PARTS if (path := getattr(recipe.data, part)) is not None}
     kept = {part: str(Path(path).resolve()) if Path(path).exists() else path for part, path in named.items()}
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update=kept), "out": None})
+    replayed = tuple(str(Path(path).resolve()) if Path(path).exists() else path for path in recipe.data.replay)
+    data = recipe.data.model_copy(update={**kept, "replay": replayed})
+    return recipe.model_copy(update={"data": data, "out": None})
 
 
 def _from_python(*rows: Any) -> Given:

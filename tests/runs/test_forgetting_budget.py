@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_attempts_that_were_made_are_not_made_again(tiny_bert: Path, tmp_path: P
 
 def test_each_remedy_changes_what_it_says() -> None:
     reports = [{"name": "forgetting", "references": ["old.csv"]}]
-    every = ["wise_ft", "lower_rates", "l2_sp", "fewer_layers", "lora"]
+    every = ["wise_ft", "lower_rates", "l2_sp", "fewer_layers", "lora", "replay"]
     asked = resolve({"strategy": "full", "evaluation": {"max_forgetting": 0.1, "remedies": every, "reports": reports}})
     found = dict(_recipes(asked))
     assert list(found) == ["as_asked", *every]
@@ -96,15 +97,40 @@ def test_each_remedy_changes_what_it_says() -> None:
     assert found["wise_ft"].averaging[-1].settings == {"alpha": 0.5}
     assert found["l2_sp"].penalties[-1].name == "l2_sp"
     assert found["fewer_layers"].method.name == "last_layers"
+    assert found["replay"].data.replay == ("old.csv",)
     assert found["lora"].method.name == "lora"
     assert found["lora"].rates.backbone != asked.rates.backbone
     assert all(one.evaluation.max_forgetting is None and isinstance(one, Recipe) for one in found.values())
     assert [name for name, _ in _recipes(found["lora"].model_copy(update={"evaluation": asked.evaluation}))] == [
         "as_asked",
         *every[:3],
+        "replay",
     ]
 
 
 def test_a_budget_without_references_is_refused() -> None:
     with pytest.raises(UserError, match="needs rows to measure forgetting by"):
         resolve({"evaluation": {"max_forgetting": 0.1}})
+
+
+def test_replay_is_tried_with_the_rows_that_do_not_measure_or_says_why_not(tiny_bert: Path, tmp_path: Path) -> None:
+    def old(name: str, labels: tuple[str, ...]) -> str:
+        path = tmp_path / name
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "label"])
+            rows = enumerate(toy_rows(200, seed=7))
+            writer.writerows([f"{row['text']} {'card' if n % 2 else 'sad'} {n}", labels[n % 2]] for n, row in rows)
+        return str(path)
+
+    def tried(name: str, reference: str) -> Run:
+        reports = [{"name": "forgetting", "references": [reference], "rows": 100}]
+        with suppress(UserError):  # whether it is enough is another question
+            run(tiny_bert, tmp_path / name, reference, 0.0, remedies=("replay",), reports=reports)
+        return load(tmp_path / name)
+
+    report = tried("same", old("same.csv", ("mood", "money"))).reports["forgetting_budget"]
+    assert [row[0] for row in report["grids"][0]["rows"]] == ["as_asked", "replay"]
+    report = tried("other", old("other.csv", ("x", "y"))).reports["forgetting_budget"]
+    assert [row[0] for row in report["grids"][0]["rows"]] == ["as_asked"]
+    assert "'replay' was not tried" in report["said"][1]

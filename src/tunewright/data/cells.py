@@ -19,5 +19,8 @@ def cells_of(prepared: Prepared, part: str, name: str) -> list[Any]:
             try_="--set data.streaming=false",
         )
     cells = table.column(find(table, name, "column")[0])
+    numbers = getattr(prepared, part).numbers
+    if (numbers < 0).any():
+        raise UserError(f"the column '{name}' is not kept of rows that are replayed", try_="--set data.replay=[]")
     place = {int(number): index for index, number in enumerate(table.rows)}
-    return [cells[place[int(number)]] for number in getattr(prepared, part).numbers]
+    return [cells[place[int(number)]] for number in numbers]

@@ -7,7 +7,7 @@ Source: probes: Alain and Bengio 2017, Understanding intermediate layers using l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,6 +74,22 @@ def read_reference(path: str, most: int, seed: int) -> Reference:
     chosen = drawn(len(inputs), most, seed)
     ask: Ask = "similarity" if schema.task == "similarity" else "probe"
     return Reference(name, ask, [inputs[index] for index in chosen], targets[chosen])
+
+
+def unseen(reference: Reference, subject: Subject) -> tuple[Reference, int]:
+    """The reference without the texts that were trained on, and how many these are; none is left is a UserError."""
+    if "train" not in subject.rows or subject.rows["train"].kind != "text":
+        return reference, 0
+    known = set(subject.rows["train"].texts)
+    kept = [place for place, row in enumerate(reference.inputs) if row not in known]
+    if not kept:
+        raise UserError(f"every row of '{reference.name}' was trained on", expected="rows that the tuning never saw")
+    if len(kept) == len(reference.inputs):
+        return reference, 0
+    targets = None if reference.targets is None else reference.targets[kept]
+    return replace(reference, inputs=[reference.inputs[place] for place in kept], targets=targets), len(reference.inputs) - len(
+        kept
+    )
 
 
 def asked(reference: Reference, subject: Subject, before: bool) -> Asked:

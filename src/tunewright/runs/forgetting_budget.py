@@ -2,7 +2,8 @@
 
 Each attempt is a whole run of its own, in a folder beside the run's; the one that is taken becomes the run.
 Source: lower rates and weights pulled to their start: Li, Grandvalet and Davoine 2018; the line between start and end: Wortsman
-et al. 2022; fewer open layers and low-rank updates: Biderman et al. 2024, LoRA learns less and forgets less.
+et al. 2022; fewer open layers and low-rank updates: Biderman et al. 2024, LoRA learns less and forgets less; rows of the
+references that do not measure, mixed into training: Robins 1995.
 """
 
 from __future__ import annotations
@@ -71,13 +72,23 @@ def fit_within(recipe: Recipe, folder: Path, fit: Callable[[Recipe, Path], Run])
     budget = recipe.evaluation.max_forgetting
     assert budget is not None
     tried: list[Attempt] = []
+    untried: dict[str, str] = {}
     for name, changed in _recipes(recipe):
-        tried.append(_looked_at(name, fit(changed, attempts_of(folder) / name)))
+        place = attempts_of(folder) / name
+        try:
+            run = fit(changed, place)
+        except UserError as error:
+            if name != "replay" or (place / "manifest.json").is_file():
+                raise
+            untried[name] = str(error)  # references of another form, or no rows left to replay
+            continue
+        tried.append(_looked_at(name, run))
         if tried[-1].within(budget):
             break
     known = [attempt for attempt in tried if attempt.forgotten is not None]
     taken = tried[-1] if tried[-1].within(budget) else min(known or tried, key=lambda one: one.forgotten or 0.0)
-    keep_reports(taken.folder, {"forgetting_budget": _report(tried, taken, budget).as_dict() | {"error": None, "seconds": 0.0}})
+    report = _report(tried, untried, taken, budget).as_dict() | {"error": None, "seconds": 0.0}
+    keep_reports(taken.folder, {"forgetting_budget": report})
     if not taken.within(budget):
         manifest = read_json(taken.folder / "manifest.json")
         write_json(taken.folder / "manifest.json", manifest | {"status": "failed", "error": failure(tried, budget)})
@@ -118,6 +129,9 @@ def _change(name: str, recipe: Recipe) -> dict[str, Any]:
             low_rank = load_strategy("lora").settings
             change = {"strategy": None, "method": low_rank["method"], "rates": low_rank.get("rates", {})}
             return change if recipe.method.name == "full" else {}
+        case "replay":
+            asked = [choice.settings.get("references", ()) for choice in recipe.evaluation.reports if choice.name == "forgetting"]
+            return {} if recipe.data.replay else {"data": {"replay": [file for files in asked for file in files]}}
     raise AssertionError(name)
 
 
@@ -138,12 +152,13 @@ def _looked_at(name: str, run: Run) -> Attempt:
     return Attempt(name, run.folder, score, most, trained, run.manifest["energy"]["kwh"])
 
 
-def _report(tried: list[Attempt], taken: Attempt, budget: float) -> Report:
+def _report(tried: list[Attempt], untried: dict[str, str], taken: Attempt, budget: float) -> Report:
     rows = [(one.name, one.score, one.forgotten, one.trained, one.kwh * 1000) for one in tried]
     said = f"'{taken.name}' was taken: it forgot {taken.forgotten:.3f} of at most {budget:g}" if taken.within(budget) else ""
     points = tuple((one.forgotten, one.score) for one in tried if one.forgotten is not None and one.score is not None)
+    without = [f"'{name}' was not tried: {why}" for name, why in untried.items()]
     return Report(
-        said=(f"{said}." if said else f"{failure(tried, budget)}.",),
+        said=(f"{said}." if said else f"{failure(tried, budget)}.", *without),
         grids=(Grid("What was tried", ("attempt", "test score", "forgotten", "trained", "Wh"), rows),),
         charts=(Chart("Score and forgetting", "forgotten", "test score", (("attempts", tuple(sorted(points))),)),),
     )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tunewright.core.types import Finding, Score
 from tunewright.evaluation.bootstrap import bootstrapped
 from tunewright.evaluation.evidence import Chart, Grid, Report
-from tunewright.evaluation.references import Asked, asked, read_reference
+from tunewright.evaluation.references import Asked, asked, read_reference, unseen
 from tunewright.evaluation.similarity import alignment
 from tunewright.evaluation.subject import Subject
 
@@ -37,14 +37,16 @@ class Settings(BaseModel):
 def report(subject: Subject, settings: Settings) -> Report:
     """The change on each reference with its interval, and the alignment of each block's states before and after."""
     drift = _drift(subject, settings.drift_rows)
-    lost = {}
+    lost: dict[str, list[Asked]] = {}
+    left_out: list[str] = []
     for path in settings.references:
-        reference = read_reference(path, settings.rows, subject.seed)
+        reference, seen = unseen(read_reference(path, settings.rows, subject.seed), subject)
+        left_out += [f"{seen} rows of '{reference.name}' were trained on and are left out."] if seen else []
         lost[reference.name] = [asked(reference, subject, before) for before in (True, False)]
     rows = [_row(subject, name, *pair) for name, pair in lost.items()]
     scores = tuple(score for row in rows for score in row)
     return Report(
-        said=(*_told(rows, lost), *_moved(drift, bool(rows))),
+        said=(*_told(rows, lost), *left_out, *_moved(drift, bool(rows))),
         scores=scores,
         findings=tuple(_finding(row[2]) for row in rows if row[2].low is not None and row[2].low > 0),
         grids=(_grid(rows, lost),) if rows else (),

@@ -68,6 +68,7 @@ def report(subject: Subject, settings: Settings) -> Report:
         return Report(said=("The training rows are streamed: their labels are not judged.",))
     train = subject.rows["train"]
     chosen = subject.sample("train", settings.rows)
+    chosen = chosen[train.numbers[chosen] >= 0]  # those replayed are another file's
     targets = train.targets[chosen]
     enough = np.bincount(targets, minlength=len(subject.labels.names))[targets] >= settings.folds
     chosen, targets = chosen[enough], targets[enough]
