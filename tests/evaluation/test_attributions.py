@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ from tests.data.pictures import saved
 from tests.engine.toy import TOPICS, toy_rows
 from tunewright.evaluation.attribution import (
     Parted,
+    _follows,
     integrated_gradients,
     outputs_of,
     parted_image,
     parted_text,
     steps_kept,
+    whole_words,
 )
 from tunewright.evaluation.reports.attributions import Settings
 from tunewright.evaluation.reports.attributions import _curves as curves
@@ -138,6 +141,28 @@ def test_a_run_that_learnt_words_rests_on_them(tiny_bert: Path, tmp_path: Path) 
     subject_words = {word for words in TOPICS.values() for word in words}
     for row in found["grids"][0]["rows"]:
         assert any(part.split()[0] in subject_words for part in row[4].split(", "))
+    page = run.report.read_text(encoding="utf-8")
+    for heat, row in zip(found["heats"], found["grids"][0]["rows"], strict=True):
+        assert heat["title"] == f"Row {row[0]}: {row[3]}, and right would be {row[2]}"
+        strongest = max(heat["parts"], key=lambda part: abs(part[1]))
+        side = "for" if strongest[1] > 0 else "against"
+        assert f'<span class="{side} h4" title="{strongest[1]:+.3g}">{strongest[0]}<sub>' in page
+
+
+@pytest.mark.parametrize(
+    ("names", "tokens", "words"),
+    [
+        (("play", "##ing", "chess"), None, (("playing", 3.0), ("chess", 3.0))),
+        (("play", "ing", "chess"), ["\u0120play", "ing", "\u0120chess"], (("playing", 3.0), ("chess", 3.0))),
+        (("play", "ing", "chess"), ["play", "ing", "\u2581chess"], (("playing", 3.0), ("chess", 3.0))),
+        (("p", "l"), ["p", "l"], (("p", 1.0), ("l", 2.0))),
+    ],
+)
+def test_tokens_become_words_again(
+    names: tuple[str, ...], tokens: list[str] | None, words: tuple[tuple[str, float], ...]
+) -> None:
+    row = replace(linear(np.ones(4)), names=names, follows=_follows(tokens or list(names)))
+    assert whole_words(row, np.array([1.0, 2.0, 3.0][: len(names)])) == words
 
 
 def test_a_run_of_pictures_is_examined(tmp_path: Path) -> None:
@@ -159,4 +184,5 @@ def test_a_run_of_pictures_is_examined(tmp_path: Path) -> None:
     )
     found = run.examine("attributions", rows=8, patches=4)["attributions"]
     assert found["error"] is None
+    assert len(found["heats"]) == len(found["grids"][0]["rows"])
     assert found["scores"][0]["n"] >= 8

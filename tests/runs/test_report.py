@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from tests.runs.sample import sample_run
+from tunewright.runs import report
 from tunewright.runs.plots import Series, line_chart, number, ticks
 from tunewright.runs.report import _cell as shown_cell
 from tunewright.runs.report import headline, write_report
 
-_VOID = {"meta", "br"}
+_VOID = {"meta", "br", "input"}
 
 
 class _Balance(HTMLParser):
@@ -40,12 +43,17 @@ def test_every_tag_is_closed_and_nothing_is_loaded(tmp_path: Path, classes: int,
     parser = _Balance()
     parser.feed(page)
     assert parser.open == []
-    assert not re.search(r"(src|href)=|https?://|@import|url\(", page)
+    assert not re.search(r'(src|href)=(?!"data:)|https?://|@import|url\(', page)
 
 
 def test_text_of_the_data_stays_text(tmp_path: Path) -> None:
     page = _page(sample_run(tmp_path / "run"))
-    assert "<script" not in page
+    own = (Path(report.__file__).with_name("errors.js")).read_text(encoding="utf-8")
+    assert page.count("<script") == 1
+    assert page.count(f"<script>{own}</script>") == 1
+    digest = b64encode(sha256(own.encode()).digest()).decode()
+    assert "default-src 'none'" in page
+    assert f"script-src &#39;sha256-{digest}&#39;" in page  # no other script runs, and nothing is fetched
     assert "\x1b" not in page
     assert "&lt;script&gt;" in page
 

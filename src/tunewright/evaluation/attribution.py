@@ -18,6 +18,7 @@ from torch import Tensor
 from tunewright.models.network import Network
 
 _AT_ONCE = 32  # copies of a row in one pass
+_GOES_ON, _BEGINS = "##", ("\u0120", "\u2581")  # marks of tokenizers: WordPiece; byte pairs and SentencePiece
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Parted:
     channels: int  # axis of ``plain`` along which a place's values lie
     names: tuple[str, ...]
     forward: Callable[[Tensor], Tensor]
+    follows: tuple[bool, ...] = ()  # of tokens, whether one goes on with the word of the one before
 
     @property
     def many(self) -> int:
@@ -49,7 +51,8 @@ def parted_text(network: Network, inputs: dict[str, Tensor]) -> Parted:
         plain = layer(ids)
         blank = layer(torch.where(special, ids, _blank_token(tokenizer)))
     part_of = torch.where(special[0], -1, torch.cumsum(~special[0], 0) - 1)
-    names = tuple(tokenizer.decode([int(token)]).strip() for token in ids[0][~special[0]])
+    tokens = ids[0][~special[0]].tolist()
+    names = tuple(tokenizer.decode([token]).strip() for token in tokens)
 
     def forward(values: Tensor) -> Tensor:
         copies = {name: one.expand(len(values), *one.shape[1:]) for name, one in inputs.items()}
@@ -57,7 +60,26 @@ def parted_text(network: Network, inputs: dict[str, Tensor]) -> Parted:
             out: Tensor = network(copies)
         return out
 
-    return Parted(plain, blank, part_of, 2, names, forward)
+    return Parted(plain, blank, part_of, 2, names, forward, _follows(tokenizer.convert_ids_to_tokens(tokens)))
+
+
+def _follows(tokens: list[str]) -> tuple[bool, ...]:
+    """Whether each token goes on with a word: WordPiece marks those, byte pairs and SentencePiece where words begin."""
+    if any(token.startswith(_BEGINS) for token in tokens):
+        return tuple(at > 0 and not token.startswith(_BEGINS) for at, token in enumerate(tokens))
+    return tuple(at > 0 and token.startswith(_GOES_ON) for at, token in enumerate(tokens))
+
+
+def whole_words(row: Parted, found: np.ndarray) -> tuple[tuple[str, float], ...]:
+    """Words in their order with the sum of what their tokens add, which is what the word adds."""
+    words: list[tuple[str, float]] = []
+    for name, weight, follows in zip(row.names, found.tolist(), row.follows, strict=True):
+        if follows:
+            before, sum_before = words[-1]
+            words[-1] = (before + name.removeprefix(_GOES_ON), sum_before + weight)
+        else:
+            words.append((name, weight))
+    return tuple(words)
 
 
 def parted_image(network: Network, inputs: dict[str, Tensor], patches: int) -> Parted:

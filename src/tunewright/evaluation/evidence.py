@@ -1,4 +1,4 @@
-"""What a report hands over: scores with intervals, findings in words, and the tables and charts that show them."""
+"""What a report hands over: scores with intervals, findings in words, tables, charts, and rows with weights."""
 
 from __future__ import annotations
 
@@ -32,6 +32,19 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Heat:
+    """A row whose parts have weights: words of a text, or the squares of a picture, ``side`` times ``side`` row by row.
+
+    ``image``: the picture as PNG in base64; empty of a text.
+    """
+
+    title: str
+    parts: tuple[tuple[str, float], ...]
+    image: str = ""
+    side: int = 0
+
+
+@dataclass(frozen=True)
 class Report:
     """One report's evidence; ``said`` is what it means, in sentences."""
 
@@ -40,6 +53,7 @@ class Report:
     findings: tuple[Finding, ...] = ()
     grids: tuple[Grid, ...] = ()
     charts: tuple[Chart, ...] = ()
+    heats: tuple[Heat, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from markupsafe import Markup
 
 from tunewright.core.files import read_json, write_text
 from tunewright.core.words import count, duration, printable
+from tunewright.runs.heat import drawn_heat
 from tunewright.runs.plots import Interval, Series, heat_map, line_chart, whiskers
 
 _STYLES = {"fine-tuned": "c1", "frozen": "c2", "majority": "c3"}
@@ -23,8 +26,11 @@ def write_report(folder: Path) -> Path:
     scores, details = kept["scores"], kept["details"]
     reports = scores.get("reports", {})
     history = _lines(folder / "history.jsonl")
+    script = (Path(__file__).with_name("errors.js")).read_text(encoding="utf-8")
     view = {
         **kept,
+        "script": Markup(script),  # ours, and the only one that the page lets run
+        "allowed": f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'",
         "name": folder.resolve().name,
         "recipe": _text(folder / "recipe.yaml"),
         "reproduce": f"tunewright reproduce {folder}",
@@ -50,7 +56,8 @@ def _shown(name: str, report: dict[str, Any]) -> dict[str, Any]:
     """A report's block: its pictures drawn, its numbers as people read them."""
     drawn = [{"title": chart["title"], "said": _legend(chart), "svg": _drawn(chart)} for chart in report["charts"]]
     grids = [grid | {"rows": [[_cell(cell) for cell in row] for row in grid["rows"]]} for grid in report["grids"]]
-    return report | {"name": name, "charts": [one for one in drawn if one["svg"]], "grids": grids}
+    heats = [{"title": heat["title"], "drawn": drawn_heat(heat)} for heat in report.get("heats", [])]
+    return report | {"name": name, "charts": [one for one in drawn if one["svg"]], "grids": grids, "heats": heats}
 
 
 def _drawn(chart: dict[str, Any]) -> Markup:

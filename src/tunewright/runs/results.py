@@ -29,6 +29,8 @@ from tunewright.runs.manifest import code_hash, now, versions
 from tunewright.selection.estimate import Estimate
 from tunewright.steps import PARTS, Setup, baselines_of
 
+_ERRORS = 200  # rows that the page lets one look through (a guess)
+
 
 def open_manifest(folder: Path, setup: Setup, *, parent: str | None, command: str, asked: dict[str, Any]) -> dict[str, Any]:
     """Write data.json and the manifest of a run that starts now; ``asked`` is its recipe before anything was resolved."""
@@ -168,6 +170,7 @@ def _details(
             inputs=_shown_inputs(setup),
             shown=setup.head.shown,
             badness=getattr(setup.head, "badness", None),
+            most=_ERRORS,
         ),
         "layers": layer_table(job),
         "time": {"estimated_seconds": expected.seconds, "training_seconds": trained.seconds},

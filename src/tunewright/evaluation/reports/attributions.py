@@ -7,7 +7,10 @@ When: asking what an answer rests on. When not: the check finds the attributions
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
+from io import BytesIO
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,9 +19,17 @@ from torch import Tensor
 from tunewright.core.types import Finding, Score
 from tunewright.data.examples import batch
 from tunewright.data.inputs import shown_input
-from tunewright.evaluation.attribution import Parted, integrated_gradients, outputs_of, parted_image, parted_text, steps_kept
+from tunewright.evaluation.attribution import (
+    Parted,
+    integrated_gradients,
+    outputs_of,
+    parted_image,
+    parted_text,
+    steps_kept,
+    whole_words,
+)
 from tunewright.evaluation.bootstrap import bootstrapped
-from tunewright.evaluation.evidence import Chart, Grid, Report
+from tunewright.evaluation.evidence import Chart, Grid, Heat, Report
 from tunewright.evaluation.subject import Inputs, Subject
 from tunewright.evaluation.tables import worst_errors
 
@@ -27,7 +38,8 @@ KINDS = ("text", "image")
 DEFAULT = False
 
 _FEWEST_PARTS = 2  # a row of one part has no order
-_NAMED = 6  # parts of a row that are shown
+_NAMED = 6  # parts of a row that are named in the table
+_LARGEST = 128  # pixels along a side of a picture on the page
 
 
 class Settings(BaseModel):
@@ -61,11 +73,13 @@ def report(subject: Subject, settings: Settings) -> Report:
     if len(curves) < _FEWEST_PARTS:
         return Report(said=(f"{len(curves)} of {len(chosen)} rows have parts enough to compare orders.",))
     scores = _scores(subject, np.array(curves), np.array(gaps))
+    grid, heats = _shown(subject, settings, read) if settings.shown else (None, ())
     return Report(
         said=_said(scores, len(curves)),
         scores=scores,
         findings=_findings(scores),
-        grids=(_grid(subject, settings, read),) if settings.shown else (),
+        heats=heats,
+        grids=() if grid is None else (grid,),
         charts=_charts(np.array(curves), settings.points),
     )
 
@@ -151,8 +165,8 @@ def _charts(curves: np.ndarray, points: int) -> tuple[Chart, ...]:
     )
 
 
-def _grid(subject: Subject, settings: Settings, read: Callable[[Inputs], Parted]) -> Grid:
-    """The parts that spoke most for and against the answer of each of the worst errors."""
+def _shown(subject: Subject, settings: Settings, read: Callable[[Inputs], Parted]) -> tuple[Grid, tuple[Heat, ...]]:
+    """The parts that spoke most for and against the answer of each of the worst errors, and all parts over the row."""
     test, answers = subject.rows["test"], subject.answers("test")
     wrong = worst_errors(
         test.targets,
@@ -163,12 +177,31 @@ def _grid(subject: Subject, settings: Settings, read: Callable[[Inputs], Parted]
         shown=subject.head.shown,
         most=settings.shown,
     )
-    rows = []
+    rows, heats = [], []
     for one in wrong:
-        row = read([test.inputs[one["row"]]])
+        inputs, number = [test.inputs[one["row"]]], int(test.numbers[one["row"]])
+        row = read(inputs)
         found = integrated_gradients(row, int(answers.values[one["row"]]), settings.steps)
         order = np.argsort(-np.abs(found), kind="stable")[:_NAMED]
         parts = ", ".join(f"{row.names[at]} {found[at]:+.2f}" for at in order)
-        rows.append((int(test.numbers[one["row"]]), one["text"], one["target"], one["predicted"], parts))
+        rows.append((number, one["text"], one["target"], one["predicted"], parts))
+        title = f"Row {number}: {one['predicted']}, and right would be {one['target']}"
+        if subject.schema.kind == "image":
+            squares = tuple(zip(row.names, found.tolist(), strict=True))
+            heats.append(Heat(title, squares, _picture(subject, inputs), settings.patches))
+        else:
+            heats.append(Heat(title, whole_words(row, found)))
     title = "What spoke for (+) and against (-) the answers that were most wrong, in its logit"
-    return Grid(title, ("row", "text", "right", "predicted", "parts"), rows)
+    return Grid(title, ("row", "text", "right", "predicted", "parts"), rows), tuple(heats)
+
+
+def _picture(subject: Subject, inputs: Inputs) -> str:
+    """The pixels that the model reads as a small PNG in base64."""
+    from PIL import Image
+
+    encoded: Any = subject.encode(inputs).encoded
+    pixels = np.moveaxis(encoded.pixels[encoded.rows[0]], 0, 2)
+    picture, kept = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels), BytesIO()
+    picture.thumbnail((_LARGEST, _LARGEST))
+    picture.save(kept, "PNG")
+    return b64encode(kept.getvalue()).decode("ascii")
