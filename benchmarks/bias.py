@@ -1,6 +1,6 @@
 """Bias before and after: groups of two tables, texts about people, and language models tuned on books by women or by men.
 
-    python benchmarks/bias.py tables      # adult and german_credit: plain, reweighed, thresholds by group
+    python benchmarks/bias.py tables      # adult and german_credit: plain, reweighed, thresholds by group, measured and kept
     python benchmarks/bias.py texts       # emotions in tweets, judged on the Equity Evaluation Corpus: plain, counterfactual training rows
     python benchmarks/bias.py authors     # a masked and a causal language model, tuned on books by women or by men
 
