@@ -29,7 +29,7 @@ def test_a_killed_process_ends_all_and_torchrun_continues_the_run(tiny_bert: Pat
         "--nproc-per-node",
         "2",
         "--max-restarts",
-        "3",
+        "1",
     ]
     command += ["-m", "tunewright", "fit", str(tmp_path / "rows.csv"), "--model", str(tiny_bert), "--target", "label"]
     command += [

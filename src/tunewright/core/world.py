@@ -152,8 +152,19 @@ def join() -> World:
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         with _in_contact():
-            dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
+            store, rank, size = next(dist.rendezvous("env://", timeout=_PATIENCE))
+            store = dist.PrefixStore(f"start-{_start()}", store)
+            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+            dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     return World(dist.get_rank(), dist.get_world_size())
+
+
+def _start() -> str:
+    """Which start of torchrun's this is: its store outlives a restart and still holds the addresses of processes that ended.
+
+    Several machines count their restarts apart; there torchrun itself can make a store for each (docs/distributed.md).
+    """
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if os.environ.get("GROUP_WORLD_SIZE", "1") == "1" else "0"
 
 
 def leads() -> bool:
