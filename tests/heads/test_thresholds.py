@@ -81,3 +81,76 @@ def test_they_are_saved_and_used_again(tiny_bert: Path, tmp_path: Path) -> None:
     write_json(run.folder / "model" / "tunewright.json", damaged)
     with pytest.raises(UserError, match="a probability for each label"):
         load_model(run.folder / "model")
+
+
+def drawn(n: int, seed: int, hotter: float = 2.5) -> tuple[np.ndarray, np.ndarray]:
+    """0/1 targets (n, 3) and probabilities whose log odds are ``hotter`` times what they should be."""
+    generator = np.random.default_rng(seed)
+    odds = generator.normal(size=(n, 3)) * 1.5 + np.array([-1.0, 0.0, 1.0])
+    targets = (generator.random((n, 3)) < 1 / (1 + np.exp(-odds))).astype(np.float32)
+    return targets, (1 / (1 + np.exp(-hotter * odds))).astype(np.float32)
+
+
+@pytest.mark.parametrize("how", ["temperature", "isotonic"])
+def test_scaling_mends_probabilities_that_are_too_sure(how: Any) -> None:
+    targets, shares = drawn(3000, 0)
+    fresh, other = drawn(3000, 1)
+    settings = multi_label.Settings(calibrate=how)
+    assert multi_label.tunes(settings)
+    labels = multi_label.tune(Predictions((shares > 0.5).astype(np.int64), shares), targets, LABELS, settings)
+    logits = np.log(other / (1 - other))
+    plain, scaled = (multi_label.decode(logits, one) for one in (LABELS, labels))
+    assert plain.probabilities is not None
+    assert scaled.probabilities is not None
+
+    def loss(found: np.ndarray) -> float:
+        return float(-np.log(np.where(fresh > 0, found, 1 - found).clip(1e-6)).mean())
+
+    best = loss(1 / (1 + np.exp(-logits / 2.5)))
+    assert loss(plain.probabilities) > 1.2 * best
+    assert loss(scaled.probabilities) < 1.02 * best
+    if how == "temperature":
+        assert labels.temperature == pytest.approx(2.5, rel=0.1)
+        assert (scaled.values == plain.values).all()
+    else:
+        assert (scaled.values == (scaled.probabilities >= 0.5)).all()
+
+
+def test_a_label_of_hardly_any_row_keeps_its_probabilities_and_thresholds_are_of_scaled_ones() -> None:
+    targets, shares = drawn(400, 0)
+    targets[:, 0] = 0
+    targets[:4, 0] = 1
+    settings = multi_label.Settings(calibrate="isotonic", thresholds="tuned")
+    labels = multi_label.tune(Predictions((shares > 0.5).astype(np.int64), shares), targets, LABELS, settings)
+    assert labels.isotonic[0] == ((0.0, 0.0), (1.0, 1.0))
+    found = multi_label.decode(np.log(shares / (1 - shares)), labels)
+    assert found.probabilities is not None
+    assert found.probabilities[:, 0] == pytest.approx(shares[:, 0], abs=1e-6)
+    assert (found.values == (found.probabilities >= np.array(labels.thresholds))).all()
+    for place in (1, 2):
+        cuts = np.unique(found.probabilities[:, place])
+        best = max(f1_score(targets[:, place], found.probabilities[:, place] >= cut) for cut in cuts)
+        assert f1_score(targets[:, place], found.values[:, place]) == pytest.approx(best)
+
+
+def test_the_scaling_is_saved_and_used_again(tiny_bert: Path, tmp_path: Path) -> None:
+    run = fit(
+        rows(200),
+        model=str(tiny_bert),
+        target="tags",
+        out=tmp_path / "run",
+        head={"calibrate": "temperature"},
+        data={"near_duplicates": "ignore"},
+        rates={"backbone": 1e-3, "head": 3e-3},
+        training={"epochs": 2},
+        evaluation={"baselines": (), "resamples": 100},
+    )
+    temperature = run.model.labels.temperature
+    assert temperature != 1.0
+    assert run.manifest["certified"]["equal"]
+    texts = [row["text"] for row in rows(8)]
+    told = np.array([list(one["probabilities"].values()) for one in run.predict(texts)])
+    odds = np.log(told / (1 - told)) * temperature
+    plain = multi_label.decode(odds, Labels("multi_label", run.model.labels.names))
+    assert plain.probabilities is not None
+    assert np.abs(plain.probabilities - told).max() > 1e-4

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.examples import Encoded
+from tunewright.heads._calibration import Scaling, scaled_flags, with_flag_scaling
 from tunewright.heads._rows import READS as READS
 from tunewright.heads._rows import answer as answer
 from tunewright.heads._rows import encode as encode
@@ -45,6 +46,11 @@ class Settings(BaseModel):
         "half",
         description="'tuned' gives a class from the probability that is best for its F1 on the validation rows, not one half.",
     )
+    calibrate: Scaling = Field(
+        "none",
+        description="Scale the probabilities by what the validation rows tell: one 'temperature' for all classes, or an "
+        "'isotonic' curve for each, which needs more rows.",
+    )
 
 
 def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Tensor | None:
@@ -62,21 +68,28 @@ def losses(logits: Tensor, targets: Tensor, labels: Labels, settings: Settings, 
 
 def decode(logits: np.ndarray, labels: Labels, encoded: Encoded | None = None) -> Predictions:
     """0/1 decisions (n, classes) at one half, or at the labels' own thresholds, and probabilities (n, classes)."""
-    probabilities = 1 / (1 + np.exp(-logits))
-    given = probabilities >= np.array(labels.thresholds) if labels.thresholds else logits > 0
+    probabilities = scaled_flags(1 / (1 + np.exp(-logits)), labels)
+    given = logits > 0
+    if labels.thresholds or labels.isotonic:  # a temperature alone moves no probability over one half
+        given = probabilities >= np.array(labels.thresholds or 0.5)
     return Predictions(given.astype(np.int64), probabilities)
 
 
 def tunes(settings: Settings) -> bool:
     """Whether the validation rows decide anything after training."""
-    return settings.thresholds == "tuned"
+    return settings.thresholds == "tuned" or settings.calibrate != "none"
 
 
 def tune(predictions: Predictions, targets: np.ndarray, labels: Labels, settings: Settings) -> Labels:
-    """The labels with a threshold for each class, from probabilities and 0/1 targets (n, classes) of the validation rows."""
-    if settings.thresholds == "half" or predictions.probabilities is None:
+    """The labels with what scales the probabilities and a threshold for each class, from those of the validation rows.
+
+    ``predictions`` have unscaled probabilities (n, classes), ``targets`` are 0/1 (n, classes).
+    """
+    assert predictions.probabilities is not None
+    labels = with_flag_scaling(labels, predictions.probabilities, targets, settings.calibrate)
+    if settings.thresholds == "half":
         return labels
-    columns = zip(predictions.probabilities.T, targets.T, strict=True)
+    columns = zip(scaled_flags(predictions.probabilities, labels).T, targets.T, strict=True)
     return replace(labels, thresholds=tuple(_best_threshold(shares, wanted > 0) for shares, wanted in columns))
 
 
