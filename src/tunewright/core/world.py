@@ -147,13 +147,15 @@ def join() -> World:
         return ALONE
     import torch
     import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     if not dist.is_initialized():
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         with _in_contact():
-            store, rank, size = next(dist.rendezvous("env://", timeout=_PATIENCE))
-            store = dist.PrefixStore(f"start-{_start()}", store)
+            store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+            store = PrefixStore(f"start-{_start()}", store)
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     return World(dist.get_rank(), dist.get_world_size())
