@@ -47,9 +47,10 @@ from tunewright.evaluation import trees
 from tunewright.evaluation.references import read_reference
 from tunewright.evaluation.reports import forgetting
 from tunewright.heads._group_thresholds import decided_by
+from tunewright.models.config import read_config
 from tunewright.models.form import Form
 from tunewright.models.image_size import fit_images
-from tunewright.models.loading import load_network, read_config
+from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.own import loading_of
 from tunewright.models.plain import SOURCE, Backbone, missing_module, plain_network

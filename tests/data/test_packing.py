@@ -12,7 +12,7 @@ from tests.tiny import folders
 from tunewright.core.errors import UserError
 from tunewright.data.encoders.language import Encoded
 from tunewright.data.language.packing import additive, block_causal, collate_flat, collate_packed, masks_of, pack
-from tunewright.models.loading import quiet_transformers
+from tunewright.models.quiet import quiet_transformers
 
 LENGTHS = [5, 9, 3, 20, 7, 1, 12]
 

@@ -17,7 +17,8 @@ from tunewright.core.parts import load_part
 from tunewright.core.types import Labels
 from tunewright.engine.distillation import Teacher, _in_units
 from tunewright.models.form import Form
-from tunewright.models.loading import load_network, quiet_transformers
+from tunewright.models.loading import load_network
+from tunewright.models.quiet import quiet_transformers
 from tunewright.models.tiny import tiny_model
 from tunewright.models.tiny_audio import tiny_audio_model
 from tunewright.models.tiny_images import tiny_image_model

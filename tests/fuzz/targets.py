@@ -19,8 +19,8 @@ from tunewright.data.read import read_splits
 from tunewright.data.schema import Schema
 from tunewright.engine.checkpoint_folder import Unusable, read_manifest
 from tunewright.methods._peft_format import method_of, read_adapter
+from tunewright.models.config import read_config
 from tunewright.models.folder_checks import check_folder
-from tunewright.models.loading import read_config
 from tunewright.models.pooling import declared_pooling
 from tunewright.models.processors import load_processor
 from tunewright.recipe_reader import read_recipe

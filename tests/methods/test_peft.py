@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification
 from tunewright.core.errors import UserError
 from tunewright.methods._peft_format import load_adapter, write_adapter
 from tunewright.methods.peft import Settings, apply
-from tunewright.models.loading import quiet_transformers
+from tunewright.models.quiet import quiet_transformers
 
 peft = pytest.importorskip("peft")
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # the library's own

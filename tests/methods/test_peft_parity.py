@@ -12,7 +12,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, read_tensors, write_tensors
 from tunewright.core.parts import load_part
 from tunewright.methods._peft_format import head_modules, load_adapter, method_of, read_adapter, write_adapter
-from tunewright.models.loading import quiet_transformers
+from tunewright.models.quiet import quiet_transformers
 
 peft = pytest.importorskip("peft")
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # the library's own

@@ -60,13 +60,13 @@ _SOURCES = ("models.sources", "data.read", "runs.run", "runs.folder", "core.yaml
 off(
     "keys_of_a_config_stay",
     strangers.ARTEFACTS["attention_of_a_repository"],
-    patch("tunewright.models.loading.without_code", lambda raw, _: raw),
+    patch("tunewright.models.config.without_code", lambda raw, _: raw),
 )
 off(
     "sizes_are_not_checked",
     lambda: strangers.huge_dimensions(strangers.HUGE[:1]),
     patch("tunewright.models.loading.refuse_size", _nothing),
-    patch("tunewright.models.loading.refuse_counts", _nothing),
+    patch("tunewright.models.config.refuse_counts", _nothing),
 )
 off(
     "a_name_twice_is_taken",

@@ -16,8 +16,8 @@ from tunewright.core.errors import UserError
 from tunewright.data.encoders import language
 from tunewright.data.language import chat_template
 from tunewright.data.language.messages import Conversation, Message
-from tunewright.models.loading import quiet_transformers
 from tunewright.models.network import Network, evaluation_mode
+from tunewright.models.quiet import quiet_transformers
 
 # Methods whose hooks put tokens before the text in every pass: no cache is kept, and one prompt is read at a time.
 _BEFORE_THE_TEXT = ("prefix", "prompt")

@@ -26,8 +26,8 @@ from tunewright.heads.generation import answer as answer
 from tunewright.heads.generation import badness as badness
 from tunewright.heads.generation import decode as decode
 from tunewright.heads.generation import shown as shown
-from tunewright.models.loading import quiet_transformers
 from tunewright.models.network import Network, evaluation_mode
+from tunewright.models.quiet import quiet_transformers
 
 READS = {"image_prompt": "AutoModelForImageTextToText"}
 OUTPUT = "vocabulary"

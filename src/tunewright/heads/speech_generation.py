@@ -30,8 +30,8 @@ from tunewright.heads.generation import decode as decode
 from tunewright.heads.transcription import answer as answer
 from tunewright.heads.transcription import majority as majority
 from tunewright.heads.transcription import shown as shown
-from tunewright.models.loading import quiet_transformers
 from tunewright.models.network import Network, evaluation_mode
+from tunewright.models.quiet import quiet_transformers
 
 READS = {"audio": "AutoModelForSpeechSeq2Seq"}
 OUTPUT = "vocabulary"

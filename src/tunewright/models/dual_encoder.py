@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from tunewright.core.errors import UserError
+from tunewright.models.config import read_config
 from tunewright.models.processors import load_processor, save_processor
+from tunewright.models.quiet import quiet_transformers
 from tunewright.models.sources import find_model
 
 OWN = 2  # numbers that follow each vector: the log of the model's scale, and its bias
@@ -66,8 +68,6 @@ def join(images: str, texts: str, folder: Path, *, width: int = 256, seed: int =
     exists. When not: photographs with English captions, for which trained ones do.
     """
     from transformers import VisionTextDualEncoderModel
-
-    from tunewright.models.loading import quiet_transformers, read_config
 
     vision, language = find_model(images), find_model(texts)
     width_of = getattr(read_config(vision), "hidden_size", None)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Container, Mapping
 from copy import deepcopy
 from pathlib import Path
 from types import MappingProxyType
@@ -13,11 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from tunewright.core.errors import UserError, unknown
-from tunewright.core.files import read_object
+from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.models.config_keys import without_code
-from tunewright.models.declared_size import refuse_counts, refuse_size
+from tunewright.models.config import read_config
+from tunewright.models.declared_size import refuse_size
 from tunewright.models.dual_encoder import refuse_other
 from tunewright.models.fewer_blocks import keep_blocks
 from tunewright.models.folder_checks import declared_tensors
@@ -26,6 +24,7 @@ from tunewright.models.network import Network
 from tunewright.models.pooling import Pooling, declared_pooling, has_pooling_block
 from tunewright.models.processors import TOKENISED, ensure_padding, first_line, load_processor
 from tunewright.models.quantised import four_bits
+from tunewright.models.quiet import quiet_transformers
 from tunewright.models.sources import find_model, hash_weights
 from tunewright.models.speech import alphabet_of, with_words
 from tunewright.models.stack import block_lists
@@ -88,49 +87,6 @@ def reload_network(
             raise UserError(f"the saved model in '{folder}' lacks '{lost[0]}'", expected="a whole model")
         _check_finite(inner, set(), folder)
         return _network(inner, folder, labels, pooling, form, inside, base).eval()
-
-
-def read_config(folder: Path, dropout: float | None = None) -> Any:
-    """The model's configuration, without any key that names code."""
-    from huggingface_hub.errors import StrictDataclassError
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
-    path = folder / "config.json"
-    raw = read_object(path)
-    if not isinstance(raw.get("model_type"), str):
-        raise UserError(f"{path} names no model_type", expected="an object such as {'model_type': 'bert', …}")
-    if raw["model_type"] not in CONFIG_MAPPING:
-        raise unknown("model_type", raw["model_type"], CONFIG_MAPPING.keys())
-    plain = without_code(raw, path)
-    refuse_counts(plain, path, len(declared_tensors(folder)))
-    try:
-        config = CONFIG_MAPPING[raw["model_type"]].from_dict(plain)
-    except (TypeError, ValueError, KeyError, AttributeError, StrictDataclassError) as error:
-        raise UserError(f"{path} cannot be used: {error}") from error
-    layers = getattr(config, "num_hidden_layers", 1)
-    if not isinstance(layers, int) or layers < 1:
-        raise UserError(f"{path} says num_hidden_layers {layers!r}", expected="1 or more")
-    if has_pooling_block(folder):
-        config.num_hidden_layers -= 1
-    if dropout is not None:
-        _set_dropout(config, dropout)
-    return config
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """No load reports and progress bars of transformers: what matters in them is checked and said by us."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _pooling(folder: Path, form: Form, wanted: str) -> Pooling:
@@ -310,10 +266,3 @@ def _describe_labels(config: Any, labels: Labels) -> None:
         "multi_label": "multi_label_classification",
         "ordinal": "multi_label_classification",
     }.get(labels.task, "regression")
-
-
-def _set_dropout(config: Any, dropout: float) -> None:
-    """Every dropout of units; ``layerdrop`` leaves out whole layers and is another thing."""
-    for key, value in config.to_dict().items():
-        if "drop" in key and "layerdrop" not in key and isinstance(value, (int, float)) and not isinstance(value, bool):
-            setattr(config, key, dropout)

@@ -19,11 +19,12 @@ from tunewright.data.rows import Rows
 from tunewright.data.tables.columns import learn_columns
 from tunewright.models import table_loading
 from tunewright.models.form import Form
-from tunewright.models.loading import load_network, quiet_transformers
+from tunewright.models.loading import load_network
 from tunewright.models.mixed import Joined, MixedConfig, MixedNetwork
 from tunewright.models.network import Network
 from tunewright.models.pooling import Pooling
 from tunewright.models.processors import save_processor
+from tunewright.models.quiet import quiet_transformers
 from tunewright.models.table import load_table_network, save_table_network
 
 SCRATCH = f"text=all-MiniLM-L6-v2,table={table_loading.SCRATCH}"  # what stands for no source

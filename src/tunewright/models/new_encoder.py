@@ -21,7 +21,7 @@ def new_encoder(tokenizer: Any, folder: Path, *, layers: int = 4, width: int = 1
     """
     from transformers import BertConfig, BertForMaskedLM
 
-    from tunewright.models.loading import quiet_transformers
+    from tunewright.models.quiet import quiet_transformers
 
     if min(layers, width, heads) < 1 or width % heads:
         raise UserError(f"width {width} cannot be shared among {heads} heads", expected="a multiple of the heads, layers >= 1")

@@ -10,6 +10,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import read_object, write_json
 from tunewright.core.types import Kind
 from tunewright.data.language.tokenizer_trial import remember, try_file
+from tunewright.models.config import read_config
 
 # Kinds of rows that become token ids.
 TOKENISED: tuple[Kind, ...] = ("text", "translation", "words", "question", "pairs", "conversation")
@@ -91,7 +92,6 @@ def _whole_processor(folder: Path) -> Any:
 def _of_kinds(folder: Path, saved: dict[str, Any]) -> Any:
     """What each column is, with the preparation that lies beside each kind's model."""
     from tunewright.data.encoders.mixed import Processor
-    from tunewright.models.loading import read_config
 
     used = Processor.from_dict(saved, {}).used
     configs = {kind: None if kind == "table" else read_config(folder / kind) for kind in used}

@@ -104,7 +104,7 @@ def tiny_model(family: str, folder: Path, *, layers: int = 3, width: int = 32, s
     from transformers import AutoModel
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    from tunewright.models.loading import quiet_transformers
+    from tunewright.models.quiet import quiet_transformers
 
     if family not in _SETTINGS:
         raise unknown("model family", family, FAMILIES)

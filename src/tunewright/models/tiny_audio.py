@@ -100,7 +100,7 @@ def tiny_audio_model(family: str, folder: Path, *, layers: int = 3, width: int =
     from transformers import AutoModel, AutoModelForSpeechSeq2Seq
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    from tunewright.models.loading import quiet_transformers
+    from tunewright.models.quiet import quiet_transformers
 
     if family not in _FAMILIES:
         raise unknown("model family", family, _FAMILIES)

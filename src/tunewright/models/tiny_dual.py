@@ -18,7 +18,7 @@ def tiny_dual_model(family: str, folder: Path, *, size: int = 32, width: int = 3
     from transformers import AutoModel
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    from tunewright.models.loading import quiet_transformers
+    from tunewright.models.quiet import quiet_transformers
 
     if family not in DUAL_FAMILIES:
         raise unknown("model family", family, DUAL_FAMILIES)
@@ -61,7 +61,7 @@ def tiny_image_reader(folder: Path, *, size: int = 32, width: int = 32, seed: in
     """Write a random LLaVA-like model for images of ``size`` pixels a side, with its processor; returns ``folder``."""
     from transformers import AutoModelForImageTextToText, CLIPImageProcessor, LlavaConfig, LlavaProcessor
 
-    from tunewright.models.loading import quiet_transformers
+    from tunewright.models.quiet import quiet_transformers
 
     tokenizer = tiny_tokenizer(ends_only=True)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})

@@ -77,7 +77,7 @@ def tiny_image_model(family: str, folder: Path, *, size: int = 32, channels: int
     from transformers import AutoModel
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    from tunewright.models.loading import quiet_transformers
+    from tunewright.models.quiet import quiet_transformers
 
     known = _SETTINGS | _OTHERS
     if family not in known:

@@ -36,13 +36,14 @@ from tunewright.data.groups import MISSING
 from tunewright.methods._peft_format import load_adapter, write_adapter
 from tunewright.models.folder_checks import refuse_links_out
 from tunewright.models.form import Form
-from tunewright.models.loading import load_network, quiet_transformers, reload_network
+from tunewright.models.loading import load_network, reload_network
 from tunewright.models.network import Network
 from tunewright.models.own import loading_of
 from tunewright.models.plain import FORM, Backbone, missing_module, plain_network
 from tunewright.models.pooling import METADATA, Pooling
 from tunewright.models.pooling_layer import to_sequence_classifier
 from tunewright.models.processors import load_processor, save_processor
+from tunewright.models.quiet import quiet_transformers
 from tunewright.models.sources import find_model, hash_weights
 from tunewright.models.speech import with_words
 from tunewright.runs.sentence_folder import write_sentence_modules

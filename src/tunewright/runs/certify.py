@@ -31,10 +31,10 @@ from tunewright.heads._rows import encode
 from tunewright.models.dual_encoder import paired
 from tunewright.models.form import SEQUENCE_CLASSIFICATION, Form
 from tunewright.models.frames import each_frame, mean_over_frames
-from tunewright.models.loading import quiet_transformers
 from tunewright.models.network import Network, evaluation_mode
 from tunewright.models.plain import Backbone
 from tunewright.models.pooling import NORM_EPSILON, last_token, pool
+from tunewright.models.quiet import quiet_transformers
 from tunewright.models.sources import find_model
 from tunewright.models.speech import alphabet_of
 from tunewright.models.vocabulary import Vocabulary
