@@ -167,8 +167,10 @@ def test_what_cannot_be_done_is_refused(tmp_path: Path) -> None:
             fix(data, **({"out": tmp_path / "out.csv"} | wrong))
     with pytest.raises(UserError, match="no row is left"):
         fix([{"text": "same", "label": label} for label in "ab" * 10], tmp_path / "out.csv")
-    with pytest.raises(UserError, match="rows of table are not mended"):
-        fix([{"x": n, "y": n % 7, "label": "ab"[n % 2]} for n in range(40)], tmp_path / "out.csv", kind="table", target="label")
+    with pytest.raises(UserError, match="'personal' is not known"):
+        fix(cells(), tmp_path / "out.csv", kind="table", target="label", also=["personal"])
+    with pytest.raises(UserError, match="rows of words are not mended"):
+        fix([{"tokens": ["a", "b"], "tags": ["O", "O"]}] * 4, tmp_path / "out.csv", kind="words", target="tags")
     assert not list(tmp_path.iterdir())
 
 
@@ -206,3 +208,26 @@ def test_raw_fields_are_those_that_the_reader_sees(record: str, fields: list[str
     read = next(csv.reader([record], strict=True))
     if "\n" not in record[:-2]:
         assert read == [one[1:-1].replace('""', '"') if one.startswith('"') else one for one in fields]
+
+
+def cells() -> list[dict[str, Any]]:
+    """A sound table, and one of every fault; line numbers are the index plus two."""
+    data: list[dict[str, Any]] = [{"age": 20 + n, "city": "abcde"[n % 5], "label": ("no", "yes")[n % 2]} for n in range(30)]
+    data.append(dict(data[3]))  # 30: again
+    data.append({"age": "24.0", "city": " e ", "label": "yes"})  # 31: says what row 4 does, which is no
+    data.append({"age": 90, "city": "a", "label": " No"})  # 32: another spelling
+    return data
+
+
+def test_of_tables_labels_are_mended_and_equal_rows_only_where_that_is_asked(tmp_path: Path) -> None:
+    source, test = write(tmp_path / "rows.csv", cells()), write(tmp_path / "test.csv", [cells()[7], {**cells()[8], "age": 99}])
+    how: dict[str, Any] = {"target": "label", "kind": "table", "test": test}
+    done = fix(source, tmp_path / "out.csv", **how)
+    assert changes(done) == {"label_variants": (34,)}
+    lines = source.read_text().splitlines()
+    assert (tmp_path / "out.csv").read_text().splitlines() == [*lines[:33], lines[33].replace(" No", "no")]
+    done = fix(source, tmp_path / "out.csv", also=["exact_duplicates", "conflicts", "leakage"], skip=["label_variants"], **how)
+    assert changes(done) == {"conflicts": (6, 33), "exact_duplicates": (32,), "leakage": (9,)}
+    assert "1 row whose cells are in test left out of train" in [one.said for one in done.changes]
+    kept = [line for number, line in enumerate(lines, 1) if number not in (6, 9, 32, 33)]
+    assert (tmp_path / "out.csv").read_text().splitlines() == kept

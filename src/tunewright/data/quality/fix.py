@@ -12,10 +12,10 @@ from tunewright.core.errors import UserError, raise_all, unknown
 from tunewright.core.files import write_json
 from tunewright.core.types import Kind, Task
 from tunewright.data.columns import find
-from tunewright.data.inputs import inputs_of, shown_input
+from tunewright.data.inputs import compared_input, inputs_of, shown_input
 from tunewright.data.labels import label_name
 from tunewright.data.prepare import read_parts
-from tunewright.data.quality.fixes import ASKED, SAFE, Change, Conflicts, Work, mend
+from tunewright.data.quality.fixes import ASKED, OF_TABLES, SAFE, SAFE_OF_TABLES, Change, Conflicts, Work, mend
 from tunewright.data.quality.rewrite import refuse_format, write_rows
 from tunewright.data.schema import Schema, guess_schema
 from tunewright.data.table import Table
@@ -63,23 +63,29 @@ def fix(
     rows that validation or test hold. Made where ``also`` names them: near_duplicates, text (wrong encoding, web pages), personal
     (masked). ``conflicts``: 'vote' keeps the rows that the majority of equal texts speaks for. ``drop_noise``: a run whose report
     label_noise lists rows to leave out. Beside ``out`` a file that ends in .changes.json lists each change with its rows.
-    When: rows of texts. When not: other kinds of rows, or files larger than memory.
+    Of tables only label_variants is made without asking; conflicts, exact_duplicates and leakage (equal cells) where ``also``
+    names them. When: rows of texts, tables. When not: other kinds of rows, or files larger than memory.
     """
     path = Path(out).expanduser()
-    chosen = _chosen(also, skip)
+    chosen = _chosen(also, skip)  # a name that is not known is told before anything is read
     sources = {"train": data, "validation": validation, "test": test}
     trace = path.with_name(f"{path.name.split('.')[0]}.changes.json")
     _refuse(sources, path, trace, conflicts)
     tables = read_parts(sources)
     schema = guess_schema(tables["train"], text=text, target=target, task=task, kind=kind)
-    if schema.kind != "text":
+    if schema.kind not in ("text", "table"):
         raise UserError(
-            f"rows of {schema.kind} are not mended", expected="rows of texts", try_="--text NAME if a column holds texts"
+            f"rows of {schema.kind} are not mended",
+            expected="rows of texts, or a table",
+            try_="--text NAME if a column holds texts",
         )
+    if schema.kind == "table":
+        chosen = _of_tables(also, skip)
     work = _work(tables, schema, conflicts)
     before = list(work.texts), list(work.targets)
     if drop_noise is not None:
-        _drop_noise(work, Path(drop_noise), tables["train"])
+        shown = [shown_input(row, schema.kind) for row in inputs_of(tables["train"], schema)]
+        _drop_noise(work, Path(drop_noise), tables["train"], shown)
     mend(work, chosen)
     kept = work.left()
     if not kept:
@@ -100,6 +106,12 @@ def _chosen(also: Sequence[str], skip: Sequence[str]) -> list[str]:
     faults += [unknown("fix", name, SAFE, try_=f"--skip {next(iter(SAFE))}") for name in skip if name not in SAFE]
     raise_all(list(faults))
     return [name for name in (*SAFE, *ASKED) if name not in skip and (name in SAFE or name in also)]
+
+
+def _of_tables(also: Sequence[str], skip: Sequence[str]) -> list[str]:
+    """Names of the fixes to make of a table; those that are about texts are refused."""
+    raise_all([unknown("fix of tables", name, OF_TABLES) for name in (*also, *skip) if name not in OF_TABLES])
+    return [name for name in OF_TABLES if name not in skip and (name in SAFE_OF_TABLES or name in also)]
 
 
 def _refuse(sources: dict[str, Any], out: Path, trace: Path, conflicts: str) -> None:
@@ -125,11 +137,18 @@ def _work(tables: dict[str, Table], schema: Schema, conflicts: Conflicts) -> Wor
     targets = form.read(train, schema)
     faults += form.faults(targets, schema.task, train.where)
     raise_all(faults)
-    others = {part: inputs_of(table, schema) for part, table in tables.items() if part != "train"}
-    return Work(inputs_of(train, schema), list(targets), train.rows, schema.task, others, conflicts)
+    texts = {part: _compared(table, schema) for part, table in tables.items()}
+    by_digest = schema.kind == "table"
+    return Work(texts.pop("train"), list(targets), train.rows, schema.task, texts, conflicts, by_digest)
 
 
-def _drop_noise(work: Work, run: Path, table: Table) -> None:
+def _compared(table: Table, schema: Schema) -> list[tuple[str, ...]]:
+    """The texts of rows, or what stands for their cells."""
+    rows = inputs_of(table, schema)
+    return rows if schema.kind == "text" else [compared_input(row, schema.kind) for row in rows]
+
+
+def _drop_noise(work: Work, run: Path, table: Table, shown: Sequence[str]) -> None:
     """Leave out the rows that a report found; they must be the rows of this source."""
     path = run / NOISE if run.is_dir() else run
     if not path.is_file():
@@ -142,7 +161,7 @@ def _drop_noise(work: Work, run: Path, table: Table) -> None:
     found = []
     for one in listed:
         index = place.get(int(one["row"]), -1)
-        if index < 0 or label_name(work.targets[index]) != one["label"] or shown_input(work.texts[index], "text") != one["text"]:
+        if index < 0 or label_name(work.targets[index]) != one["label"] or shown[index] != one["text"]:
             raise UserError(
                 f"{path} lists row {one['row']} with other content than {table.source} has there",
                 expected="the file that the run was trained on",
@@ -156,11 +175,11 @@ def _changed(
     table: Table, schema: Schema, work: Work, texts: list[tuple[str, ...]], targets: list[Any]
 ) -> dict[int, dict[str, Any]]:
     """Of each kept row the cells that are new, by the table's own names."""
-    names = [find(table, name, "text")[0] for name in schema.text]
+    names = [] if work.by_digest else [find(table, name, "text")[0] for name in schema.text]
     found: dict[int, dict[str, Any]] = {}
     for index in work.left():
-        pairs = zip(names, texts[index], work.texts[index], strict=True)
-        cells: dict[str, Any] = {name: new for name, old, new in pairs if new != old}
+        rewritten = () if work.by_digest else zip(names, texts[index], work.texts[index], strict=True)
+        cells: dict[str, Any] = {name: new for name, old, new in rewritten if new != old}
         if work.targets[index] != targets[index]:
             cells[find(table, schema.target[0], "target")[0]] = work.targets[index]
         if cells:

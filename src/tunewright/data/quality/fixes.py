@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tunewright.core.types import Task
-from tunewright.data.duplicates import near_groups, normalise
+from tunewright.data.duplicates import near_groups, normalise, same_groups
 from tunewright.data.labels import label_name
 from tunewright.data.quality.damage import mend_mojibake, without_html
 from tunewright.data.quality.personal import KINDS, find_personal, mask_personal
@@ -33,6 +33,9 @@ ASKED = {
     "text": "UTF-8 read in another encoding is read again, and what is left of web pages is taken out",
     "personal": "personal data is replaced by its kind, as in [email]",
 }
+# Rows of a table that say the same may be two people: only what is about their labels is mended without being asked for.
+OF_TABLES = ("label_variants", "conflicts", "exact_duplicates", "leakage")
+SAFE_OF_TABLES = ("label_variants",)
 _NAMED_CLASSES: tuple[Task, ...] = ("classification", "ordinal", "multi_label")
 
 
@@ -54,7 +57,10 @@ class Change:
 
 @dataclass
 class Work:
-    """Train rows while they are mended. ``targets`` are values as the table has them; ``others`` the texts of other parts."""
+    """Train rows while they are mended. ``targets`` are values as the table has them; ``others`` the texts of other parts.
+
+    Where rows are compared ``by_digest``, what stands for a text is equal for rows that say the same, and tells no more.
+    """
 
     texts: list[tuple[str, ...]]
     targets: list[Any]
@@ -62,6 +68,7 @@ class Work:
     task: Task
     others: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
     conflicts: Conflicts = "drop"
+    by_digest: bool = False
     kept: np.ndarray = field(init=False)
     changes: list[Change] = field(default_factory=list)
 
@@ -145,7 +152,8 @@ def _conflicts(work: Work) -> None:
         most, many = counts.most_common(1)[0]
         decided = work.conflicts == "vote" and 2 * many > len(group)
         wrong += [index for index in group if not (decided and work.key(index) == most)]
-    how = "of equal texts with different labels left out" + (
+    what = "cells" if work.by_digest else "texts"
+    how = f"of equal {what} with different labels left out" + (
         ", where no majority speaks for them" if work.conflicts == "vote" else ""
     )
     work.drop("conflicts", wrong, how)
@@ -159,7 +167,8 @@ def _exact_duplicates(work: Work) -> None:
         if key in seen:
             again.append(index)
         seen.add(key)
-    work.drop("exact_duplicates", again, "with the text and target of an earlier row left out")
+    what = "cells" if work.by_digest else "text"
+    work.drop("exact_duplicates", again, f"with the {what} and target of an earlier row left out")
 
 
 def _near_duplicates(work: Work) -> None:
@@ -177,10 +186,12 @@ def _near_duplicates(work: Work) -> None:
 def _leakage(work: Work) -> None:
     for part, texts in work.others.items():
         left = work.left()
-        groups = near_groups([*(work.texts[index] for index in left), *texts])
+        alike = same_groups if work.by_digest else near_groups
+        groups = alike([*(work.texts[index] for index in left), *texts])
         known = set(groups[len(left) :].tolist())
         leaked = [index for index, group in zip(left, groups.tolist(), strict=False) if group in known]
-        work.drop("leakage", leaked, f"whose text, or nearly, is in {part} left out of train")
+        what = "whose cells are" if work.by_digest else "whose text, or nearly, is"
+        work.drop("leakage", leaked, f"{what} in {part} left out of train")
 
 
 def _personal(work: Work) -> None:

@@ -5,7 +5,8 @@ section 3.1 (the confident joint, calibrated) and 3.2 (rows ranked by self-confi
 listed as are estimated to be wrong: with a tenth of Banking77's labels flipped these hold 98 % of the flipped ones, the rows off
 the joint's diagonal 63 % (benchmarks/data_quality.py).
 When: labels came from people, rules or other models. When not: the network's features say little of the classes, so that
-the probe's own errors look like the labels'; the report then says that it cannot tell.
+the probe's own errors look like the labels'; the report then says that it cannot tell. Not for tables, whose classes overlap:
+trees that did not see a row would accuse a tenth to a half of sound labels (benchmarks/data_quality.py).
 """
 
 from __future__ import annotations
