@@ -327,7 +327,7 @@ ELSEWHERE = {
     "evaluation.monitor": "tests/engine: the best evaluation is what the network holds",
     "training.patience": "test_patience_stops_a_run",
     "training.device": "test_an_absent_device_is_refused",
-    "training.shard": "tests/test_torchrun.py",
+    "training.shard": "tests/engine/test_sharding.py",
     "training.threads": "test_threads_are_set",
     "training.cache": "tests/engine/test_forward.py",
     "training.cache_memory_gib": "tests/engine/test_forward.py",
