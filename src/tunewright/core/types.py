@@ -104,7 +104,8 @@ class Labels:
     Of question answering, ``mean`` is the share of train rows without an answer. ``thresholds``: of several labels the
     probability from which each is given, one half where there are none. ``costs``: of one class, what it costs to take a row
     of each for another; the same where there are none. ``temperature`` and ``isotonic`` (corners of a curve for each class) scale
-    the probabilities of one class or of several. ``groups``: of two classes, from which probability rows of a group are given one of them.
+    the probabilities of one class or of several. ``groups``: of two classes, from which probability rows of a group are given
+    one of them.
     """
 
     task: Task
