@@ -1,7 +1,7 @@
 """Reference rows: what a model could do before it was tuned, measured on rows that the tuning never saw.
 
 A labelled text or image is asked by a linear probe on the features, a pair of texts with a number by the rank correlation of its
-cosine, a text alone by a language model's loss per token.
+cosine, a text alone by a language model's loss per token, a question with choices by the choice that it finds likeliest.
 Source: probes: Alain and Bengio 2017, Understanding intermediate layers using linear classifier probes; cosine: Cer et al. 2017.
 """
 
@@ -18,9 +18,10 @@ from tunewright.data.inputs import inputs_of
 from tunewright.data.read import read_table
 from tunewright.data.schema import guess_schema
 from tunewright.data.targets import form_of
+from tunewright.evaluation.multiple_choice import is_multiple_choice, read_questions, right_answers
 from tunewright.evaluation.subject import Subject, drawn
 
-Ask = Literal["probe", "similarity", "text"]
+Ask = Literal["probe", "similarity", "text", "choice"]
 _FOLDS = 5  # of a probe's rows (a guess)
 
 
@@ -38,7 +39,7 @@ class Reference:
 class Asked:
     """What a reference tells of one network, row by row, and how rows make its value: the higher, the more is known.
 
-    ``rows`` (n, k): right or wrong of a probe; the cosine beside its target; nats and tokens of a text.
+    ``rows`` (n, k): right or wrong of a probe or choice; the cosine beside its target; nats and tokens of a text.
     """
 
     ask: Ask
@@ -62,13 +63,17 @@ def read_reference(path: str, most: int, seed: int) -> Reference:
         texts = [str(cell) for cell in table.columns[only] if str(cell or "").strip()]
         chosen = drawn(len(texts), most, seed)
         return Reference(name, "text", [(texts[index],) for index in chosen], None)
+    if is_multiple_choice(table):
+        questions, answers = read_questions(table)
+        chosen = drawn(len(questions), most, seed)
+        return Reference(name, "choice", [questions[index] for index in chosen], answers[chosen])
     schema = guess_schema(table)
     form = form_of(schema.task)
     inputs, values = inputs_of(table, schema), form.read(table, schema)
     if schema.task not in ("classification", "similarity"):
         raise UserError(
             f"{path} has rows for {schema.task.replace('_', ' ')}, by which forgetting is not measured",
-            expected="a column of texts, texts with a class, or two texts with a number",
+            expected="a column of texts, texts with a class, two texts with a number, or question, choices and answer",
         )
     targets = form.encode(values, form.labels(values, schema.task, schema.target), table.where)
     chosen = drawn(len(inputs), most, seed)
@@ -102,8 +107,11 @@ def asked(reference: Reference, subject: Subject, before: bool) -> Asked:
         sides = [subject.features([(row[side],) for row in reference.inputs], before) for side in (0, 1)]
         cosine = (sides[0] * sides[1]).sum(1) / np.maximum(np.prod([np.linalg.norm(side, axis=1) for side in sides], 0), 1e-12)
         return Asked("similarity", np.stack([cosine, reference.targets], 1))
-    right = _probed(subject.features(reference.inputs, before), reference.targets, subject.seed)
-    return Asked("probe", np.stack([right, np.ones(len(right))], 1))
+    if reference.ask == "choice":
+        right = right_answers(reference.inputs, reference.targets, subject, before)
+    else:
+        right = _probed(subject.features(reference.inputs, before), reference.targets, subject.seed)
+    return Asked(reference.ask, np.stack([right, np.ones(len(right))], 1))
 
 
 def _probed(features: np.ndarray, targets: np.ndarray, seed: int) -> np.ndarray:

@@ -19,7 +19,12 @@ TASKS = None
 KINDS = ("text", "words", "question", "pairs", "conversation", "captioned", "image_prompt", "video", "image", "audio")
 DEFAULT = True
 
-_VALUES = {"probe": "accuracy of a linear probe", "similarity": "rank correlation", "text": "minus nats per token"}
+_VALUES = {
+    "probe": "accuracy of a linear probe",
+    "similarity": "rank correlation",
+    "text": "minus nats per token",
+    "choice": "accuracy of the likeliest choice",
+}
 
 
 class Settings(BaseModel):
@@ -28,7 +33,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     references: tuple[str, ...] = Field(
-        (), description="Files of rows that the tuning never saw: texts with a class, pairs with a number, or texts alone."
+        (),
+        description="Files of rows that the tuning never saw: texts with a class, pairs with a number, texts alone, or question, "
+        "choices and answer.",
     )
     rows: int = Field(500, ge=20, description="Rows of each reference at most (a guess).")
     drift_rows: int = Field(200, ge=4, description="Test rows by which layers are compared (a guess).")
@@ -89,7 +96,7 @@ def _told(rows: list[tuple[Score, Score, Score]], lost: dict[str, list[Asked]]) 
             continue
         said.append(
             f"On '{name}' the {_VALUES[pair[0].ask]} was {before.value:.3f} before tuning and is {after.value:.3f} after: "
-            f"{-change.value:+.3f} ({-change.high:+.3f} to {-change.low:+.3f}) on {change.n} rows."  # type: ignore[operator]
+            f"{0 - change.value:+.3f} ({0 - change.high:+.3f} to {0 - change.low:+.3f}) on {change.n} rows."  # type: ignore[operator]
         )
     return said
 
