@@ -48,7 +48,7 @@ def test_loss_and_gradient_of_a_step_are_the_same(tmp_path: Path, family: str, m
                 parameter.requires_grad_(True)
                 parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
         job.network.eval()
-        loss, count = _backward(job, [rows for window in job.windows(0)[:2] for rows in window])
+        loss, count = _backward(job, [rows for window in job.windows(0)[:2] for rows in window], [])
         found.append((loss, count, {name: job.network.get_parameter(name).grad for name in job.applied.trainable}))
         read = job.train.encoded.collate(np.arange(12))["input_ids"]
         assert len(read) == 12 if packing == "off" else len(read) < 12
