@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.types import Finding
-from tunewright.data.examples import Examples
 from tunewright.data.prepare import Prepared
 from tunewright.engine.evaluate import decode_all
 from tunewright.engine.optimiser import build_optimiser
@@ -120,7 +119,7 @@ def find_rate(recipe: Recipe, given: Given | None = None, *, low: float = 1e-6, 
     optimiser = build_optimiser(job, 0)
     windows = [window for epoch in range(1 + steps // job.steps_per_epoch) for window in job.windows(epoch)]
     reference = recipe.rates.backbone or recipe.rates.head
-    held = _some(job.validation, _HELD)
+    held = job.validation.subset(np.unique(np.linspace(0, len(job.validation) - 1, _HELD).astype(int)))
 
     def step(rate: float) -> float:
         for group in optimiser.param_groups:
@@ -134,10 +133,3 @@ def find_rate(recipe: Recipe, given: Given | None = None, *, low: float = 1e-6, 
     with restored(setup.network, optimiser):
         found: Found = sweep(step, low=low, high=high, steps=min(steps, len(windows)), smoothing=_SMOOTHING)
     return found
-
-
-def _some(examples: Examples, most: int) -> Examples:
-    """At most so many examples, evenly spaced."""
-    rows = np.unique(np.linspace(0, len(examples) - 1, min(most, len(examples))).astype(int))
-    targets: Any = examples.targets
-    return Examples(examples.encoded.subset(rows), None if targets is None else targets[rows])

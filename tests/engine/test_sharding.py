@@ -81,7 +81,7 @@ def test_a_whole_tensor_and_its_shares_are_the_same(tiny_bert: Path) -> None:
         before = {name: value.detach().clone() for name, value in job.network.named_parameters()}
         with in_shares(job) as inside:
             shares = dict(inside.network.named_parameters())
-            again = whole(shares)
+            again = {name: whole(share) for name, share in shares.items()}
             assert all(torch.equal(again[name], value) for name, value in before.items())
             dealt = {name: shared_as(value, shares[name]) for name, value in before.items()}
             assert all(torch.equal(dealt[name].to_local(), shares[name].to_local()) for name in before)  # type: ignore[attr-defined, operator]

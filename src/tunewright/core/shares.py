@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each tensor with all its shares; every process must ask for the same ones."""
-    parts: Mapping[str, Any] = tensors
-    return {name: part.full_tensor() if is_shared(part) else part for name, part in parts.items()}
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor with all its shares; every process must ask for the same one. One that is whole stays as it is."""
+    part: Any = tensor
+    full: Tensor = part.full_tensor() if is_shared(part) else part
+    return full
 
 
 def shared_as(tensor: Tensor, like: Tensor) -> Tensor:

@@ -89,7 +89,7 @@ class Gradients:
         Source: Pascanu et al. 2013, algorithm 1.
         """
         found = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        (total,) = whole({"norm": torch.nn.utils.get_total_norm(found)}).values()
+        total = whole(torch.nn.utils.get_total_norm(found))
         norm = float(total)
         if limit is not None and norm > limit:
             torch.nn.utils.clip_grads_with_norm_(parameters, limit, total)

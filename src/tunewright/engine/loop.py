@@ -238,7 +238,10 @@ class _Loop:
         state = asdict(self.state) | {"seconds": self._elapsed(), "most_rows": self.job.passes.most_rows}
         random = self.job.world.gathered(random_states())
         if self.job.world.leads or self.job.sharded:
-            weights, optimiser = whole(self._moving()), whole(optimiser_tensors(self.optimiser))
+            weights, optimiser = (
+                {name: whole(tensor) for name, tensor in part.items()}
+                for part in (self._moving(), optimiser_tensors(self.optimiser))
+            )
             if self.job.world.leads:
                 checkpoint = Checkpoint(weights, optimiser, random, self.averages.tensors(), state)
                 self._say(self.job.checkpoints.write(checkpoint))

@@ -93,7 +93,7 @@ def _take_back(network: Network, shares: Network, *, keep: bool) -> None:
     made = dict(shares.named_parameters())
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            (full,) = whole({name: made[name]}).values()
+            full = whole(made[name])
             if keep:
                 parameter.data = full.detach().to(parameter.device)
         state = network.state_dict(keep_vars=True)

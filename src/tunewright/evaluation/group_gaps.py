@@ -125,16 +125,16 @@ def gap_of(subject: Subject, groups: Groups, outcomes: Outcomes, name: str, rate
     means = rate.means(once)[0, :, at]
     low, high = int(np.nanargmin(means)), int(np.nanargmax(means))
 
-    def ofrates_of(read: Callable[[np.ndarray], np.ndarray], over: Callable[[np.ndarray], np.ndarray]) -> Any:
+    def over_rates(read: Callable[[np.ndarray], np.ndarray], over: Callable[[np.ndarray], np.ndarray]) -> Any:
         return lambda counts: over(np.stack([over(read(one.means(counts))) for one in rates.values()], 1))
 
     unit = "share" if outcomes.classes else "target"
     of_class_each = outcomes.classes and (name != "accuracy" or subject.task == "multi_label")
     label = outcomes.names[at] if of_class_each else ""
-    own = bootstrapped(f"{groups.column}:{name}_difference", n, ofrates_of(gaps, largest), subject, unit=unit)
+    own = bootstrapped(f"{groups.column}:{name}_difference", n, over_rates(gaps, largest), subject, unit=unit)
     ratio = None
     if outcomes.classes:
-        ratio = bootstrapped(f"{groups.column}:{name}_ratio", n, ofrates_of(ratios, smallest), subject, unit="ratio")
+        ratio = bootstrapped(f"{groups.column}:{name}_ratio", n, over_rates(ratios, smallest), subject, unit="ratio")
     assert own.value is not None
     official = _fairlearn(worst, rate, at, outcomes, groups)
     own = Score(own.name, official, own.low, own.high, n, unit, "test", own.note)

@@ -89,12 +89,11 @@ def unseen(reference: Reference, subject: Subject) -> tuple[Reference, int]:
     kept = [place for place, row in enumerate(reference.inputs) if row not in known]
     if not kept:
         raise UserError(f"every row of '{reference.name}' was trained on", expected="rows that the tuning never saw")
-    if len(kept) == len(reference.inputs):
+    trained = len(reference.inputs) - len(kept)
+    if not trained:
         return reference, 0
-    targets = None if reference.targets is None else reference.targets[kept]
-    return replace(reference, inputs=[reference.inputs[place] for place in kept], targets=targets), len(reference.inputs) - len(
-        kept
-    )
+    inputs, targets = [reference.inputs[place] for place in kept], reference.targets
+    return replace(reference, inputs=inputs, targets=None if targets is None else targets[kept]), trained
 
 
 def asked(reference: Reference, subject: Subject, before: bool) -> Asked:
