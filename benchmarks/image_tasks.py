@@ -1,11 +1,11 @@
-"""ResNet-20 with CIFAR-10's weights adapted to other images, with few labelled rows: strategies against from scratch.
+"""Networks with public weights adapted to other images, with few labelled rows: strategies against from scratch.
 
 python benchmarks/image_tasks.py              # one line per run in results/image_tasks.jsonl
 python benchmarks/image_tasks.py --sizes 10   # some of them
 
 Sources are CIFAR-10 (public weights) and, for digits, the same network first fine-tuned on 2,000 of MNIST's. A seed draws the
 labelled rows and 50 more to choose by; 1,000 test rows are the same for all. Every image is brought to 32 pixels a side, as the
-source has them.
+source has them. Photographs of insects are given to the backbone of a detector (ShuffleNet V2, COCO) as well, at 160 pixels.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import resnet_cifar
+import shufflenet
 from common import DATA, done, machine, write
-from resnet_cifar import ResNet, from_scratch, preprocessing, pretrained
 
 FILE = "image_tasks.jsonl"
 SIZES = {10: (60, 10), 100: (30, 32), 1000: (10, 32)}  # rows: epochs, rows of a batch
@@ -36,7 +37,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "gradual-unfreezing": {"strategy": "gradual-unfreezing", "rates": {"backbone": 2e-3, "head": 5e-3}},
     "lora": {"strategy": "lora", "rates": {"backbone": 5e-3, "head": 5e-3}},
 }
-TASKS = ("fashion_mnist", "pneumoniamnist", "hymenoptera", "usps", "usps after mnist")
+PHOTOGRAPHS = "hymenoptera, ShuffleNet"
+TASKS = ("fashion_mnist", "pneumoniamnist", "hymenoptera", PHOTOGRAPHS, "usps", "usps after mnist")
 
 Part = tuple[Any, np.ndarray]
 
@@ -64,15 +66,17 @@ def main() -> None:
 
 def one(task: str, size: int, arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any] | None:
     """One run's accuracy on the test rows; None where the set has too few rows."""
-    train, test = load(task.split()[0])
+    insects = task == PHOTOGRAPHS
+    train, test = load(task if insects else task.split()[0])
     if len(train[1]) < size + CHOSEN_BY:
         return None
     order = drawn(train[1], size, seed)
-    module = from_scratch(seed) if arm == "from scratch" else after_mnist() if "after" in task else source()
+    network = shufflenet if insects else resnet_cifar
+    module = network.from_scratch(seed) if arm == "from scratch" else after_mnist() if "after" in task else source(insects)
     started = time.perf_counter()
-    run, folder = fitted(
-        module, taken(train, order[:size]), taken(train, order[size:]), test, settings, seed, SIZES[size], arm != "from scratch"
-    )
+    learned, chosen_by = taken(train, order[:size]), taken(train, order[size:])
+    reads, still = network.preprocessing(), arm != "from scratch"
+    run, folder = fitted(module, reads, learned, chosen_by, test, settings, seed, SIZES[size], still)
     scores = {one.name: one.value for one in run.scores}
     seconds = run.details["time"]["training_seconds"]
     shutil.rmtree(folder)
@@ -85,7 +89,8 @@ def one(task: str, size: int, arm: str, settings: dict[str, Any], seed: int) -> 
 
 
 def fitted(
-    module: ResNet,
+    module: Any,
+    reads: Any,
     train: Part,
     chosen_by: Part,
     test: Part,
@@ -102,7 +107,7 @@ def fitted(
         validation=columns(chosen_by),
         test=columns(test),
         model={"source": module, "still_batch_norm": still},
-        preprocessing=preprocessing(),
+        preprocessing=reads,
         seed=seed,
         out=Path(folder) / "run",
         training={"epochs": plan[0], "batch_size": plan[1], "checkpoints": False, "threads": 1, "precision": "float32"},
@@ -113,17 +118,20 @@ def fitted(
 
 
 @cache
-def source() -> ResNet:
-    return pretrained(DATA / "weights" / "resnet_cifar10" / "resnet20.safetensors")
+def source(insects: bool = False) -> Any:
+    if insects:
+        return shufflenet.pretrained(DATA / "weights" / "fastestdet" / "fastestdet_coco.safetensors")
+    return resnet_cifar.pretrained(DATA / "weights" / "resnet_cifar10" / "resnet20.safetensors")
 
 
 @cache
-def after_mnist() -> ResNet:
+def after_mnist() -> Any:
     """The source, everything fine-tuned on 2,000 digits: its body, under the untouched old head."""
     (pixels, labels), _ = load("mnist10k")
     order = np.random.default_rng(0).permutation(len(labels))
     run, folder = fitted(
         source(),
+        resnet_cifar.preprocessing(),
         taken((pixels, labels), order[:2000]),
         taken((pixels, labels), order[2000:2200]),
         taken((pixels, labels), order[2200:2700]),
@@ -141,8 +149,8 @@ def after_mnist() -> ResNet:
 @cache
 def load(name: str) -> tuple[Part, Part]:
     """All training rows and the tested ones."""
-    if name == "hymenoptera":
-        return photographs(DATA / name / "hymenoptera_192px.zip")
+    if name in ("hymenoptera", PHOTOGRAPHS):
+        return photographs(DATA / "hymenoptera" / "hymenoptera_192px.zip", 64 if name == "hymenoptera" else 160)
     path = next((DATA / name).glob("*.npz"))
     with np.load(path, allow_pickle=False) as arrays:
         held = {key: arrays[key] for key in arrays.files}
@@ -169,7 +177,7 @@ def eight_bits(pixels: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def photographs(path: Path) -> tuple[Part, Part]:
+def photographs(path: Path, side: int) -> tuple[Part, Part]:
     from PIL import Image
 
     found: dict[str, list[tuple[np.ndarray, int]]] = {"train": [], "val": []}
@@ -178,7 +186,7 @@ def photographs(path: Path) -> tuple[Part, Part]:
             parts = Path(name).parts
             if name.lower().endswith((".jpg", ".png")):
                 split = next(part for part in parts if part in found)
-                image = Image.open(BytesIO(archive.read(name))).convert("RGB").resize((64, 64))
+                image = Image.open(BytesIO(archive.read(name))).convert("RGB").resize((side, side))
                 found[split].append((np.asarray(image), int("bees" in parts)))
     train, test = ((np.stack([one for one, _ in rows]), np.array([label for _, label in rows])) for rows in found.values())
     return train, test

@@ -1,6 +1,7 @@
 """Language models on real data: adapting to a domain, and the same losses as TRL's trainers.
 
     python benchmarks/language_tasks.py domain                                    # stories260K to other authors and to articles
+    python benchmarks/language_tasks.py answers                                   # tiny-lm on sums in words, and answers as JSON
     python benchmarks/language_tasks.py equal --peers-python PYTHON               # loss of each step against SFTTrainer and DPOTrainer
     python benchmarks/language_tasks.py speed --peers-python PYTHON [--repeats 3] # tokens per second, in turns
 
@@ -12,7 +13,9 @@ train, two epochs, one rate for each strategy; validation chooses the epoch; tes
 are never trained on. equal: rows that fit, in the order and the batches of ours, float32, constant rate; stories260K for sft, a random
 Llama of 1.9 million weights for dpo, whose texts are too long for 512 pieces. speed: a random Llama of 14
 million weights with a byte-level BPE of 8,192 pieces made from TinyStories, LoRA of rank 16 on every linear layer, 64 rows of Alpaca
-in batches of 8 of like length; tokens per second of processor time, which other work on the machine does not change.
+in batches of 8 of like length; tokens per second of processor time, which other work on the machine does not change. answers:
+zoo/tiny-lm, everything trains on 1,000 rows; greedy answers to 200 test rows, before and after: GSM8K, whose last number must be
+right, and Emotion's texts, to be answered by {"emotion": one of six}.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import numpy as np
-from common import DATA, ROOT, done, machine, write
+from common import DATA, ROOT, done, machine, read_rows, write
 
 FILE = "language.jsonl"
 STORIES = DATA / "weights" / "stories260K"
@@ -49,7 +52,7 @@ EPOCHS = 2
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("domain", "equal", "speed", "ours"))
+    parser.add_argument("part", choices=("domain", "answers", "equal", "speed", "ours"))
     parser.add_argument("--peers-python", default=sys.executable)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--task", default="")
@@ -61,7 +64,7 @@ def main() -> None:
     if options.part == "ours":
         print(json.dumps(ours(options.task, options.method, options.model, options.precision)))
         return
-    {"domain": domain, "equal": equal, "speed": speed}[options.part](options)
+    {"domain": domain, "answers": answers, "equal": equal, "speed": speed}[options.part](options)
 
 
 # ---- a domain -----------------------------------------------------------------------------------------------------------
@@ -155,6 +158,60 @@ def perplexity(run: Any, texts: list[str]) -> float:
     examples = language.encode(network, [(text,) for text in texts], None, language.Settings(), language.LONGEST)
     predictions, _ = decode_all(language, labels, examples, passes(network, examples))
     return round(float(metric.value(examples.targets, predictions.values, labels)), 4)
+
+
+# ---- answers ------------------------------------------------------------------------------------------------------------
+
+
+def sums(part: str, many: int) -> list[dict[str, str]]:
+    with gzip.open(DATA / "gsm8k" / f"{part}.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return [{"prompt": row["question"], "completion": row["answer"]} for row in rows[:many]]
+
+
+def emotions(part: str, many: int) -> list[dict[str, str]]:
+    rows = read_rows("emotion", part)[:many]
+    return [{"prompt": row["text"], "completion": json.dumps({"emotion": row["label"]})} for row in rows]
+
+
+def answers(options: argparse.Namespace) -> None:
+    import tunewright
+
+    names = sorted({row["label"] for row in read_rows("emotion", "train")})
+    schema = {
+        "type": "object",
+        "properties": {"emotion": {"enum": names}},
+        "required": ["emotion"],
+        "additionalProperties": False,
+    }
+    for name, rows, checks, longest in (
+        ("emotion as JSON", emotions, {"json": schema, "words": None}, 24),
+        ("gsm8k", sums, {"number": None}, 160),
+    ):
+        if f"answers|{name}" in done(FILE):
+            continue
+        started, test = time.process_time(), rows("test", 200)
+        with tempfile.TemporaryDirectory() as out:
+            run = tunewright.fit(
+                rows("train", 1000),
+                test=test,
+                model=ROOT.parent / "zoo" / "tiny-lm",
+                strategy="full",
+                rates={"backbone": 2e-3},
+                data={"near_duplicates": "ignore"},
+                training={"epochs": 5, "batch_size": 8, "checkpoints": False, "threads": 1},
+                evaluation={"certify": False, "reports": (), "baselines": ("before",)},
+                out=Path(out) / "run",
+            )
+            found: dict[str, Any] = {}
+            for check, wanted in checks.items():
+                scores = run.check_answers(test, check, schema=wanted, max_new_tokens=longest)
+                found |= {f"{score.name}, {of}": [score.value, score.low, score.high] for of, score in scores.items()}
+            perplexity = {entry["of"]: entry["value"] for entry in run.all_scores() if entry["name"] == "perplexity"}
+        seconds = round(time.process_time() - started, 1)
+        line = {"part": "answers", "data": name, "rows": 1000, "n": len(test), "found": found, "perplexity": perplexity}
+        write(FILE, f"answers|{name}", line | {"seconds": seconds} | machine())
+        print(name, found, perplexity, f"{seconds} s", flush=True)
 
 
 # ---- beside TRL ---------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from common import Rows
-from peers import Found, Watch, lines, share_equal
+from peers import Found, Watch, lines, probe_of, share_equal
 
 JOBS: dict[str, dict[str, Any]] = {
     "feature_extraction": {"strategy": "feature-extraction"},
@@ -33,6 +33,7 @@ JOBS: dict[str, dict[str, Any]] = {
         "method": {"name": "last_layers", "k": 5},
         "unfreezing": {"name": "top_down", "share": 5 / 6},
     },
+    "few_shot": {"task": "embedding", "rates": {"backbone": 1e-4}},
     "predict": {},
     "encode": {},
 }
@@ -54,7 +55,7 @@ def main() -> None:
     rows, test = lines(options.rows), lines(options.test)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TUNEWRIGHT_CACHE"] = folder
-        work: Callable[..., Found] = answered if options.job in ("predict", "encode") else trained
+        work: Callable[..., Found] = {"predict": answered, "encode": answered, "few_shot": few_shot}.get(options.job, trained)
         if options.cache == "kept":
             trained(rows, [], options)
         found = work(rows, test, options)
@@ -130,6 +131,32 @@ def answered(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
             setup.head.decode(found, setup.prepared.labels)
     work = {"flops": operations(setup, 0, rows), "matmul_flops_per_second": matmul(setup.precision)}
     return watch.found(len(rows), **work, precision=setup.precision, why=setup.arithmetic.why)
+
+
+def few_shot(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
+    """Vectors of a class drawn together, and a logistic regression on them."""
+    import torch
+
+    from tunewright.engine.loop import train
+    from tunewright.engine.predict import predict_logits
+    from tunewright.steps import Given, apply_method, make_job, prepare_rows, set_up
+
+    torch.set_num_threads(options.threads)
+    watch = Watch()
+    recipe = recipe_of(options)
+    setup = set_up(recipe, prepare_rows(recipe, Given(rows, rows[:8], rows[:8])))
+
+    def vectors(part: Rows) -> Any:
+        examples = setup.head.encode(
+            setup.network, [(row["text"],) for row in part], None, setup.head_settings, recipe.data.max_length
+        )
+        return predict_logits(setup.network, examples, precision=setup.precision)
+
+    with watch:
+        done = train(make_job(setup, apply_method(setup)))
+        probe = probe_of(vectors(rows), rows)
+    said = probe.predict(vectors(test))
+    return watch.found(done.steps, accuracy=share_equal(said, test), precision=setup.precision, why=setup.arithmetic.why)
 
 
 def accuracy(setup: Any) -> float:

@@ -236,7 +236,7 @@ def sentence_transformers_encode(
     with watch:
         features = encode(rows)
     found = watch.found(-(-len(rows) // batch), width=int(features.shape[1]))
-    return found | ({"accuracy": probe_accuracy(features, rows, encode(test), test)} if test else {})
+    return found | ({"accuracy": share_equal(probe_of(features, rows).predict(encode(test)), test)} if test else {})
 
 
 def setfit_few_shot(
@@ -499,11 +499,11 @@ def accuracy(network: Any, tokenizer: Any, test: Rows, names: list[str], batch: 
     return right / len(data)
 
 
-def probe_accuracy(features: Any, rows: Rows, test_features: Any, test: Rows) -> float:
+def probe_of(features: Any, rows: Rows) -> Any:
+    """A logistic regression on the rows' vectors."""
     from sklearn.linear_model import LogisticRegression
 
-    probe = LogisticRegression(C=10, max_iter=1000).fit(features, [row["label"] for row in rows])
-    return share_equal(probe.predict(test_features), test)
+    return LogisticRegression(C=10, max_iter=1000).fit(features, [row["label"] for row in rows])
 
 
 def share_equal(said: Sequence[Any], test: Rows) -> float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,7 @@ class Job:
     epochs: int
     sides: tuple[Side, ...]
     data: str = "banking77"
+    few: int = 0  # rows of each class, drawn anew for each repeat, instead of the first ``rows``
 
 
 TUNED = tuple(KEPT_MEMORY.items())
@@ -75,6 +77,7 @@ JOBS = {
             Side("tunewright", "ours.py", "lora"),
             Side("tunewright, random head", "ours.py", "lora_random_head"),
             Side("Trainer + peft", "peers.py", "trainer_lora"),
+            Side("Trainer + peft, 3 epochs", "peers.py", "trainer_lora", ("--epochs", "3")),
         ),
     ),
     "full, 1 epoch": Job(
@@ -85,7 +88,15 @@ JOBS = {
             Side("tunewright, random head", "ours.py", "full_random_head"),
             Side("Trainer", "peers.py", "trainer_full"),
             Side("Trainer, allocator tuned", "peers.py", "trainer_full", (), TUNED),
+            Side("Trainer, 3 epochs", "peers.py", "trainer_full", ("--epochs", "3")),
         ),
+    ),
+    "few-shot contrastive, 8-shot AG News": Job(
+        32,
+        1,
+        (Side("tunewright", "ours.py", "few_shot"), Side("SetFit", "peers.py", "setfit_few_shot")),
+        data="ag_news",
+        few=8,
     ),
     "prediction, 10k rows": Job(
         10003,
@@ -128,7 +139,7 @@ def main() -> None:
             for side in job.sides[:: 1 if repeat % 2 == 0 else -1]:  # A B, B A: a slow minute meets both
                 key = f"{name} | {side.name} | {repeat}"
                 if key not in done(FILE):
-                    found = run(job.rows, job.epochs, job.data, side, options)
+                    found = run(job.epochs, side, options, *parts_of(job, repeat))
                     write(FILE, key, {"name": name, "side": side.name, "repeat": repeat, **found} | machine())
                     print(key, found["seconds"], found.get("accuracy"), flush=True)
 
@@ -139,12 +150,23 @@ def growth(options: argparse.Namespace) -> None:
         for job, most in (("feature_extraction", 100030), ("predict", 100030), ("lora", 10003)):
             key = f"{job} | {size}"
             if size <= most and key not in done(GROWTH):
-                found = run(size, 1, "banking77", Side("tunewright", "ours.py", job), options, test=False)
+                rows = list(taken(read_rows("banking77", "train"), size))
+                found = run(1, Side("tunewright", "ours.py", job), options, rows, [])
                 write(GROWTH, key, {"name": job, "rows": size, **found} | machine())
                 print(key, found["seconds"], found["peak_bytes"], flush=True)
 
 
-def run(size: int, epochs: int, data: str, side: Side, options: argparse.Namespace, *, test: bool = True) -> dict[str, Any]:
+def parts_of(job: Job, repeat: int) -> tuple[Rows, Rows]:
+    """Training and test rows of a job: a set's own parts, or few rows of each class and 1,000 others."""
+    if not job.few:
+        return list(taken(read_rows(job.data, "train"), job.rows)), read_rows(job.data, "test")
+    rows = read_rows(job.data, "test")  # AG News is here as its test part alone
+    chosen = few_per_class(rows, job.few, repeat)
+    held = [row for row in rows if row not in chosen]
+    return chosen, random.Random(0).sample(held, 1000)
+
+
+def run(epochs: int, side: Side, options: argparse.Namespace, train: Rows, test: Rows) -> dict[str, Any]:
     """One process; what it printed, and the seconds of all of it."""
     from tunewright.models.sources import find_model
 
@@ -152,8 +174,8 @@ def run(size: int, epochs: int, data: str, side: Side, options: argparse.Namespa
     environment = {**os.environ, **dict(side.environment), "OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryDirectory() as folder:
         rows, held = Path(folder) / "rows.jsonl", Path(folder) / "test.jsonl"
-        rows.write_text("".join(json.dumps(row) + "\n" for row in taken(read_rows(data, "train"), size)))
-        held.write_text("".join(json.dumps(row) + "\n" for row in (read_rows(data, "test") if test else [])))
+        rows.write_text("".join(json.dumps(row) + "\n" for row in train))
+        held.write_text("".join(json.dumps(row) + "\n" for row in test))
         if side.script == "cli":
             return first_result(rows, held, Path(folder), epochs, side, environment, options)
         python = options.peers_python if side.script == "peers.py" else sys.executable

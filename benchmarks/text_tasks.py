@@ -6,6 +6,8 @@
   linear schedule with a tenth of warm-up), scored on 400 others.
 - retrieval: ten questions of each of Banking77's 77 intents; the nearest of them for each of 1,000 test questions. Untouched, tuned here
   (positives by class), and by sentence-transformers with its multiple-negatives loss on as many pairs drawn as often.
+- similarity: 2,000 pairs of STS-B with scores, all test pairs, rank correlation; the untouched encoder's cosine, pairs read together
+  here, and sentence-transformers with its cosine loss, the same rows as often.
 - few_shot: eight rows of each class, vectors tuned first and a linear probe on them, as SetFit does; 1,000 test rows.
 - answers: XQuAD's English questions, 15 of 100 contexts held out to test; beside the Trainer with run_qa.py's preparation.
 
@@ -15,6 +17,7 @@ Seconds are the processor's, on one thread in float32.
 from __future__ import annotations
 
 import argparse
+import csv
 import gzip
 import json
 import random
@@ -40,7 +43,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=("tagging", "retrieval", "few_shot", "answers"))
+    parser.add_argument("--only", nargs="+", choices=("tagging", "retrieval", "similarity", "few_shot", "answers"))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     options = parser.parse_args()
     for seed in options.seeds:
@@ -62,6 +65,8 @@ def jobs(seed: int) -> Iterator[tuple[str, str, Any]]:
             yield f"few_shot {name}", arm, lambda name=name, arm=arm: few_shot(name, arm, seed)
     for arm in ("untouched", "tunewright", "sentence-transformers"):
         yield "retrieval banking77", arm, lambda arm=arm: retrieval(arm, seed)
+    for arm in ("untouched", "sentence-transformers", *STRATEGIES):
+        yield "similarity stsb", arm, lambda arm=arm: similarity(arm, seed)
     for name in TAGGED:
         for arm in (*STRATEGIES, "trainer"):
             yield f"tagging {name}", arm, lambda name=name, arm=arm: tagging(name, arm, seed)
@@ -218,14 +223,9 @@ def encoder(train: list[Row], seed: int, out: Path, sections: Row) -> Any:
 
 def sentence_transformers(train: list[Row], seed: int, texts: list[str]) -> Any:
     """The library's own encoder; trained, where there are rows, on each with a partner of its class, anew for each epoch."""
-    from datasets import Dataset
-    from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.losses import MultipleNegativesRankingLoss
 
-    from tunewright.models.sources import find_model
-
-    model = SentenceTransformer(str(find_model(MODEL)), device="cpu")
-    model.max_seq_length = 128
+    model = sentence_transformer()
     if train:
         generator = random.Random(seed)
         by_class: dict[str, list[str]] = {}
@@ -239,23 +239,40 @@ def sentence_transformers(train: list[Row], seed: int, texts: list[str]) -> Any:
             for _ in range(5)
             for row in train
         ]
-        with tempfile.TemporaryDirectory() as out:
-            wanted = SentenceTransformerTrainingArguments(
-                out,
-                num_train_epochs=1,
-                learning_rate=1e-4,
-                per_device_train_batch_size=64,
-                warmup_steps=0.1,
-                batch_sampler="no_duplicates",
-                save_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                logging_strategy="no",
-                use_cpu=True,
-                seed=seed,
-            )
-            SentenceTransformerTrainer(model, wanted, Dataset.from_list(pairs), loss=MultipleNegativesRankingLoss(model)).train()
+        train_sentences(model, pairs, MultipleNegativesRankingLoss(model), seed, epochs=1, rate=1e-4, batch=64)
     return model.encode(texts, batch_size=64, show_progress_bar=False, normalize_embeddings=True)
+
+
+def sentence_transformer() -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    from tunewright.models.sources import find_model
+
+    model = SentenceTransformer(str(find_model(MODEL)), device="cpu")
+    model.max_seq_length = 128
+    return model
+
+
+def train_sentences(model: Any, rows: list[Row], loss: Any, seed: int, *, epochs: int, rate: float, batch: int) -> None:
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+
+    with tempfile.TemporaryDirectory() as out:
+        wanted = SentenceTransformerTrainingArguments(
+            out,
+            num_train_epochs=epochs,
+            learning_rate=rate,
+            per_device_train_batch_size=batch,
+            warmup_steps=0.1,
+            batch_sampler="no_duplicates",
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            logging_strategy="no",
+            use_cpu=True,
+            seed=seed,
+        )
+        SentenceTransformerTrainer(model, wanted, Dataset.from_list(rows), loss=loss).train()
 
 
 def nearest(vectors: Any, train: list[Row], test: list[Row]) -> Row:
@@ -306,6 +323,50 @@ def few_rows(name: str) -> tuple[list[Row], list[Row]]:
     """What the few rows are drawn from, and what they are tested on; a set of one part is both."""
     part = FEW[name]
     return (read_rows(name, part), read_rows(name, part)) if part else (read_rows(name, "train"), read_rows(name, "test"))
+
+
+# ---- similarity ---------------------------------------------------------------------------------------------------------
+
+
+def scored_pairs(part: str) -> list[Row]:
+    with gzip.open(DATA / "stsb" / f"en_{part}.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        return [{**row, "score": float(row["score"])} for row in csv.DictReader(file)]
+
+
+def similarity(arm: str, seed: int) -> Row:
+    """Rank correlation of the scores of STS-B's test pairs; the pairs of its development part choose the epoch."""
+    train, test = random.Random(seed).sample(scored_pairs("train"), 2000), scored_pairs("test")
+    about = {"rows": len(train), "n": len(test)}
+    if arm in STRATEGIES:
+        import tunewright
+
+        with tempfile.TemporaryDirectory() as folder:
+            run = tunewright.fit(
+                train,
+                validation=random.Random(0).sample(scored_pairs("dev"), 300),
+                test=test,
+                model=MODEL,
+                task="similarity",
+                strategy=arm,
+                seed=seed,
+                out=Path(folder) / "run",
+                data={"near_duplicates": "ignore"},
+                training={"epochs": 4, **PLAIN},
+                evaluation=QUIET,
+            )
+            return {"spearman": value(run, "spearman")} | about
+    from scipy.stats import spearmanr
+    from sentence_transformers.losses import CosineSimilarityLoss
+
+    model = sentence_transformer()
+    if arm != "untouched":
+        rows = [{**row, "score": row["score"] / 5} for row in train]
+        train_sentences(model, rows, CosineSimilarityLoss(model), seed, epochs=4, rate=1e-4, batch=32)
+    first, second = (
+        model.encode([row[key] for row in test], batch_size=64, show_progress_bar=False, normalize_embeddings=True)
+        for key in ("sentence1", "sentence2")
+    )
+    return {"spearman": float(spearmanr((first * second).sum(1), [row["score"] for row in test]).statistic)} | about
 
 
 # ---- answers ------------------------------------------------------------------------------------------------------------

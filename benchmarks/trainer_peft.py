@@ -19,7 +19,7 @@ from common import Rows, done, few_per_class, machine, read_rows, results, write
 
 FILE = "trainer_peft.jsonl"
 RATES = {"full": (2e-4, 4e-4, 8e-4, 1.6e-3), "lora": (1e-3, 2e-3, 4e-3, 8e-3)}
-EPOCHS = {"full": 10, "10-shot": 10}  # as ours
+EPOCHS = {"full": 4, "10-shot": 10}  # as ours
 SWEPT = {"full": 0, "10-shot": 2}  # seeds of the sweep; on all rows the best rate with 10 rows per class is taken
 SEEDS = {"full": 1, "10-shot": 10}
 

@@ -312,6 +312,14 @@ def table(folder: Path) -> Toy:
     return rows, Path("table-transformer"), {"data": {"target": ["label"]}}
 
 
+def recommendation(folder: Path) -> Toy:
+    """A third column is a text of each item, which an encoder reads."""
+    taken = [(user, item) for user in range(12) for item in range(10) if (user + item) % 2 == 0]
+    rows = [{"user": f"u{user}", "item": f"i{item}", "about": f"a {('odd', 'even')[item % 2]} card"} for user, item in taken]
+    sections = {"data": {"input": ["user", "item", "about"], "task": "recommendation"}}
+    return rows, text_model(folder), sections
+
+
 def image_text(folder: Path) -> Toy:
     from tunewright.models.tiny_dual import tiny_dual_model
 
@@ -362,6 +370,7 @@ TOYS: dict[str, Callable[[Path], Toy]] = {
     "speech_generation": speech_generation,
     "classification: table": table,
     "classification: mixed": mixed,
+    "recommendation": recommendation,
     "image_text": image_text,
     "image_text_to_text": image_text_to_text,
 }

@@ -15,8 +15,8 @@ DATA = Path(os.environ.get("TUNEWRIGHT_DATA", ROOT.parent.parent / "shared" / "d
 KEPT = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json")
 
 
-def put(name: str, run: Any, *, licence: str, data: str) -> None:
-    """Keep the model of a finished run as ``zoo/<name>``: what transformers opens, and its card."""
+def put(name: str, run: Any, *, licence: str, data: str, library: str = "transformers") -> None:
+    """Keep the model of a finished run as ``zoo/<name>``: what ``library`` opens, and its card."""
     import torch
 
     from tunewright.core.files import read_tensors, write_tensors
@@ -30,12 +30,13 @@ def put(name: str, run: Any, *, licence: str, data: str) -> None:
         if (model / file).is_file():
             shutil.copyfile(model / file, folder / file)
     recipe = run.recipe.model_dump(mode="json")
-    recipe["data"]["train"] = recipe["model"]["source"] = recipe["out"] = None
-    (folder / "README.md").write_text(card(name, run, licence, data, recipe), encoding="utf-8")
+    recipe["data"] |= {"train": None, "test": None}
+    recipe["model"]["source"] = recipe["out"] = None
+    (folder / "README.md").write_text(card(name, run, licence, data, library, recipe), encoding="utf-8")
     print(folder, sum(file.stat().st_size for file in folder.iterdir()) // 1024, "KiB")
 
 
-def card(name: str, run: Any, licence: str, data: str, recipe: dict[str, Any]) -> str:
+def card(name: str, run: Any, licence: str, data: str, library: str, recipe: dict[str, Any]) -> str:
     """The model card; scores are of the float32 weights before they were stored in bfloat16."""
     scores = [entry for entry in run.all_scores() if entry["of"] == "fine-tuned"]
     lines = [f"| {entry['name']} | {entry['value']:.4g} | {entry['low']} to {entry['high']} | {entry['n']} |" for entry in scores]
@@ -43,7 +44,7 @@ def card(name: str, run: Any, licence: str, data: str, recipe: dict[str, Any]) -
     return "\n".join(
         [
             "---",
-            "library_name: transformers",
+            f"library_name: {library}",
             "tags: [tunewright]",
             "---",
             "",

@@ -165,6 +165,11 @@ class Training(Section):
     """Step 8: the loop."""
 
     epochs: int = Field(5, ge=1, le=10_000, description="Passes over the training rows.")
+    rows_in_all: int | None = Field(
+        None,
+        ge=1,
+        description="With many rows fewer epochs: as many as read this many rows, but at least three; None makes all of them.",
+    )
     max_steps: int | None = Field(None, ge=1, description="Stop after this many optimiser steps.")
     budget_seconds: float | None = Field(None, gt=0, description="Stop training when this much time has passed.")
     batch_size: int = Field(32, ge=1, le=65_536, description="Rows per forward pass.")

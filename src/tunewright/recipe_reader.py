@@ -49,6 +49,9 @@ def resolve(user: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
     wanted = merge(dict(user), parse_settings(overrides))
     name = wanted.get("strategy")
     base = load_strategy(str(name)).settings if name is not None else {}
+    training = wanted.get("training")
+    if isinstance(training, Mapping) and "epochs" in training:  # who names a number of epochs gets it
+        base = merge(base, {"training": {"rows_in_all": None}})
     faults: list[UserError] = []
     merged = merge(base, wanted)
     try:

@@ -122,6 +122,14 @@ def test_the_best_evaluation_is_what_the_network_holds(tiny_bert: Path) -> None:
     assert validation_scores(job)["log_loss"] == trained.best_value
 
 
+@pytest.mark.parametrize(("most", "epochs"), [(None, 8), (1000, 8), (200, 6), (100, 3), (10, 3)])
+def test_many_rows_are_read_in_fewer_epochs(tiny_bert: Path, most: int | None, epochs: int) -> None:
+    """Never fewer than three epochs."""
+    job = toy_job(toy_recipe(tiny_bert, training={"epochs": 8, "rows_in_all": most}))
+    assert len(job.train) == 34
+    assert (job.epochs, job.total_steps) == (epochs, epochs * job.steps_per_epoch)
+
+
 def test_a_watcher_can_stop_the_run(tiny_bert: Path) -> None:
     def stop(event: dict[str, Any]) -> Request | None:
         return Request(stop=True, reason="enough") if event["kind"] == "evaluation" else None

@@ -33,6 +33,14 @@ def test_settings_override_the_file_and_the_file_the_strategy() -> None:
     assert recipe.method.settings["alpha"] == 32  # the strategy's own setting stays
 
 
+def test_who_names_a_number_of_epochs_gets_it(tmp_path: Path) -> None:
+    own = resolve({"strategy": "full"}).training
+    assert own.rows_in_all is not None
+    assert resolve({"strategy": "full"}, ["training.epochs=20"]).training.rows_in_all is None
+    assert resolve({"strategy": "full", "training": {"epochs": 20, "rows_in_all": 500}}).training.rows_in_all == 500
+    assert resolve({"strategy": "full", "training": {"batch_size": 8}}).training == own.model_copy(update={"batch_size": 8})
+
+
 def test_another_part_brings_none_of_the_former_ones_settings() -> None:
     assert merge({"method": {"name": "lora", "rank": 4}}, {"method": {"name": "ia3"}}) == {"method": {"name": "ia3"}}
     assert resolve({"strategy": "lora", "method": "bias_only"}).method.settings == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -24,6 +25,8 @@ from tunewright.recipe import Recipe
 
 Event = dict[str, Any]
 Watcher = Callable[[Event], Request | None]
+
+_FEWEST_EPOCHS = 3  # however many the rows are (Devlin et al. 2019, appendix A.3: 2 to 4)
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,15 @@ class Job:
         return len(self.windows(0))
 
     @property
+    def epochs(self) -> int:
+        """Passes over the training rows, fewer where there are many."""
+        training = self.recipe.training
+        enough = training.epochs if training.rows_in_all is None else math.ceil(training.rows_in_all / len(self.train))
+        return min(training.epochs, max(enough, _FEWEST_EPOCHS))
+
+    @property
     def total_steps(self) -> int:
-        planned = self.steps_per_epoch * self.recipe.training.epochs
+        planned = self.steps_per_epoch * self.epochs
         return min(planned, self.recipe.training.max_steps or planned)
 
 

@@ -71,7 +71,7 @@ class _Loop:
         self._tell(_start_event(self))
         state = self.state
         with waiting_for_the_step() as asked:
-            while state.epoch < job.recipe.training.epochs and not state.reason:
+            while state.epoch < job.epochs and not state.reason:
                 for window in job.windows(state.epoch)[state.window :]:
                     self._step(window)
                     if number := int(job.world.largest(asked.signal or 0)):
@@ -309,7 +309,7 @@ def _start_event(loop: _Loop) -> Event:
     return {
         "kind": "start",
         "steps": loop.total,
-        "epochs": loop.job.recipe.training.epochs,
+        "epochs": loop.job.epochs,
         "rows": len(loop.job.train),
         "parameters": sum(parameter.numel() for parameter in loop.parameters.values()),
         "trainable": sum(loop.parameters[name].numel() for name in names),

@@ -19,7 +19,7 @@ def stages_of(job: Job) -> tuple[Stage, ...]:
     stack = job.network.stack
     lowest = min((stack.depth_of(name) for name in job.applied.trainable), default=stack.head.depth)
     settings = part.Settings(**job.recipe.unfreezing.settings)
-    stages: tuple[Stage, ...] = part.stages(stack.depths, lowest, job.recipe.training.epochs, settings)
+    stages: tuple[Stage, ...] = part.stages(stack.depths, lowest, job.epochs, settings)
     if job.network.head_names:
         return stages
     # Nothing is new: a stage in which only the head would train is left out.

@@ -43,7 +43,7 @@ def study(trials: Trials, settings: Settings) -> Report:
         "averaging": [],
         "penalties": [],
         "rates": {"backbone": settings.rate, "head": settings.rate, "layer_decay": 1.0, "per_depth": None},
-        "training": {"epochs": epochs},
+        "training": {"epochs": epochs, "rows_in_all": None},
     }
     scratch = trials.run("from-scratch", plain)
     most = train_rows(tuned)
