@@ -4,7 +4,8 @@ python benchmarks/table_transfer.py               # one line per run in results/
 python benchmarks/table_transfer.py --summary     # means and paired differences of the lines that are there
 
 'other tables': the blocks are pre-trained on the rows of the other three tables, the tokenizer is new. 'own rows': everything is
-pre-trained on all training rows of the table, without labels. Test rows are the same for every seed and are never pre-trained
+pre-trained on all training rows of the table, without labels. 'tiny-table': the blocks of zoo/tiny-table, which learned who earns more
+on adult. Test rows are the same for every seed and are never pre-trained
 on; a seed draws the labelled rows. The scaling of the columns is learned from all training rows, without labels, for every arm.
 """
 
@@ -21,10 +22,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from common import DATA, done, machine, results, write
+from common import DATA, ROOT, done, machine, results, write
 
 FILE = "table_transfer.jsonl"
-ARMS = ("trees", "linear", "scratch", "other tables", "own rows")
+ARMS = ("trees", "linear", "scratch", "other tables", "own rows", "tiny-table")
 SEEDS = {"100": 10, "1000": 4, "full": 3}
 DROPPED = {"titanic": ("PassengerId", "Name", "Ticket", "Cabin")}  # names of rows
 TARGETS = {"adult": "income", "german_credit": "class", "titanic": "Survived", "wine_quality": "quality"}
@@ -66,7 +67,7 @@ def main() -> None:
             if size == "1000" and len(task.pool) < 1100:
                 continue
             for seed in range(SEEDS[size] if len(task.pool) < 6000 or size != "full" else 1):
-                for arm in ARMS:
+                for arm in arms_of(name):
                     key = f"{name}|{size}|{seed}|{arm}"
                     if key in done(FILE):
                         continue
@@ -81,6 +82,11 @@ def main() -> None:
                     metric = "roc_auc" if task.binary else "r2"
                     write(FILE, key, {**line, "metric": metric, **seconds, "shape": SHAPE, **about})
                     print(key, round(value, 4), seconds, flush=True)
+
+
+def arms_of(table: str) -> tuple[str, ...]:
+    """tiny-table has seen adult."""
+    return tuple(arm for arm in ARMS if (table, arm) != ("adult", "tiny-table"))
 
 
 def read(path: str) -> list[dict[str, str]]:
@@ -129,9 +135,11 @@ def starting_point(arm: str, name: str, tasks: dict[str, Task], trained: dict[st
     """The pre-trained network of an arm, made once for each table."""
     import torch
 
-    from tunewright.models.table import TableConfig
+    from tunewright.models.table import TableConfig, load_table_network
     from tunewright.models.table_pretraining import Cells, PretrainingSettings, networks_sharing_blocks, pretrain
 
+    if arm == "tiny-table":
+        return load_table_network(ROOT.parent / "zoo" / "tiny-table")
     if arm not in ("other tables", "own rows"):
         return None
     key = f"{arm}|{name}"
@@ -210,7 +218,7 @@ def network(task: Task, arm: str, train: np.ndarray, held: np.ndarray, seed: int
     columns = (len(task.columns.numbers), task.columns.sizes)
     if arm == "own rows":
         body = copy.deepcopy(start)
-    elif arm == "other tables":
+    elif arm in ("other tables", "tiny-table"):
         body = with_other_columns(start, *columns)
     else:
         body = TableTransformer(replace(TableConfig(numbers=1, **SHAPE), numbers=columns[0], categories=columns[1]))
@@ -260,21 +268,20 @@ def summary() -> str:
     """Markdown: mean ± standard deviation over seeds, and the paired difference to the network from scratch."""
     found = {(line["table"], line["size"], line["seed"], line["arm"]): line["value"] for line in results(FILE)}
     cells = sorted({key[:2] for key in found}, key=lambda cell: (cell[0], list(SEEDS).index(cell[1])))
-    out = [
-        "| table | labelled rows | seeds | " + " | ".join(ARMS) + " | other tables − scratch | own rows − scratch |",
-        "|---" * 10 + "|",
-    ]
+    pretrained = ARMS[3:]
+    out = [f"| table | labelled rows | seeds | {' | '.join(ARMS)} | {' | '.join(f'{arm} − scratch' for arm in pretrained)} |"]
+    out.append("|---" * (3 + len(ARMS) + len(pretrained)) + "|")
     for table, size in cells:
-        seeds = [seed for seed in range(10) if all((table, size, seed, arm) in found for arm in ARMS)]
+        arms = arms_of(table)
+        seeds = [seed for seed in range(10) if all((table, size, seed, arm) in found for arm in arms)]
         if not seeds:
             continue
-        values = {arm: [found[table, size, seed, arm] for seed in seeds] for arm in ARMS}
-        shown = [spread(values[arm]) for arm in ARMS]
-        paired = [
-            spread([one - other for one, other in zip(values[arm], values["scratch"], strict=True)], sign=True)
-            for arm in ("other tables", "own rows")
-        ]
-        out.append(f"| {table} | {size} | {len(seeds)} | " + " | ".join(shown + paired) + " |")
+        values = {arm: [found[table, size, seed, arm] for seed in seeds] for arm in arms}
+        shown = [spread(values[arm]) if arm in arms else "–" for arm in ARMS]
+        for arm in pretrained:
+            pairs = zip(values[arm], values["scratch"], strict=True) if arm in arms else ()
+            shown.append(spread([one - other for one, other in pairs], sign=True) if arm in arms else "–")
+        out.append(f"| {table} | {size} | {len(seeds)} | {' | '.join(shown)} |")
     return "\n".join(out)
 
 

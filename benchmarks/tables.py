@@ -508,8 +508,8 @@ def pretrained_tables() -> str:
         return ""
     return (
         "\n## Does pre-training help a table network?\n\n"
-        "An FT-Transformer of width 64 and 3 blocks, from scratch, with blocks pre-trained on the rows of the other three tables, and "
-        "pre-trained whole on the table's own training rows without labels; beside boosted trees (leaf size and rate chosen on a held-out "
+        "An FT-Transformer of width 64 and 3 blocks, from scratch, with blocks pre-trained on the rows of the other three tables, "
+        "pre-trained whole on the table's own training rows without labels, and with the blocks of zoo/tiny-table, which learned adult's labels; beside boosted trees (leaf size and rate chosen on a held-out "
         "fifth) and a linear model. Area under the ROC curve, for wine quality R²; ± is the standard deviation over seeds, which draw "
         "the labelled rows; test rows and pre-training are the same for all seeds, so ± leaves their part out. The full adult table is "
         f"cut to {table_transfer.LARGEST_FULL:,} rows.\n\n{table_transfer.summary()}\n\n"

@@ -18,7 +18,7 @@ LARGEST = 8 * 2**20
 
 
 def test_the_zoo_is_not_empty() -> None:
-    assert {"tiny-lm", "tiny-vision"} <= {folder.name for folder in MODELS}
+    assert {"tiny-audio", "tiny-lm", "tiny-table", "tiny-vision"} <= {folder.name for folder in MODELS}
 
 
 @pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
@@ -54,3 +54,21 @@ def test_the_vision_model_has_its_preparation() -> None:
     )
     assert (network.processor.height, network.processor.width, network.processor.channels) == (32, 32, 3)
     assert len(network.stack.blocks) == 4
+
+
+def test_the_audio_model_has_its_preparation() -> None:
+    network = load_network(
+        str(ZOO / "tiny-audio"), Labels("classification", ("a", "b")), form=Form("audio", "AutoModelForAudioClassification")
+    )
+    assert network.processor.rate == 16_000
+    assert len(network.stack.blocks) == 4
+
+
+def test_the_table_model_reads_other_columns(tmp_path: Path) -> None:
+    from tunewright.workflow import fit
+
+    rows = [{"size": number, "colour": "ab"[number % 2], "label": number > 20} for number in range(40)]
+    training = {"max_steps": 2, "checkpoints": False, "threads": 1}
+    data = {"near_duplicates": "ignore", "kind": "table"}
+    run = fit(rows, model=str(ZOO / "tiny-table"), target="label", out=tmp_path / "run", training=training, data=data)
+    assert run.manifest["certified"]["equal"]

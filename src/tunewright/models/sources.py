@@ -13,6 +13,7 @@ from tunewright.core.paths import refuse_address
 from tunewright.models.folder_checks import check_folder, refuse_file
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*")
+_WEIGHTS = "model.safetensors"
 _FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "1_Pooling/*"]
 
 
@@ -55,8 +56,11 @@ def _packaged_models() -> dict[str, Path]:
 
 
 def _model_folders(dist: Distribution) -> Iterator[Path]:
+    listed = dist.read_text("RECORD")
+    if listed is not None and _WEIGHTS not in listed:
+        return  # to read every line of every package as a path takes seconds
     for file in dist.files or ():
-        if file.name == "model.safetensors":
+        if file.name == _WEIGHTS:
             folder = Path(str(dist.locate_file(file))).parent
             if (folder / "config.json").is_file():
                 yield folder
