@@ -8,13 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.core.types import Finding
+from tunewright.core.files import read_object
+from tunewright.core.parts import list_parts, load_part
+from tunewright.core.types import Finding, Labels
 from tunewright.data.prepare import Prepared
+from tunewright.data.tables.columns import Columns
 from tunewright.engine.evaluate import decode_all
 from tunewright.engine.optimiser import build_optimiser
 from tunewright.engine.stages import open_layers
 from tunewright.engine.step import optimiser_step
+from tunewright.models import table, table_loading
+from tunewright.models.config import read_config
+from tunewright.models.form import Form
+from tunewright.models.loading import load_network
+from tunewright.models.network import Network
 from tunewright.models.own import models_in
+from tunewright.models.processors import PREPROCESSOR
 from tunewright.models.sources import find_model
 from tunewright.rates.finder import Found, restored
 from tunewright.rates.finder import find_rate as sweep
@@ -55,6 +64,23 @@ class Checked:
             "said": list(self.prepared.said),
             "findings": [finding.as_dict() for finding in self.prepared.findings],
         }
+
+
+def model_to_look_at(source: str) -> Network:
+    """The model named ``source`` in the form of the first task that its class is for, classification before all others."""
+    import transformers
+
+    folder, labels = find_model(source), Labels("classification", ("a", "b"))
+    if read_object(folder / "config.json").get("model_type") == table.MODEL_TYPE:
+        columns = Columns.from_dict(read_object(folder / PREPROCESSOR))
+        return table_loading.reload(folder, columns, labels, form=Form("table", "TableTransformer"), base=(source, ""))
+    kind_of_config = type(read_config(folder))
+    heads = sorted(list_parts("heads"), key=lambda part: part.name != "classification")
+    for head in (load_part("heads", part.name) for part in heads):
+        for kind, auto in head.READS.items():
+            if kind_of_config in getattr(getattr(transformers, auto, None), "_model_mapping", ()):
+                return load_network(source, labels, form=Form(kind, auto, head.OUTPUT))
+    return load_network(source, labels)
 
 
 def check(recipe: Recipe, given: Given | None = None) -> Checked:

@@ -167,6 +167,21 @@ def test_layers_adds_up(call, tiny_bert):
     assert "embeddings" in call("layers", tiny_bert).stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "opened"),
+    [
+        ("tiny-vision", "AutoModelForImageClassification"),
+        ("tiny-audio", "AutoModelForAudioClassification"),
+        ("tiny-table", "TableTransformer"),
+    ],
+)
+def test_layers_of_images_sounds_and_tables(call, name, opened):
+    folder = Path(__file__).parents[2] / "zoo" / name
+    assert f"opened as {opened}" in call("layers", folder).output
+    document = json.loads(call("layers", folder, "--json").stdout)
+    assert sum(layer["name"].startswith("block") for layer in document["layers"]) in (3, 4)
+
+
 def test_layers_says_that_albert_shares_its_blocks(call, tmp_path):
     from tunewright.models.tiny import tiny_model
 

@@ -27,9 +27,9 @@ FORM = Form("image", "AutoModelForObjectDetection", "boxes")
 SETTINGS = detection.Settings()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_image_model("yolos", tmp_path_factory.mktemp("tiny") / "yolos")
+@pytest.fixture(scope="module", params=["yolos", "detr"])
+def folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    return tiny_image_model(request.param, tmp_path_factory.mktemp("tiny") / request.param)
 
 
 @pytest.fixture

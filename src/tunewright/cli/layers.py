@@ -15,10 +15,9 @@ def run(
     as_json: Json = False,
 ) -> None:
     """A model as a stack of layers, with their parameters."""
-    from tunewright.core.types import Labels
-    from tunewright.models.loading import load_network
+    from tunewright.planning import model_to_look_at
 
-    network = load_network(model, Labels("classification", ("a", "b")))
+    network = model_to_look_at(model)
     sizes = {name: tensor.numel() for name, tensor in (*network.named_parameters(), *network.named_buffers())}
     layers: list[dict[str, Any]] = [
         {
@@ -35,6 +34,6 @@ def run(
         return
     columns = ("depth", "name", "parameters", "buffers")
     print_table(columns, [[layer[key] for key in columns] for layer in layers], title=model)
-    tell(f"{total:,} parameters, pooling {network.pooling}; the head is shown for two classes")
+    tell(f"{total:,} parameters, pooling {network.pooling}, opened as {network.form.auto}; a new head is shown for two classes")
     if shared > 1:
         tell(f"Each block runs {shared} times with the same weights: its layers cannot be frozen apart.")

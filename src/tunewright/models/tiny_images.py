@@ -69,6 +69,18 @@ _OTHERS: dict[str, Callable[[int], dict[str, Any]]] = {
     "yolos": lambda size: (
         _patches(size) | {"image_size": [size, size], "num_detection_tokens": 8, "use_mid_position_embeddings": False}
     ),
+    "detr": lambda size: {
+        "use_timm_backbone": False,
+        "use_pretrained_backbone": False,
+        "backbone_config": {"model_type": "resnet", **_SETTINGS["resnet"](size), "out_features": ["stage2"]},
+        "num_queries": 8,
+        "d_model": 32,
+        **{
+            f"{half}_{name}": value
+            for half in ("encoder", "decoder")
+            for name, value in (("layers", 2), ("ffn_dim", 64), ("attention_heads", 4))
+        },
+    },
 }
 
 
