@@ -148,6 +148,21 @@ def toy(count: int) -> list[dict[str, Any]]:
     return rows
 
 
+def test_texts_of_like_length_pass_together_in_training(tiny_bert: Path) -> None:
+    """The same vectors in the same order, from fewer padded tokens."""
+    network = load_network(str(tiny_bert), LABELS, form=FORM, dropout=0.0)
+    lengths = torch.randint(2, 12, (100,), generator=torch.Generator().manual_seed(0))
+    lengths[50] = 60
+    mask = (torch.arange(60) < lengths[:, None]).long()
+    inputs = {"input_ids": torch.randint(5, 40, mask.shape) * mask, "attention_mask": mask}
+    seen: list[int] = []
+    network.inner.embeddings.register_forward_hook(lambda *given: seen.append(given[2].shape[:2].numel()))
+    apart, together = network.eval()(inputs), network.train()(inputs)
+    torch.testing.assert_close(together, apart, atol=1e-5, rtol=0)
+    assert seen[0] == mask.numel()
+    assert sum(seen[1:]) < 0.3 * mask.numel()
+
+
 def test_a_whole_run_on_pairs_learns_saves_and_embeds(tiny_bert: Path, tmp_path: Path) -> None:
     run = fit(
         toy(84),
