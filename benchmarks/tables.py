@@ -102,8 +102,8 @@ def text_tasks() -> str:
             "similarity",
             "spearman",
             "rank correlation",
-            "2,000 pairs of STS-B, four epochs, all 1,379 test pairs; *untouched* and sentence-transformers by the cosine of two vectors, the others read "
-            "both texts together",
+            "2,000 pairs of STS-B, four epochs, all 1,379 test pairs; *untouched*, *cosine* (`head.name=cosine`) and sentence-transformers by the cosine of two "
+            "vectors, the others read both texts together",
         ),
         ("retrieval", "recall_at_1", "nearest row has the intent", "ten questions of each intent, 1,000 test questions"),
         (

@@ -7,7 +7,7 @@
 - retrieval: ten questions of each of Banking77's 77 intents; the nearest of them for each of 1,000 test questions. Untouched, tuned here
   (positives by class), and by sentence-transformers with its multiple-negatives loss on as many pairs drawn as often.
 - similarity: 2,000 pairs of STS-B with scores, all test pairs, rank correlation; the untouched encoder's cosine, pairs read together
-  here, and sentence-transformers with its cosine loss, the same rows as often.
+  here, tuned cosines (head.name=cosine), and sentence-transformers with its cosine loss, the same rows as often.
 - few_shot: eight rows of each class, vectors tuned first and a linear probe on them, as SetFit does; 1,000 test rows.
 - answers: XQuAD's English questions, 15 of 100 contexts held out to test; beside the Trainer with run_qa.py's preparation.
 
@@ -65,7 +65,7 @@ def jobs(seed: int) -> Iterator[tuple[str, str, Any]]:
             yield f"few_shot {name}", arm, lambda name=name, arm=arm: few_shot(name, arm, seed)
     for arm in ("untouched", "tunewright", "sentence-transformers"):
         yield "retrieval banking77", arm, lambda arm=arm: retrieval(arm, seed)
-    for arm in ("untouched", "sentence-transformers", *STRATEGIES):
+    for arm in ("untouched", "cosine", "sentence-transformers", "full", "feature-extraction"):
         yield "similarity stsb", arm, lambda arm=arm: similarity(arm, seed)
     for name in TAGGED:
         for arm in (*STRATEGIES, "trainer"):
@@ -148,6 +148,7 @@ def trainer_tagging(train: list[Row], test: list[Row], seed: int) -> float:
             data_collator=DataCollatorForTokenClassification(tokenizer),
         )
         trainer.train()
+        trainer.args.train_sampling_strategy = "random"  # else its predictions come in another order than the rows
         output = trainer.predict([encoded(row) for row in test])
     given, wanted = [], []
     for logits, labels, row in zip(output.predictions, output.label_ids, test, strict=True):
@@ -337,9 +338,10 @@ def similarity(arm: str, seed: int) -> Row:
     """Rank correlation of the scores of STS-B's test pairs; the pairs of its development part choose the epoch."""
     train, test = random.Random(seed).sample(scored_pairs("train"), 2000), scored_pairs("test")
     about = {"rows": len(train), "n": len(test)}
-    if arm in STRATEGIES:
+    if arm in ("cosine", *STRATEGIES):
         import tunewright
 
+        apart: Row = {"head": {"name": "cosine"}, "rates": {"backbone": 1e-4, "schedule": {"name": "linear", "warmup": 0.1}}}
         with tempfile.TemporaryDirectory() as folder:
             run = tunewright.fit(
                 train,
@@ -347,12 +349,12 @@ def similarity(arm: str, seed: int) -> Row:
                 test=test,
                 model=MODEL,
                 task="similarity",
-                strategy=arm,
                 seed=seed,
                 out=Path(folder) / "run",
                 data={"near_duplicates": "ignore"},
                 training={"epochs": 4, **PLAIN},
                 evaluation=QUIET,
+                **(apart if arm == "cosine" else {"strategy": arm}),
             )
             return {"spearman": value(run, "spearman")} | about
     from scipy.stats import spearmanr
@@ -462,6 +464,7 @@ def trainer_answers(train: list[Row], test: list[Row], seed: int) -> Row:
             data_collator=default_data_collator,
         )
         trainer.train()
+        trainer.args.train_sampling_strategy = "random"
         output = trainer.predict([inputs(asked, window) for window in range(len(asked["input_ids"]))]).predictions
     best = [(-np.inf, "")] * len(test)
     for window, row in enumerate(asked["overflow_to_sample_mapping"]):

@@ -172,6 +172,11 @@ def similarity(folder: Path) -> Toy:
     return rows, text_model(folder), {"data": {"task": "similarity"}}
 
 
+def cosine(folder: Path) -> Toy:
+    rows, model, sections = similarity(folder)
+    return rows, model, sections | {"head": {"name": "cosine"}}
+
+
 def tagging(folder: Path) -> Toy:
     rows = [{"tokens": text.split(), "tags": ["O", "B-x", "O", "B-y", "O", "O"]} for text, _ in texts()]
     return rows, text_model(folder), {}
@@ -352,6 +357,7 @@ TOYS: dict[str, Callable[[Path], Toy]] = {
     "multi_label": multi_label,
     "regression": regression,
     "similarity": similarity,
+    "cosine": cosine,
     "tagging": tagging,
     "question_answering": question_answering,
     "language": language,

@@ -51,7 +51,7 @@ def predict_features(
             labelled = targets_of(examples, rows, torch.device("cpu")) != IGNORED
             parts = [row[mask].numpy() for row, mask in zip(values, labelled, strict=True)]
         else:
-            parts = list(values.numpy()[:, None])
+            parts = list(values.reshape(len(rows), 1, -1).numpy())  # of a pair of texts, both vectors
         for index, part in zip(rows, parts, strict=True):
             found[index] = part
     return np.concatenate(found)

@@ -90,9 +90,11 @@ class Network(nn.Module):
         return self.processor
 
     def features(self, inputs: dict[str, Tensor]) -> Tensor:
-        """What the last linear layer reads, (batch, width)."""
+        """What the last linear layer reads, (batch, width); where there is none, the vectors themselves."""
         if self.classifier is not None:
             return self._pooled(inputs)
+        if self.form.output == "vectors":
+            return self(inputs)  # type: ignore[no-any-return]
         seen: list[Tensor] = []
         hook = self.last_linear.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
         try:
