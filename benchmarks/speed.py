@@ -94,7 +94,7 @@ JOBS = {
     "few-shot contrastive, 8-shot AG News": Job(
         32,
         1,
-        (Side("tunewright", "ours.py", "few_shot", ("--epochs", "5")), Side("SetFit", "peers.py", "setfit_few_shot")),
+        (Side("tunewright", "ours.py", "few_shot", ("--epochs", "10")), Side("SetFit", "peers.py", "setfit_few_shot")),
         data="ag_news",
         few=8,
     ),

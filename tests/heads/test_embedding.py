@@ -148,7 +148,7 @@ def toy(count: int) -> list[dict[str, Any]]:
     return rows
 
 
-def test_texts_of_like_length_pass_together_in_training(tiny_bert: Path) -> None:
+def test_texts_of_like_length_pass_together_in_training_and_each_once(tiny_bert: Path) -> None:
     """The same vectors in the same order, from fewer padded tokens."""
     network = load_network(str(tiny_bert), LABELS, form=FORM, dropout=0.0)
     lengths = torch.randint(2, 12, (100,), generator=torch.Generator().manual_seed(0))
@@ -161,6 +161,10 @@ def test_texts_of_like_length_pass_together_in_training(tiny_bert: Path) -> None
     torch.testing.assert_close(together, apart, atol=1e-5, rtol=0)
     assert seen[0] == mask.numel()
     assert sum(seen[1:]) < 0.3 * mask.numel()
+    seen.clear()
+    twice = network({name: value.repeat(2, 1) for name, value in inputs.items()})
+    torch.testing.assert_close(twice, apart.repeat(2, 1), atol=1e-5, rtol=0)
+    assert sum(seen) < 0.3 * mask.numel()
 
 
 def test_a_whole_run_on_pairs_learns_saves_and_embeds(tiny_bert: Path, tmp_path: Path) -> None:

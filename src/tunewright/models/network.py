@@ -184,16 +184,21 @@ def pool_tokens(network: Network, inputs: dict[str, Tensor]) -> Tensor:
 
 
 def pool_by_length(network: Network, inputs: dict[str, Tensor]) -> Tensor:
-    """As pool_tokens, some texts of like length at once: a batch whose texts are drawn is mostly padding of its longest.
+    """As pool_tokens, each distinct text once and some of like length together: a batch whose texts are drawn is mostly padding
+    of its longest, and of few rows mostly repetition.
 
     ``inputs`` are (texts, tokens) each, padded at the end.
     """
-    order = inputs["attention_mask"].sum(1).argsort(stable=True)
+    distinct, which = torch.unique(inputs["input_ids"], dim=0, return_inverse=True)
+    first = which.new_zeros(len(distinct)).scatter_reduce(
+        0, which, torch.arange(len(which), device=which.device), "amin", include_self=False
+    )
+    order = inputs["attention_mask"][first].sum(1).argsort(stable=True)
     found = []
-    for rows in order.split(_TOGETHER):
+    for rows in first[order].split(_TOGETHER):
         longest = int(inputs["attention_mask"][rows[-1]].sum())
         found.append(pool_tokens(network, {name: value[rows, :longest] for name, value in inputs.items()}))
-    return torch.cat(found)[order.argsort()]
+    return torch.cat(found)[order.argsort()[which]]
 
 
 @contextmanager
