@@ -290,6 +290,7 @@ ELSEWHERE = {
     "data.sounds.noise": "tests/data/test_audio.py",
     "data.max_seconds": "tests/heads/test_audio_classification.py",
     "training.packing": "tests/heads/test_packed.py",
+    "training.rows_in_all": "tests/engine/test_loop.py",
     "model.quantise": "tests/models/test_quantised.py",
     "version": "only version 1 exists",
     "strategy": "tests/strategies",
