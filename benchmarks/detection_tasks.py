@@ -74,8 +74,8 @@ def measure(task: str, arm: str, seed: int, epochs: int) -> Row:
             seed=seed,
             out=folder / "run",
             data={"near_duplicates": "ignore", "validation_share": 0.1},
-            rates={"backbone": 5e-4, "head": 5e-4, "weight_decay": 1e-4, "schedule": {"name": "cosine", "warmup": 0.05}},
-            training={"epochs": epochs, "batch_size": 8, "checkpoints": False, "threads": 1, "evaluations_per_epoch": 1},
+            rates={"backbone": 2e-4, "head": 2e-4, "weight_decay": 1e-4, "schedule": {"name": "cosine", "warmup": 0.05}},
+            training={"epochs": epochs, "batch_size": 8, "checkpoints": False, "threads": 1, "precision": "float32"},
             evaluation={"certify": False, "reports": (), "baselines": (), "monitor": "loss"},
         )
         scores = {one.name: [one.value, one.low, one.high] for one in run.scores}

@@ -26,6 +26,7 @@ _STATE_BYTES = {"adamw": 8, "lion": 4, "sgd": 4, "adafactor": 1}
 _VALIDATION_ROWS = 32
 _SAMPLE = 2**22  # values of a timed update: more than processors cache, less than a tenth of a small encoder's memory
 _WIDTH = 256
+_BESIDE = 2.5  # times what a pass keeps for its way back: gradients, copies, holes (2 to 3 in benchmarks/estimate.py)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def estimate(job: Job) -> Estimate:
     for cut, times in reads.items():
         step, evaluation = _between(cut, ends)
         seconds += times * (tokens * step + checked * evaluation + job.steps_per_epoch * _values(job, cut) * update)
-    activations = _activation_bytes(job, by_size[-1])
+    activations = int(_activation_bytes(job, by_size[-1]) * (_BESIDE if job.network.device.type == "cpu" else 1))
     restore_random_states(states)
     trained = sum(parameter.numel() for parameter in job.network.parameters() if parameter.requires_grad)
     state = trained * (4 + _STATE_BYTES.get(job.recipe.rates.optimiser.name, 8) + 4)  # gradient, optimiser, best weights kept
