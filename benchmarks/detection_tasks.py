@@ -1,6 +1,6 @@
 """Boxes on real pictures, from few: a DETR of 2 + 2 layers over a small ResNet, whose values are random or those of zoo/tiny-vision.
 
-    python benchmarks/detection_tasks.py [--seeds 0] [--epochs 60]      # one line per run in results/detection_tasks.jsonl
+    python benchmarks/detection_tasks.py [--seeds 0] [--epochs 30]      # one line per run in results/detection_tasks.jsonl
 
 raccoon: 160 pictures with one or two raccoons to learn, 40 to test. bccd: blood cells of three kinds, the official parts (292 and 72
 pictures). All at 128 pixels; nothing but the backbone was ever trained before, and that on pictures of clothes. One validation
@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=list(QUERIES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=30)
     options = parser.parse_args()
     for seed in options.seeds:
         for task in options.tasks:
