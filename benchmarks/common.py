@@ -19,6 +19,9 @@ DATA = Path(os.environ.get("TUNEWRIGHT_DATA", ROOT.parent.parent / "shared" / "d
 
 Rows = list[dict[str, str]]
 
+# Of transformers' TrainingArguments and those made after them: nothing saved, nothing told.
+UNTOLD: dict[str, Any] = {"save_strategy": "no", "logging_strategy": "no", "report_to": "none", "disable_tqdm": True}
+
 
 def read_rows(name: str, part: str) -> Rows:
     """Rows of one part of a data set as dictionaries with 'text' and 'label'."""

@@ -207,11 +207,11 @@ def answers(options: argparse.Namespace) -> None:
             for check, wanted in checks.items():
                 scores = run.check_answers(test, check, schema=wanted, max_new_tokens=longest)
                 found |= {f"{score.name}, {of}": [score.value, score.low, score.high] for of, score in scores.items()}
-            perplexity = {entry["of"]: entry["value"] for entry in run.all_scores() if entry["name"] == "perplexity"}
+            surprise = {entry["of"]: entry["value"] for entry in run.all_scores() if entry["name"] == "perplexity"}
         seconds = round(time.process_time() - started, 1)
-        line = {"part": "answers", "data": name, "rows": 1000, "n": len(test), "found": found, "perplexity": perplexity}
+        line = {"part": "answers", "data": name, "rows": 1000, "n": len(test), "found": found, "perplexity": surprise}
         write(FILE, f"answers|{name}", line | {"seconds": seconds} | machine())
-        print(name, found, perplexity, f"{seconds} s", flush=True)
+        print(name, found, surprise, f"{seconds} s", flush=True)
 
 
 # ---- beside TRL ---------------------------------------------------------------------------------------------------------

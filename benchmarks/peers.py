@@ -29,7 +29,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from common import Rows
+from common import UNTOLD, Rows
 
 Found = dict[str, Any]
 
@@ -400,10 +400,7 @@ def with_trainer(
             bf16=precision == "bfloat16",
             use_cpu=True,
             dataloader_num_workers=0,  # the rows are tokenised already: a worker only takes a core away
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
+            **UNTOLD,
             seed=SEED,
         )
         data = encoded(tokenizer, rows, names)

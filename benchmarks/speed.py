@@ -47,7 +47,7 @@ class Job:
     epochs: int
     sides: tuple[Side, ...]
     data: str = "banking77"
-    few: int = 0  # rows of each class, drawn anew for each repeat, instead of the first ``rows``
+    few: bool = False  # ``rows`` of each class, drawn anew for each repeat
 
 
 TUNED = tuple(KEPT_MEMORY.items())
@@ -92,11 +92,11 @@ JOBS = {
         ),
     ),
     "few-shot contrastive, 8-shot AG News": Job(
-        32,
+        8,
         1,
         (Side("tunewright", "ours.py", "few_shot", ("--epochs", "10")), Side("SetFit", "peers.py", "setfit_few_shot")),
         data="ag_news",
-        few=8,
+        few=True,
     ),
     "prediction, 10k rows": Job(
         10003,
@@ -145,7 +145,7 @@ def main() -> None:
 
 
 def growth(options: argparse.Namespace) -> None:
-    """Seconds of feature extraction and of one epoch of LoRA against the number of rows; rows come again after 10,003."""
+    """Seconds of feature extraction, prediction and one epoch of LoRA against the rows, which come again after 10,003."""
     for size in SIZES:
         for job, most in (("feature_extraction", 100030), ("predict", 30009), ("lora", 10003)):
             key = f"{job} | {size}"
@@ -161,7 +161,7 @@ def parts_of(job: Job, repeat: int) -> tuple[Rows, Rows]:
     if not job.few:
         return list(taken(read_rows(job.data, "train"), job.rows)), read_rows(job.data, "test")
     rows = read_rows(job.data, "test")  # AG News is here as its test part alone
-    chosen = few_per_class(rows, job.few, repeat)
+    chosen = few_per_class(rows, job.rows, repeat)
     held = [row for row in rows if row not in chosen]
     return chosen, random.Random(0).sample(held, 1000)
 

@@ -273,12 +273,12 @@ def behind(table: dict[tuple[str, ...], list[dict[str, Any]]]) -> str:
         "\nStrategies read 36,000 rows in all here (`training.rows_in_all`), four epochs. With all of their 10 to 12 epochs, as their defaults were before, "
         "the same seed reached:\n\n| strategy | all epochs | best at step | 36,000 rows | best at step |\n|---|---|---|---|---|\n"
     )
-    means = [statistics.mean(row["accuracy"] for row in side) for side in list(zip(*pairs, strict=True))[1:]]
+    means = [100 * statistics.mean(pair[side]["accuracy"] for pair in pairs) for side in (1, 2)]
     for name, old, new in pairs:
         steps = [f"{100 * row['accuracy']:.1f} | {row['best_step']:,} of {row['steps']:,}" for row in (old, new)]
         told += f"| {name} | {' | '.join(steps)} |\n"
     return told + (
-        f"\nOn average {100 * means[0]:.1f} and {100 * means[1]:.1f}: about a third of the steps lose nothing on the whole; single strategies differ either way, by "
+        f"\nOn average {means[0]:.1f} and {means[1]:.1f}: about a third of the steps lose nothing on the whole; single strategies differ either way, by "
         "chance as well (one seed). What fell far behind before had taken weights from the middle of a long run, which a thousand held-out rows had found best.\n"
     )
 
@@ -311,11 +311,12 @@ def trainer() -> str:
     ours = {(row["setting"], row["strategy"], row["seed"]): row for row in results("strategies.jsonl")}
     for (setting, method), runs in grouped(rows, "setting", "method").items():
         by_rate = grouped(runs, "rate")
+        tried = len({row["rate"] for row in rows if row["method"] == method})
         chosen = max(by_rate.values(), key=len)  # the best rate is the one that all seeds were run with
         pairs = [(ours[key], row) for row in chosen if (key := (setting, method, row["seed"])) in ours]
         accuracy = [spread([row["accuracy"] for row in side]) for side in zip(*pairs, strict=True)]
         gained = difference([100 * (mine["accuracy"] - theirs["accuracy"]) for mine, theirs in pairs])
-        page += f"| {setting} | {method} | {chosen[0]['rate']:g} of {len(by_rate)} | {accuracy[1]} | {accuracy[0]} | {gained} | {len(pairs)} |\n"
+        page += f"| {setting} | {method} | {chosen[0]['rate']:g} of {tried} | {accuracy[1]} | {accuracy[0]} | {gained} | {len(pairs)} |\n"
     return page
 
 

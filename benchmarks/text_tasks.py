@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common import DATA, done, few_per_class, machine, read_rows, write
+from common import DATA, UNTOLD, done, few_per_class, machine, read_rows, write
 
 FILE = "text_tasks.jsonl"
 MODEL = "all-MiniLM-L6-v2"
@@ -172,10 +172,7 @@ def arguments(out: str, seed: int, *, epochs: int, batch: int) -> Any:
         warmup_steps=0.1,
         lr_scheduler_type="linear",
         train_sampling_strategy="group_by_length",
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        logging_strategy="no",
+        **UNTOLD,
         use_cpu=True,
         seed=seed,
     )
@@ -266,10 +263,7 @@ def train_sentences(model: Any, rows: list[Row], loss: Any, seed: int, *, epochs
             per_device_train_batch_size=batch,
             warmup_steps=0.1,
             batch_sampler="no_duplicates",
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            logging_strategy="no",
+            **UNTOLD,
             use_cpu=True,
             seed=seed,
         )

@@ -15,7 +15,7 @@ import tempfile
 import time
 from typing import Any
 
-from common import Rows, done, few_per_class, machine, read_rows, results, write
+from common import UNTOLD, Rows, done, few_per_class, machine, read_rows, results, write
 
 FILE = "trainer_peft.jsonl"
 RATES = {"full": (2e-4, 4e-4, 8e-4, 1.6e-3), "lora": (1e-3, 2e-3, 4e-3, 8e-3)}
@@ -126,10 +126,7 @@ def arguments(out: str, setting: str, rate: float, seed: int) -> Any:
         warmup_steps=0.1,
         lr_scheduler_type="linear",
         train_sampling_strategy="group_by_length",
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        logging_strategy="no",
+        **UNTOLD,
         seed=seed,
         use_cpu=True,
         bf16=True,  # as ours chooses here by measurement

@@ -33,7 +33,7 @@ def test_settings_override_the_file_and_the_file_the_strategy() -> None:
     assert recipe.method.settings["alpha"] == 32  # the strategy's own setting stays
 
 
-def test_who_names_a_number_of_epochs_gets_it(tmp_path: Path) -> None:
+def test_who_names_a_number_of_epochs_gets_it() -> None:
     own = resolve({"strategy": "full"}).training
     assert own.rows_in_all is not None
     assert resolve({"strategy": "full"}, ["training.epochs=20"]).training.rows_in_all is None

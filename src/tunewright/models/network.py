@@ -189,14 +189,15 @@ def pool_by_length(network: Network, inputs: dict[str, Tensor]) -> Tensor:
 
     ``inputs`` are (texts, tokens) each, padded at the end.
     """
-    distinct, which = torch.unique(inputs["input_ids"], dim=0, return_inverse=True)
+    mask = inputs["attention_mask"]
+    distinct, which = torch.unique(inputs["input_ids"].masked_fill(mask == 0, -1), dim=0, return_inverse=True)
     first = which.new_zeros(len(distinct)).scatter_reduce(
         0, which, torch.arange(len(which), device=which.device), "amin", include_self=False
     )
-    order = inputs["attention_mask"][first].sum(1).argsort(stable=True)
+    order = mask[first].sum(1).argsort(stable=True)
     found = []
     for rows in first[order].split(_TOGETHER):
-        longest = int(inputs["attention_mask"][rows[-1]].sum())
+        longest = int(mask[rows[-1]].sum())
         found.append(pool_tokens(network, {name: value[rows, :longest] for name, value in inputs.items()}))
     return torch.cat(found)[order.argsort()[which]]
 

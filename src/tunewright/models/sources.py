@@ -58,7 +58,7 @@ def _packaged_models() -> dict[str, Path]:
 def _model_folders(dist: Distribution) -> Iterator[Path]:
     listed = dist.read_text("RECORD")
     if listed is not None and _WEIGHTS not in listed:
-        return  # to read every line of every package as a path takes seconds
+        return  # to read every line of every package as a path takes five times as long
     for file in dist.files or ():
         if file.name == _WEIGHTS:
             folder = Path(str(dist.locate_file(file))).parent

@@ -76,7 +76,7 @@ def _how(settings: Settings, seed: int, kept: int, trials: Trials, open_blocks: 
         "averaging": [],
         "penalties": [],
         "rates": {"backbone": settings.rate, "head": settings.rate, "layer_decay": 1.0, "per_depth": None},
-        "training": {"epochs": settings.epochs or trials.recipe.training.epochs},
+        "training": {} if settings.epochs is None else {"epochs": settings.epochs, "rows_in_all": None},
     }
 
 
