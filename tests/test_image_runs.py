@@ -56,6 +56,16 @@ def accuracy(run: tunewright.Run, of: str = "fine-tuned") -> float:
     return float(next(one["value"] for one in run.all_scores() if one["of"] == of and one["name"] == "accuracy"))
 
 
+def test_a_last_batch_of_one_row_is_learnt(tmp_path: Path) -> None:
+    """Its last maps of one pixel give a batch norm one value of each channel, which torch refuses in training."""
+    model = tiny_image_model("resnet", tmp_path / "resnet", size=8)
+    train, test = ([{"image": one, "label": name} for one, name in zip(*pictures(count), strict=True)] for count in (17, 8))
+    data = {"near_duplicates": "ignore", "image_size": 8}
+    run = tunewright.fit(train, validation=test, test=test, model=model, out=tmp_path / "run", data=data, **QUICK)
+    assert run.manifest["certified"]["equal"]
+    assert sum(event["kind"] == "step" for event in run.history) == 2 * 3
+
+
 def test_a_folder_of_pictures_is_learnt_certified_and_predicted(folder: Path, resnet: str, tmp_path: Path) -> None:
     run = tunewright.fit(
         folder, model={"source": resnet, "still_batch_norm": True}, strategy="full", out=tmp_path / "run", **QUICK

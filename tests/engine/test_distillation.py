@@ -174,7 +174,7 @@ def tasks() -> dict[str, tuple[Any, ...]]:
             ],
             "yolos",
             (0, 2),
-            {"data": {"task": "detection"}},
+            {"data": {"task": "detection", "augmentation": {"horizontal_flip": 0.5}}},
         ),
         "changed images": (
             [{"image": image, "label": "ab"[place % 2]} for place, image in enumerate(images)],

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tunewright.core.arrays import object_array
+from tunewright.core.augmentation import Augmentation, Mixing
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
 from tunewright.data.read import read_splits
@@ -52,6 +53,12 @@ def scenes(count: int, seed: int = 0) -> dict[str, Any]:
         images.append(image)
         objects.append(found)
     return {"image": images, "objects": objects}
+
+
+def flipped(objects: list[Any]) -> list[Any]:
+    """The same boxes in the mirror image of a scene."""
+    boxes = [one["box"] for one in objects]
+    return [{**one, "box": [40 - box[2], box[1], 40 - box[0], box[3]]} for one, box in zip(objects, boxes, strict=True)]
 
 
 def targets_of(objects: list[Any]) -> np.ndarray:
@@ -104,13 +111,62 @@ def test_boxes_come_back_in_the_images_own_pixels(network: Network) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [{"box": [1, 2, 3], "label": "a"}, {"box": [5, 1, 2, 9], "label": "a"}, {"box": [1, 2, 3, 4], "label": None}]
+    ("broken", "said"),
+    [
+        ({"box": [1, 2, 3], "label": "a"}, "no four numbers"),
+        ({"box": [5, 1, 2, 9], "label": "a"}, "without an area"),
+        ({"box": [1, 2, 3, 4], "label": None}, "empty label"),
+    ],
 )
-def test_objects_that_cannot_be_are_refused(folder: Path, broken: dict[str, Any]) -> None:
+def test_objects_that_cannot_be_are_refused(folder: Path, broken: dict[str, Any], said: str) -> None:
     rows = scenes(12)
-    rows["objects"][3] = [broken]
-    with pytest.raises(UserError, match="no list of objects"):
+    rows["objects"][3] = [{"box": [1, 2, 3, 4], "label": "dog"}, broken]
+    with pytest.raises(UserError, match=rf"row 3.*object 2 of 2.*{said}"):
         check(make_recipe(model=str(folder)), Given(rows))
+
+
+def test_boxes_are_mirrored_with_their_images(network: Network) -> None:
+    rows = scenes(6)
+    plain: Any = detection.encode(network, [(one,) for one in rows["image"]], targets_of(rows["objects"]), SETTINGS, 0)
+    changed = plain.encoded.augmented(Augmentation(horizontal_flip=0.5), Mixing())
+    assert (changed.varies, plain.encoded.varies) == (True, False)
+    torch.manual_seed(0)
+    made = changed.collate(np.arange(6), training=True)
+    chosen = made["mirrored"]
+    assert 0 < int(chosen.sum()) < 6
+    still = changed.collate(np.arange(6))["pixel_values"]
+    for row, flip in enumerate(chosen):
+        torch.testing.assert_close(made["pixel_values"][row], still[row].flip(-1) if flip else still[row])
+    wanted = detection.mirrored(torch.from_numpy(plain.targets), chosen)
+    other = targets_of([flipped(some) if flip else some for flip, some in zip(chosen, rows["objects"], strict=True)])
+    by_hand: Any = detection.encode(network, [(one,) for one in rows["image"]], other, SETTINGS, 0)
+    torch.testing.assert_close(wanted, torch.from_numpy(by_hand.targets))
+
+
+def test_a_run_on_mirrored_images_is_the_one_on_their_mirror_images(tmp_path: Path) -> None:
+    folder = tiny_image_model("yolos", tmp_path / "model")  # draws nothing in training, as DETR's dropout does
+    rows = scenes(24)
+    mirrored = {"image": [one[:, ::-1].copy() for one in rows["image"]], "objects": [flipped(some) for some in rows["objects"]]}
+    given = {"turned": (rows, {"augmentation": {"horizontal_flip": 1.0}}), "by_hand": (mirrored, {})}
+    losses = {}
+    for name, (train, data) in given.items():
+        run = fit(
+            train,
+            validation=rows,
+            model=str(folder),
+            strategy="full",
+            out=tmp_path / name,
+            data={"task": "detection", **data},
+            training={"epochs": 2, "batch_size": 8, "precision": "float32"},
+            evaluation={"certify": False, "reports": [], "baselines": []},
+        )
+        losses[name] = [event["loss"] for event in run.history if event["kind"] == "step"]
+    np.testing.assert_allclose(losses["turned"], losses["by_hand"], rtol=1e-4)
+
+
+def test_what_boxes_cannot_follow_is_refused(folder: Path) -> None:
+    with pytest.raises(UserError, match="crop_scale moves pixels"):
+        fit(scenes(24), model=str(folder), data={"augmentation": {"crop_scale": 0.5}})
 
 
 def test_a_whole_run_learns_saves_and_answers(folder: Path, tmp_path: Path) -> None:

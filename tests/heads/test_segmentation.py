@@ -11,6 +11,7 @@ import torch
 
 from tests.data.pictures import saved
 from tunewright.core.arrays import object_array
+from tunewright.core.augmentation import Augmentation, Mixing
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
 from tunewright.data.targets.masks import NO_CLASS
@@ -108,6 +109,19 @@ def test_masks_follow_the_images_geometry(network: Network) -> None:
     assert (examples.targets[0, 16:] == 1).all()
 
 
+def test_masks_are_mirrored_with_their_images_in_each_step(network: Network) -> None:
+    images, masks = scenes(6)
+    plain: Any = segmentation.encode(network, [(one,) for one in images], object_array(masks), SETTINGS, 0)
+    changed = plain.encoded.augmented(Augmentation(horizontal_flip=0.5, brightness=0.2), Mixing())
+    torch.manual_seed(0)
+    chosen = changed.collate(np.arange(6), training=True)["mirrored"]
+    assert 0 < int(chosen.sum()) < 6
+    wanted = segmentation.mirrored(torch.from_numpy(plain.targets), chosen).numpy()
+    for row, flipped in enumerate(chosen):
+        np.testing.assert_array_equal(wanted[row], masks[row][:, ::-1] if flipped else masks[row])
+    assert "mirrored" not in changed.collate(np.arange(6))
+
+
 def test_masks_that_cannot_be_are_refused(folder: Path) -> None:
     images, masks = scenes(12)
     cells: list[Any] = [saved(one) for one in masks]
@@ -126,6 +140,7 @@ def test_a_whole_run_learns_saves_and_answers(folder: Path, tmp_path: Path) -> N
         model=str(folder),
         strategy="full",
         out=tmp_path / "run",
+        data={"augmentation": {"horizontal_flip": 0.5}},
         rates={"backbone": 3e-3, "head": 1e-2},
         training={"epochs": 10, "batch_size": 8},
         evaluation={"resamples": 100},

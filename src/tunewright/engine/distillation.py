@@ -80,15 +80,21 @@ class Teacher:
         return _in_units(said, self.network.labels, self.labels) if isinstance(said, Tensor) else said
 
 
-def answered(teacher: Teacher | None, forward: Forward, examples: Examples, rows: np.ndarray) -> tuple[Any, Any]:
-    """The student's output for some training examples, and what the teacher says of the same batch; None without one."""
+def answered(
+    teacher: Teacher | None, forward: Forward, examples: Examples, rows: np.ndarray, inputs: dict[str, Tensor] | None = None
+) -> tuple[Any, Any]:
+    """The student's output for some training examples, and what the teacher says of the same batch; None without one.
+
+    ``inputs`` is their batch where it is there.
+    """
     if teacher is None:
-        return forward(examples, rows), None
+        return forward(examples, rows, inputs=inputs), None
     if teacher.network is None:
-        output = forward(examples, rows)
+        output = forward(examples, rows, inputs=inputs)
         return output, teacher.kept(output, rows)
-    reads = {*forward.network.reads, *teacher.network.reads}
-    inputs = batch(examples, rows, reads, forward.network.device, training=True)
+    if inputs is None:
+        reads = {*forward.network.reads, *teacher.network.reads}
+        inputs = batch(examples, rows, reads, forward.network.device, training=True)
     return forward(examples, rows, inputs=inputs), teacher.asked(inputs)
 
 

@@ -8,11 +8,13 @@ hidden states below the cut are computed once and the pass starts there, if rows
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, final
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tunewright.core.augmentation import Mixing
 from tunewright.data.batching import for_evaluation
@@ -76,7 +78,7 @@ class Forward:
         if self._is_pooled(self._depth, examples):
             read = self._features_of(examples)[torch.from_numpy(rows)].to(self.network.device)
             return self.network.last_linear(read)
-        with arithmetic(self.network, self.precision):
+        with arithmetic(self.network, self.precision), lone_values_allowed(self.network, len(rows)):
             output = self._through(examples, rows, training, inputs)
         return output.float() if hasattr(output, "float") else output
 
@@ -85,7 +87,7 @@ class Forward:
         inputs = batch(examples, rows, self.network.reads, self.network.device, training=True)
         inputs["pixel_values"], targets = mix(inputs["pixel_values"], targets, mixing)
         self.passes += len(rows)
-        with arithmetic(self.network, self.precision):
+        with arithmetic(self.network, self.precision), lone_values_allowed(self.network, len(rows)):
             return self.network(inputs).float(), targets
 
     def evaluated(self, examples: Examples) -> Iterator[tuple[np.ndarray, Any]]:
@@ -158,6 +160,27 @@ class Forward:
             coming = [prefix for depth, prefix in self._prefixes.items() if depth <= self._depth]
             self._hidden[id(examples)] = self.features.hidden(coming, examples)
         return self._hidden[id(examples)]
+
+
+@contextmanager
+def lone_values_allowed(network: Network, rows: int) -> Iterator[None]:
+    """A batch norm that finds one value of each channel, in a pass of one row, takes its running mean and variance for it.
+
+    torch refuses it: a lone value has no spread. The last batch of an epoch may be one row.
+    """
+    norms = [one for one in network.modules() if isinstance(one, _BatchNorm) and one.training] if rows == 1 else []
+
+    def still(norm: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if inputs[0].numel() == inputs[0].shape[1]:
+            norm.training = False
+
+    hooks = [norm.register_forward_pre_hook(still) for norm in norms]
+    try:
+        yield
+    finally:
+        for norm, hook in zip(norms, hooks, strict=True):
+            hook.remove()
+            norm.training = True
 
 
 def compared(output: Any) -> Tensor:

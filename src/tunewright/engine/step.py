@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from tunewright.core.seed import random_states, restore_random_states
-from tunewright.data.examples import targets_of
+from tunewright.data.encoders.annotated import MIRRORED
+from tunewright.data.examples import batch, targets_of
 from tunewright.engine import whole_batch
 from tunewright.engine.distillation import answered
 from tunewright.engine.job import Job
@@ -107,11 +108,14 @@ def _weighed(job: Job, rows: np.ndarray, values: Tensor) -> Tensor:
 
 
 def _answered(job: Job, rows: np.ndarray, wanted: Tensor) -> tuple[Any, Tensor, Any]:
-    """The network's output for some rows, what it should be, and what a teacher says; of mixed images where they are."""
-    mixing = getattr(job.train.encoded, "mixing", None)
-    if mixing is None or not mixing.active:
-        output, said = answered(job.teacher, job.forward, job.train, rows)
-        return output, wanted, said
-    labels = job.network.labels
-    soft = functional.one_hot(wanted, labels.outputs).float() if labels.exclusive else wanted
-    return *job.forward.mixed(job.train, rows, soft, mixing), None
+    """The network's output for some rows, what it should be, and what a teacher says; of changed images where they are."""
+    mixing, inputs = getattr(job.train.encoded, "mixing", None), None
+    if mixing is not None and mixing.active:
+        labels = job.network.labels
+        soft = functional.one_hot(wanted, labels.outputs).float() if labels.exclusive else wanted
+        return *job.forward.mixed(job.train, rows, soft, mixing), None
+    if getattr(job.train.encoded, "mirror", 0):
+        inputs = batch(job.train, rows, {*job.network.reads, MIRRORED}, job.network.device, training=True)
+        wanted = job.head.mirrored(wanted, inputs.pop(MIRRORED))
+    output, said = answered(job.teacher, job.forward, job.train, rows, inputs)
+    return output, wanted, said

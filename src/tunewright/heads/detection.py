@@ -78,6 +78,12 @@ def encode(
     return Examples(Encoded(images, sizes), wanted)
 
 
+def mirrored(targets: Tensor, chosen: Tensor) -> Tensor:
+    """Targets (batch, most, 5) of images of which some were mirrored: their centres lie on the other side."""
+    side = torch.where(chosen[:, None] & (targets[..., 4] >= 0), 1 - targets[..., 0], targets[..., 0])
+    return torch.cat([side[..., None], targets[..., 1:]], -1)
+
+
 def losses(output: dict[str, Tensor], targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
     """Loss of each image, (batch,), of logits (batch, queries, classes + 1) and boxes (batch, queries, 4)."""
     rows = zip(output["logits"].float(), output["boxes"].float(), targets, strict=True)

@@ -21,6 +21,7 @@ from tunewright.core.types import Labels, Predictions
 from tunewright.data.encoders import image
 from tunewright.data.encoders.annotated import Encoded
 from tunewright.data.examples import Examples
+from tunewright.data.images.augment import mirrored as mirrored
 from tunewright.data.media import numbered
 from tunewright.data.targets.masks import NO_CLASS
 from tunewright.heads._weights import class_weights as class_weights

@@ -39,8 +39,13 @@ def horizontal_flip(images: Tensor, probability: float = 0.5) -> Tensor:
     """Mirror each image with a probability."""
     import torch
 
-    mirrored = (torch.rand(len(images)) < probability).nonzero().flatten().to(images.device)
-    return images.index_copy(0, mirrored, images[mirrored].flip(-1))
+    return mirrored(images, torch.rand(len(images)) < probability)
+
+
+def mirrored(images: Tensor, chosen: Tensor) -> Tensor:
+    """Images or masks (batch, …, width), those of them that are ``chosen`` (batch,) with left and right exchanged."""
+    rows = chosen.nonzero().flatten().to(images.device)
+    return images.index_copy(0, rows, images[rows].flip(-1))
 
 
 def random_resized_crop(images: Tensor, scale: float = 0.08, ratio: float = 4 / 3) -> Tensor:

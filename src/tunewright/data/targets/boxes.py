@@ -29,18 +29,31 @@ def read(table: Table, schema: Schema) -> list[Any]:
 
 def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
     """Rows whose objects are not written as they should be, or have no area; and no object at all."""
-    wrong = [row for row, value in enumerate(values) if not (isinstance(value, list) and all(map(_is_object, value)))]
-    if wrong:
-        return [UserError(f"{where(wrong)}: {values[wrong[0]]!r:.120} is no list of objects", expected=_EXPECTED)]
+    said = {row: wrong for row, value in enumerate(values) if (wrong := _wrong(value)) is not None}
+    if said:
+        return [UserError(f"{where(list(said))}: {next(iter(said.values()))}", expected=_EXPECTED)]
     return [] if any(values) else [UserError("no image has an object", expected=_EXPECTED)]
 
 
-def _is_object(one: Any) -> bool:
-    if not isinstance(one, dict) or not {"box", "label"} <= set(one) or one["label"] in (None, ""):
-        return False
+def _wrong(value: Any) -> str | None:
+    """What is wrong with an image's objects, the first of it; None where nothing is."""
+    if not isinstance(value, list):
+        return f"{value!r:.80} is no list of objects"
+    found = ((place, one, _fault(one)) for place, one in enumerate(value, 1))
+    return next((f"object {place} of {len(value)}, {one!r:.80}, {fault}" for place, one, fault in found if fault), None)
+
+
+def _fault(one: Any) -> str | None:
+    if not isinstance(one, dict) or not {"box", "label"} <= set(one):
+        return "is no box with a label"
+    if one["label"] in (None, ""):
+        return "has an empty label"
     box = one["box"]
-    numbers = isinstance(box, (list, tuple)) and len(box) == 4 and all(isinstance(side, (int, float)) for side in box)
-    return numbers and all(map(math.isfinite, box)) and box[2] > box[0] and box[3] > box[1]
+    if not (isinstance(box, (list, tuple)) and len(box) == 4 and all(isinstance(side, (int, float)) for side in box)):
+        return "has a box that is no four numbers"
+    if not all(map(math.isfinite, box)) or box[2] <= box[0] or box[3] <= box[1]:
+        return "has a box without an area"
+    return None
 
 
 def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:
