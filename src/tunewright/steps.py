@@ -17,7 +17,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.memory import keep_freed_memory
 from tunewright.core.parts import load_part, name_of
 from tunewright.core.seed import seed_everything
-from tunewright.core.types import Applied, Kind, Predictions, Task
+from tunewright.core.types import Applied, Kind, Labels, Predictions, Task
 from tunewright.core.world import ALONE, World
 from tunewright.data.cells import cells_of
 from tunewright.data.counterfactual import with_counterfactuals
@@ -334,28 +334,33 @@ def baselines_of(setup: Setup) -> tuple[str, ...]:
 
 
 def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> Predictions:
-    """What a linear probe on the untouched network predicts for the test rows; the head is put back as it was."""
+    """What a linear probe on the untouched network predicts for the test rows; the head is put back as it was.
+
+    Thresholds and temperatures are fitted for the probe, too: what they bring is not to pass for what training brings.
+    """
     linear = setup.network.last_linear
     before = [parameter.detach().clone() for parameter in linear.parameters()]
     probe = load_part("initialisation", "linear_probe")
     targets = _targets(probed(setup))
     probe.initialise(setup.network, features, targets, setup.prepared.labels, probe.Settings(), setup.recipe.seed)
-    predictions = predicted(setup, _probe_logits(setup, linear))
+    labels = _tuned_labels(setup, _probe_logits(setup, linear, "validation"))
+    probed_setup = replace(setup, prepared=replace(setup.prepared, labels=labels))
+    predictions = predicted(probed_setup, _probe_logits(setup, linear, "test"))
     with torch.no_grad():
         for parameter, value in zip(linear.parameters(), before, strict=True):
             parameter.copy_(value)
     return predictions
 
 
-def _probe_logits(setup: Setup, linear: torch.nn.Linear) -> Iterator[tuple[np.ndarray, Any]]:
-    """Outputs for the test rows: from their features where each row has one vector, which are kept for the next run."""
-    test = setup.examples["test"]
-    if isinstance(test.targets, Ragged):
-        yield from passes(setup.network, test, precision=setup.precision)
+def _probe_logits(setup: Setup, linear: torch.nn.Linear, part: str) -> Iterator[tuple[np.ndarray, Any]]:
+    """Outputs for a part's rows: from their features where each row has one vector, which are kept for the next run."""
+    examples = setup.examples[part]
+    if isinstance(examples.targets, Ragged):
+        yield from passes(setup.network, examples, precision=setup.precision)
         return
-    read = torch.from_numpy(_features(setup, test))
+    read = torch.from_numpy(_features(setup, examples))
     with torch.no_grad():
-        yield np.arange(len(test)), linear(read.to(setup.network.device))
+        yield np.arange(len(examples)), linear(read.to(setup.network.device))
 
 
 def predicted(setup: Setup, outputs: Iterable[tuple[np.ndarray, Any]] | None = None) -> Predictions:
@@ -388,16 +393,22 @@ def decided(prepared: Prepared, part: str, found: Predictions) -> Predictions:
 
 def tune_decisions(setup: Setup) -> Setup:
     """What a head decides by the validation rows once the network is trained: the setup with labels that hold it."""
-    if not hasattr(setup.head, "tune") or not setup.head.tunes(setup.head_settings):
+    labels = _tuned_labels(setup, passes(setup.network, setup.examples["validation"], precision=setup.precision))
+    if labels is setup.prepared.labels:
         return setup
-    prepared, examples = setup.prepared, setup.examples["validation"]
-    found = decode_all(setup.head, prepared.labels, examples, passes(setup.network, examples, precision=setup.precision))[0]
-    labels = setup.head.tune(found, prepared.validation.targets, prepared.labels, setup.head_settings)
-    groups = groups_to_decide_by(prepared, setup.head_settings)
-    if groups is not None:
-        labels = setup.head.tune_groups(found, prepared.validation.targets, labels, setup.head_settings, groups)
     setup.network.labels = labels
-    return replace(setup, prepared=replace(prepared, labels=labels))
+    return replace(setup, prepared=replace(setup.prepared, labels=labels))
+
+
+def _tuned_labels(setup: Setup, outputs: Iterable[tuple[np.ndarray, Any]]) -> Labels:
+    """The labels with what the head decides by the outputs for the validation rows; where it decides nothing, as they are."""
+    prepared, settings = setup.prepared, setup.head_settings
+    if not hasattr(setup.head, "tune") or not setup.head.tunes(settings):
+        return prepared.labels
+    found = decode_all(setup.head, prepared.labels, setup.examples["validation"], outputs)[0]
+    labels: Labels = setup.head.tune(found, prepared.validation.targets, prepared.labels, settings)
+    groups = groups_to_decide_by(prepared, settings)
+    return labels if groups is None else setup.head.tune_groups(found, prepared.validation.targets, labels, settings, groups)
 
 
 def train_features(setup: Setup) -> Callable[[], np.ndarray]:

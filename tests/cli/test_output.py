@@ -10,7 +10,7 @@ import pytest
 
 from tunewright.cli._options import parse_duration
 from tunewright.cli._output import aligned, cell, print_json, print_table
-from tunewright.cli._results import _show_scores
+from tunewright.cli._results import _show_scores, gained_nothing
 from tunewright.core.errors import UserError
 from tunewright.core.types import Score
 from tunewright.core.words import count, duration
@@ -51,6 +51,22 @@ def test_every_model_that_was_scored_is_shown_and_the_tuned_one_last(capsys):
         "before",
         "fine-tuned",
     ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "against", "difference", "nothing"),
+    [
+        ("accuracy", "frozen", -0.01, True),
+        ("accuracy", "frozen", 0.01, False),
+        ("accuracy", "trees", -0.1, False),
+        ("perplexity", "before", 2.0, True),
+        ("perplexity", "before", -2.0, False),
+        ("accuracy", "frozen", None, False),
+    ],
+)
+def test_training_for_nothing_is_told(metric, against, difference, nothing):
+    compared = {"a": "fine-tuned", "b": against, "metric": metric, "difference": difference}
+    assert gained_nothing([compared]) is nothing
 
 
 def test_cells():

@@ -12,11 +12,13 @@ from tests.data import chats
 from tests.data.chats import byte_tokenizer, chat
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
+from tunewright.data.encoders import preference
 from tunewright.data.encoders.language import Encoded, encode_completions, encode_conversations, encode_raw
-from tunewright.data.language.audit import audit, equal_answers, shown, tokens_in_text
+from tunewright.data.language.audit import audit, equal_answers, shown, tokens_in_text, unjudged
 from tunewright.data.language.chat_template import choose
 from tunewright.data.language.conversations import Preference
 from tunewright.data.language.messages import Message
+from tunewright.preferences import dpo, kto
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +109,17 @@ def test_preferences_between_equal_answers_are_noticed() -> None:
     found = equal_answers([Preference(prompt, yes, no), Preference(prompt, no, Message("assistant", "No "))], [7, 8])
     assert [(finding.code, finding.rows) for finding in found] == [("equal_answers", (8,))]
     assert equal_answers([Preference(prompt, yes, no)]) == []
+
+
+@pytest.mark.parametrize(("objective", "rows"), [(dpo, (8,)), (kto, (8, 8))], ids=["pairs", "judged"])
+def test_pairs_whose_prompt_leaves_no_room_for_an_answer_are_noticed(
+    tokenizer: Any, objective: Any, rows: tuple[int, ...]
+) -> None:
+    yes, no = Message("assistant", "Yes"), Message("assistant", "No")
+    given = [Preference((Message("user", text),), yes, no) for text in ("Hi", "fox " * 200, "Ho")]
+    encoded = preference.encode(tokenizer, given, 120, choose(tokenizer), (objective, objective.Settings()))
+    (found,) = unjudged(encoded, "test", [7, 8, 9])
+    assert (found.code, found.rows) == ("nothing_judged", rows)
+    assert "counts as wrong" in found.message
+    whole = preference.encode(tokenizer, given, 1000, choose(tokenizer), (objective, objective.Settings()))
+    assert unjudged(whole, "test", [7, 8, 9]) == []

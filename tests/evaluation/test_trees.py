@@ -45,6 +45,29 @@ def test_classes_that_no_training_row_has_get_nothing() -> None:
     assert labelled.values.tolist() == [[int(one > 1), 1] for one in test.categories[:, 0]]
 
 
+def test_they_decide_by_costs_as_the_network_does() -> None:
+    train, test = rows(200), rows(100)
+    wanted = (GENERATOR.random(200) < 0.3).astype(np.int64)
+    plain, dear = (
+        boosted(train, wanted, test, Labels("classification", ("a", "b"), costs=costs), 0) for costs in ((), (1.0, 9.0))
+    )
+    assert plain.probabilities is not None
+    assert dear.values.tolist() == [int(share > 0.1) for share in plain.probabilities[:, 1]]
+    assert dear.values.sum() > plain.values.sum()
+
+
+def test_the_watched_metric_stands_beside_the_others_for_all(tmp_path: Path) -> None:
+    run = fit(
+        toy(),
+        target="label",
+        out=tmp_path / "run",
+        training={"max_steps": 2},
+        evaluation={"certify": False, "monitor": "average_precision"},
+    )
+    found = {entry["of"] for entry in run.all_scores() if entry["name"] == "average_precision" and entry["value"] is not None}
+    assert {"fine-tuned", "trees", "frozen", "majority"} <= found
+
+
 @pytest.mark.parametrize("target", ["label", "income"])
 def test_a_tables_report_has_them(tmp_path: Path, target: str) -> None:
     given = [row for row in toy() if row[target] is not None]

@@ -176,6 +176,11 @@ def test_columns_are_recognised_and_named() -> None:
         prepare(train=[{**one, "caption": " "} for one in rows()])
 
 
+def test_equal_texts_are_refused(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"all 2\d training texts are 'red'"):
+        fit([{**one, "caption": "red"} for one in rows()], model=str(clip), out=tmp_path / "run")
+
+
 def test_other_models_are_refused(tiny_bert: Path, clip: Path) -> None:
     with pytest.raises(UserError, match="one space"):
         network_of(tiny_bert)

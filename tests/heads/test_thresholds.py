@@ -14,7 +14,8 @@ from tunewright.core.files import read_json, write_json
 from tunewright.core.types import Labels, Predictions
 from tunewright.heads import multi_label
 from tunewright.runs.artefact import load_model
-from tunewright.workflow import fit
+from tunewright.steps import Given, frozen_baseline, prepare_rows, set_up, train_features
+from tunewright.workflow import fit, make_recipe
 
 LABELS = Labels("multi_label", ("a", "b", "c"))
 TUNED = multi_label.Settings(thresholds="tuned")
@@ -81,6 +82,27 @@ def test_they_are_saved_and_used_again(tiny_bert: Path, tmp_path: Path) -> None:
     write_json(run.folder / "model" / "tunewright.json", damaged)
     with pytest.raises(UserError, match="a probability for each label"):
         load_model(run.folder / "model")
+
+
+def test_the_frozen_baseline_has_thresholds_of_its_own(tiny_bert: Path) -> None:
+    found = {}
+    for how in ("half", "tuned"):
+        head = {"name": "multi_label", "thresholds": how}
+        recipe = make_recipe(model=str(tiny_bert), target="tags", head=head, data={"near_duplicates": "ignore"})
+        data = rows(200)
+        setup = set_up(
+            recipe, prepare_rows(recipe, Given(data[:120], data[120:], data[120:]))
+        )  # judged on the rows it is tuned on
+        found[how] = frozen_baseline(setup, train_features(setup))
+        assert setup.network.labels.thresholds == setup.prepared.labels.thresholds == ()  # the probe's are not the network's
+    shares = found["half"].probabilities
+    assert shares is not None
+    assert found["tuned"].probabilities == pytest.approx(shares)
+    assert (found["half"].values == (shares > 0.5)).all()
+    for place, wanted in enumerate(setup.prepared.test.targets.T):
+        best = max(f1_score(wanted, shares[:, place] >= cut) for cut in np.unique(shares[:, place]))
+        assert f1_score(wanted, found["tuned"].values[:, place]) == pytest.approx(best)
+    assert (found["half"].values != found["tuned"].values).any()
 
 
 def drawn(n: int, seed: int, hotter: float = 2.5) -> tuple[np.ndarray, np.ndarray]:

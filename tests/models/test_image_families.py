@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from tests.tiny import folders, larger
+from tunewright.core.errors import UserError
+from tunewright.core.files import read_tensors, write_tensors
 from tunewright.core.types import Labels
 from tunewright.engine.stages import open_layers
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.prefix import capture, find_prefix, replayed
+from tunewright.models.processors import save_processor
 from tunewright.models.tiny_images import IMAGE_FAMILIES, tiny_image_model
 
 LABELS = Labels("classification", ("ant", "bee", "cat"))
@@ -52,6 +56,22 @@ def test_every_tensor_is_in_one_group_and_groups_are_in_order(make: Callable[[st
     assert network.stack.head.parameters == network.head_names
     assert groups[0].parameters
     assert network.stack.shared == 1
+
+
+@pytest.mark.parametrize("family", ["resnet", "vit"])
+def test_a_saved_classifier_lends_its_body_alone(make: Callable[[str], Network], family: str, tmp_path: Path) -> None:
+    """A ResNet's head is called classifier.1, which is no layer that its config lacks; a block too many still is."""
+    tuned = make(family)
+    tuned.inner.save_pretrained(str(tmp_path))
+    save_processor(tuned.processor, tmp_path)
+    body = load_network(str(tmp_path), Labels("embedding"), form=Form("image", "AutoModel"))
+    theirs = dict(tuned.inner.base_model.named_parameters())
+    assert all(torch.equal(value, theirs[name]) for name, value in body.inner.named_parameters() if name in theirs)
+    held = read_tensors(tmp_path / "model.safetensors")
+    name = next(name for name in held if ".0." in name and name.startswith(family))
+    write_tensors(tmp_path / "model.safetensors", held | {name.replace(".0.", ".9.", 1): held[name].clone()})
+    with pytest.raises(UserError, match="layers that the config does not have"):
+        load_network(str(tmp_path), Labels("embedding"), form=Form("image", "AutoModel"))
 
 
 @pytest.mark.parametrize("family", IMAGE_FAMILIES)

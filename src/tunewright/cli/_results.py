@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Any
 from tunewright.cli._output import cell, print_json, print_table, tell
 from tunewright.core.files import read_json
 from tunewright.engine.interrupts import Interrupted
+from tunewright.metrics._columns import load_metric
 
 if TYPE_CHECKING:
     from tunewright.runs.run import Run
+
+_NOTHING_GAINED = (
+    "Training gained nothing here. `tunewright find-rate` with the same data and settings suggests a rate for this network; "
+    "a strategy brings its own (`tunewright parts strategies`)."
+)
 
 # From the least a model can do to the run's own result.
 _ORDER = ("majority", "popular", "copy", "lead", "trees", "frozen", "before", "fine-tuned")
@@ -43,6 +49,16 @@ def comparison(compared: dict[str, Any]) -> str:
     return f"{pair} {compared['difference']:+.3f}{bounds}{chance} ({compared['test']})"
 
 
+def gained_nothing(compared: Sequence[dict[str, Any]]) -> bool:
+    """Whether training was for nothing: no better than the untouched network or its probe, by the metric that was compared."""
+    return any(
+        one["difference"] is not None
+        and (one["difference"] <= 0 if load_metric(one["metric"]).HIGHER_IS_BETTER else one["difference"] >= 0)
+        for one in compared
+        if (one["a"], one["b"]) in (("fine-tuned", "frozen"), ("fine-tuned", "before"))
+    )
+
+
 def run_document(run: Run) -> dict[str, Any]:
     """What `fit --json` and `runs show --json` print."""
     manifest = run.manifest
@@ -68,8 +84,11 @@ def show_run(run: Run, *, as_json: bool) -> None:
         return
     if run.finished:
         _show_scores(run.all_scores())
-        for compared in read_json(run.folder / "scores.json").get("comparisons", ()):
-            tell(comparison(compared))
+        compared = read_json(run.folder / "scores.json").get("comparisons", ())
+        for one in compared:
+            tell(comparison(one))
+        if gained_nothing(compared):
+            tell(_NOTHING_GAINED)
     tell(f"run     {run.folder}")
     if run.report.is_file():
         tell(f"report  {run.report}")

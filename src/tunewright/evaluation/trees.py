@@ -21,7 +21,7 @@ _MOST_CATEGORIES = 255  # of a column that the trees take as categories; with mo
 def boosted(train: Encoded, targets: np.ndarray, test: Encoded, labels: Labels, seed: int) -> Predictions:
     """What trees fitted to the training rows predict for the test rows; missing numbers stay missing.
 
-    ``targets`` are class numbers (n,), 0 or 1 (n, classes), or numbers (n,).
+    ``targets`` are class numbers (n,), 0 or 1 (n, classes), or numbers (n,). Where labels have costs, the trees decide by them.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -45,7 +45,7 @@ def boosted(train: Encoded, targets: np.ndarray, test: Encoded, labels: Labels, 
         each = np.stack([shares(targets[:, one], 2)[:, 1] for one in range(targets.shape[1])], 1)
         return Predictions((each >= 0.5).astype(np.int64), each)
     probabilities = shares(targets, labels.outputs)
-    return Predictions(probabilities.argmax(1), probabilities)
+    return Predictions((probabilities * labels.costs if labels.costs else probabilities).argmax(1), probabilities)
 
 
 def _width(rows: Encoded) -> int:

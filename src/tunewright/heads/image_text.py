@@ -24,6 +24,7 @@ from tunewright.data.encoders import captioned
 from tunewright.data.encoders.text import encode_texts
 from tunewright.data.examples import Examples
 from tunewright.data.media import numbered
+from tunewright.data.rows import Rows
 from tunewright.heads._weights import class_weights as class_weights
 from tunewright.heads._weights import counts as counts
 from tunewright.models.dual_encoder import OWN, reads_padding
@@ -51,6 +52,14 @@ class Settings(BaseModel):
     template: str = Field(
         "{}", description="Each text stands in the place of {}: 'a photo of a {}.' for names of classes (Radford et al. 2021)."
     )
+
+
+def settled(settings: Settings, network: Network, train: Rows) -> tuple[Settings, tuple[str, ...]]:
+    """The settings as they are; rows whose texts are all the same have nothing to tell apart and are a ``UserError``."""
+    texts = {words for _, words in train.inputs}
+    if len(texts) == 1:
+        raise UserError(f"all {len(train.inputs):,} training texts are {texts.pop()!r:.80}", expected="two texts or more")
+    return settings, ()
 
 
 def encode(

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tunewright.core.errors import UserError
 from tunewright.core.parts import load_part
-from tunewright.core.types import Labels, Predictions
+from tunewright.core.types import Finding, Labels, Predictions
 from tunewright.data.encoders import conversation, preference
 from tunewright.data.examples import Examples
 from tunewright.data.language import audit as looking
@@ -90,16 +90,20 @@ def remember(examples: Examples, passes: Iterable[tuple[np.ndarray, Any]]) -> Ex
 
 def audit(network: Network, rows: Mapping[str, Rows], examples: Mapping[str, Examples]) -> Audit:
     """What is about to be learned of the training rows; answers that are the same, or of which nothing is left, are said."""
+    unjudged: list[Finding] = []
     for part in rows:
-        flat: Any = examples[part].encoded.flat  # type: ignore[attr-defined]
-        if not flat.learn.any():
-            raise looking.nothing_learned(flat, part)
+        encoded: Any = examples[part].encoded
+        if not encoded.flat.learn.any():
+            raise looking.nothing_learned(encoded.flat, part)
+        if part != "train":  # of the training rows every such answer is told below
+            unjudged += looking.unjudged(encoded, part, list(rows[part].numbers))
     train: Any = examples["train"].encoded
     numbers = list(rows["train"].numbers)
     of_texts = np.repeat(np.array(numbers)[train.rows], 2).tolist()
     found = looking.audit(train.flat, network.tokenizer, numbers=of_texts, unit="answer of row")
     given = [row[0] for row in rows["train"].inputs]
     held = looking.tokens_in_text(language.chosen_template(network), [conversation.messages_of(row) for row in given], numbers)
+    held += unjudged
     if all(isinstance(row, Preference) for row in given):
         held += looking.equal_answers(given, numbers)
     lines = (f"written in {train.flat.said}", *found.lines, *(finding.message for finding in held))

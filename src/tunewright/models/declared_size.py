@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,7 @@ def refuse_counts(config: Mapping[str, Any], path: Path, tensors: int) -> None:
 
 def refuse_size(build: Callable[[], nn.Module], declared: Mapping[str, Declared], folder: Path) -> None:
     """Raise UserError where the network that ``build`` makes has far more values than its folder holds."""
-    from transformers import initialization
-
-    # As transformers itself builds: nothing is initialised, and rates of dropped paths are made of real numbers.
-    real_numbers = getattr(initialization, "meta_device_safe_creation_ops", nullcontext)
-    with initialization.no_init_weights(), torch.device("meta"), real_numbers():
+    with without_values():
         network = build()
     wanted = sum(value.numel() for value in (*network.parameters(), *network.buffers()))
     held = sum(one.count for one in declared.values())
@@ -52,6 +48,16 @@ def refuse_size(build: Callable[[], nn.Module], declared: Mapping[str, Declared]
             f"the config.json of '{folder}' describes {wanted:,} values, and its weights hold {held:,}",
             expected="weights and config of one model",
         )
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Networks are built as transformers itself begins: without memory, but rates of dropped paths are made of real numbers."""
+    from transformers import initialization
+
+    real_numbers = getattr(initialization, "meta_device_safe_creation_ops", nullcontext)
+    with initialization.no_init_weights(), torch.device("meta"), real_numbers():
+        yield
 
 
 def _integers(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

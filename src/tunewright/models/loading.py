@@ -15,7 +15,7 @@ from torch import nn
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
 from tunewright.models.config import read_config
-from tunewright.models.declared_size import refuse_size
+from tunewright.models.declared_size import refuse_size, without_values
 from tunewright.models.dual_encoder import refuse_other
 from tunewright.models.fewer_blocks import keep_blocks
 from tunewright.models.folder_checks import declared_tensors
@@ -217,6 +217,9 @@ def _check_complete(inner: nn.Module, absent: set[str], unexpected: set[str], fo
     parameters = {name for name, _ in inner.named_parameters()}
     lost = sorted(name for name in absent & parameters - _outside(inner) if not _is_pooler(name))
     blocks = sorted(key for key in unexpected if any(part.isdigit() for part in key.split(".")))
+    if blocks:
+        heads = _saved_heads(inner.config)
+        blocks = [key for key in blocks if key.split(".")[0] not in heads]
     if lost or (blocks and not _is_other_half(inner)):
         listed = ", ".join((lost or blocks)[:5])
         raise UserError(
@@ -224,6 +227,18 @@ def _check_complete(inner: nn.Module, absent: set[str], unexpected: set[str], fo
             f"{'are missing or have another shape' if lost else 'belong to layers that the config does not have'} ({listed})",
             expected="weights and config of one model",
         )
+
+
+def _saved_heads(config: Any) -> set[str]:
+    """What the class that a folder was saved from puts on top of its base model, as the ``classifier`` of a ResNet."""
+    import transformers
+
+    saved: Any = getattr(transformers, str(next(iter(config.architectures or ()), "")), None)
+    is_model = isinstance(saved, type) and issubclass(saved, transformers.PreTrainedModel)
+    if not is_model or saved.config_class is not type(config):
+        return set()
+    with without_values():
+        return {name.split(".")[0] for name in _outside(saved(deepcopy(config)))}
 
 
 def _check_finite(inner: nn.Module, new: set[str], folder: Path) -> None:

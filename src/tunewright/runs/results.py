@@ -110,8 +110,11 @@ def write_results(
 
 
 def score_all(setup: Setup, predictions: Predictions) -> list[Score]:
-    """Every metric of the head on the test rows, with intervals."""
+    """Every metric of the head on the test rows, and the one that was watched, with intervals."""
     evaluation, targets = setup.recipe.evaluation, setup.prepared.test.targets
+    names = metrics_of(setup.head, setup.prepared.labels)
+    if evaluation.monitor not in (None, "loss") and not hasattr(setup.head, "WATCHED"):
+        names = tuple(dict.fromkeys((*names, evaluation.monitor)))
     return [
         score(
             name,
@@ -123,7 +126,7 @@ def score_all(setup: Setup, predictions: Predictions) -> list[Score]:
             resamples=evaluation.resamples,
             seed=setup.recipe.seed,
         )
-        for name in metrics_of(setup.head, setup.prepared.labels)
+        for name in names
     ]
 
 

@@ -17,6 +17,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
 from tunewright.core.words import printable
 from tunewright.data.encoders.language import Encoded
+from tunewright.data.encoders.preference import Encoded as Preferences
 from tunewright.data.language.chat_template import Template, writes_marks
 from tunewright.data.language.conversations import Preference
 from tunewright.data.language.messages import Conversation
@@ -78,6 +79,15 @@ def equal_answers(preferences: Sequence[Preference], numbers: Sequence[int] | No
     same = [place for place, one in enumerate(preferences) if one.chosen.content.strip() == one.rejected.content.strip()]
     names = np.arange(1, len(preferences) + 1) if numbers is None else np.asarray(numbers)
     found = _finding("equal_answers", np.array(same, dtype=int), names, "row", "the chosen and the rejected answer are the same")
+    return [found] if found else []
+
+
+def unjudged(encoded: Preferences, part: str, numbers: Sequence[int]) -> list[Finding]:
+    """Rows that are scored although nothing is left of their answers: none is better, so they count as wrong."""
+    learned = encoded.flat.learned.reshape(-1, 2)
+    nothing = np.flatnonzero((learned.sum(1) if encoded.paired else learned[:, 0]) == 0)
+    what = "the prompt leaves no room for an answer, which counts as wrong; a data.max_length that is greater may help"
+    found = _finding("nothing_judged", nothing, np.asarray(numbers)[encoded.rows], f"{part} row", what)
     return [found] if found else []
 
 

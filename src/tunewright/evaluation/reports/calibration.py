@@ -24,6 +24,7 @@ KINDS = None
 DEFAULT = True
 
 _TOLD = 0.02  # calibration error from which over- or under-confidence is said (a guess)
+_WORTH = 0.9  # a remedy is named where it leaves less than this share of the error (a guess)
 
 
 class Settings(BaseModel):
@@ -165,6 +166,7 @@ def _findings(subject: Subject, targets: np.ndarray, shares: np.ndarray, scores:
     losses = {way: found[-1].value for way, found in scores.items()}
     best = min((way for way in losses if losses[way] is not None), key=lambda way: losses[way] or 0.0, default="as it is")
     message = f"probabilities are {'too high' if gap > 0 else 'too low'}: {plain.value:.3f} away from how often they are right"
-    if best != "as it is":
-        message += f"; --set head.name={subject.task} --set head.calibrate={best} makes that {scores[best][0].value:.3f}"
+    after = scores[best][0].value
+    if after is not None and after < _WORTH * plain.value:
+        message += f"; --set head.name={subject.task} --set head.calibrate={best} makes that {after:.3f}"
     return (Finding("miscalibrated", message, "warning"),)
