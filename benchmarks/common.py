@@ -86,7 +86,7 @@ def grouped(rows: Iterable[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...],
     return found
 
 
-def spread(values: list[float]) -> str:
-    """Mean and standard deviation over seeds, in per cent."""
-    mean = f"{100 * statistics.mean(values):.1f}"
-    return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean
+def spread(values: list[float], *, times: float = 100, digits: int = 1) -> str:
+    """Mean and standard deviation over seeds, in per cent unless said otherwise."""
+    mean = f"{times * statistics.mean(values):.{digits}f}"
+    return f"{mean} ± {times * statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean

@@ -10,10 +10,17 @@ from typing import Any
 import bias
 import data_quality
 import forgetting
+import imbalance
 import recommendation
+import segmentation_tasks
+import sequence_tasks
+import several_modalities
 import table_transfer
+import text_heads
 import trust
 from common import grouped, results, spread
+
+import preferences
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 HEAD = """<!-- Written by benchmarks/tables.py from benchmarks/results/; measure, then run it again. -->
@@ -74,14 +81,20 @@ def main() -> None:
         streamed(),
         language(),
         text_tasks(),
+        text_heads.section(),
+        preferences.section(),
         written(),
         compiled(),
         pretrained_tables(),
+        imbalance.section(),
         recommended(),
         distilled(),
         images(),
         boxes(),
+        segmentation_tasks.section(),
+        sequence_tasks.section(),
         audio(),
+        several_modalities.section(),
         forgetting.table(),
         trust.section(),
         bias.table(),
@@ -443,8 +456,8 @@ def boxes() -> str:
     if not rows:
         return ""
     page = (
-        "\n## Boxes from few pictures\n\nA DETR of two and two layers over a small ResNet at 128 pixels, from random values and over the backbone of zoo/tiny-vision, which has "
-        "seen pictures of clothes; one seed, 30 epochs. Nothing here has learned to detect before. Average precision, %, with bootstrap intervals. Code and settings: "
+        "\n## Boxes from few pictures\n\nA DETR of two and two layers over a small ResNet at 128 pixels, from random values, those with half of the pictures mirrored in each "
+        "epoch, and over the backbone of zoo/tiny-vision, which has seen pictures of clothes; one seed, 30 epochs. Nothing here has learned to detect before. Average precision, %, with bootstrap intervals. Code and settings: "
         "`benchmarks/detection_tasks.py`.\n\n| pictures of | from | mean over overlaps | at half overlap | pictures to learn | to test | processor seconds |\n"
         "|---|---|---|---|---|---|---|\n"
     )
@@ -540,7 +553,7 @@ def pretrained_tables() -> str:
         "fifth) and a linear model. Area under the ROC curve, for wine quality R²; ± is the standard deviation over seeds, which draw "
         "the labelled rows; test rows and pre-training are the same for all seeds, so ± leaves their part out. The full adult table is "
         f"cut to {table_transfer.LARGEST_FULL:,} rows.\n\n{table_transfer.summary()}\n\n"
-        "No difference to the network from scratch is clearly larger than its spread: blocks of other tables bring nothing here, and "
+        "No difference to the network from scratch is clearly larger than its spread: blocks of other tables, and those of tiny-table, bring nothing here, and "
         "a table's own unlabelled rows at best a little, from a thousand labelled rows on.\n"
     )
 

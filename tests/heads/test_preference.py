@@ -114,6 +114,19 @@ def test_subsets_keep_texts_with_their_examples(folder: Path) -> None:
     assert some.lengths.tolist() == encoded.lengths[[2, 0]].tolist()
 
 
+def test_judged_rows_are_learnt_by_kto_where_no_objective_is_named(folder: Path, tmp_path: Path) -> None:
+    judged = [
+        {"prompt": f"what is {n % 9}", "completion": f"{'great love' if n % 2 else 'awful hate'} {n % 7}", "label": bool(n % 2)}
+        for n in range(40)
+    ]
+    data = {"task": "preference", "near_duplicates": "ignore"}
+    run = fit(judged, model=str(folder), out=tmp_path / "run", training={"max_steps": 2}, data=data)
+    assert "Objective: kto (guessed: each row has one answer that is judged)." in run.details["said"]
+    assert run.finished
+    with pytest.raises(UserError, match="dpo compares two answers"):
+        fit(judged, model=str(folder), out=tmp_path / "other", data=data, head={"name": "preference", "objective": "dpo"})
+
+
 @pytest.mark.parametrize("objective", ["dpo", "ipo", "kto", "orpo", "simpo"])
 def test_every_objective_ranks_the_answers(folder: Path, tmp_path: Path, objective: str) -> None:
     run = fit(

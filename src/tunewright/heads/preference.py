@@ -23,7 +23,7 @@ from tunewright.data.encoders import conversation, preference
 from tunewright.data.examples import Examples
 from tunewright.data.language import audit as looking
 from tunewright.data.language.audit import Audit
-from tunewright.data.language.conversations import Preference
+from tunewright.data.language.conversations import Judgement, Preference
 from tunewright.data.ragged import IGNORED
 from tunewright.data.rows import Rows
 from tunewright.heads import language
@@ -58,6 +58,14 @@ class Settings(BaseModel):
         except UserError as error:
             raise ValueError(str(error)) from None
         return objective
+
+
+def settled(settings: Settings, network: Network, train: Rows) -> tuple[Settings, tuple[str, ...]]:
+    """The settings with the one objective that learns from judged answers, where the rows have such and none was named."""
+    if "objective" in settings.model_fields_set or not all(isinstance(row[0], Judgement) for row in train.inputs):
+        return settings, ()
+    said = "Objective: kto (guessed: each row has one answer that is judged)."
+    return settings.model_copy(update={"objective": Choice(name="kto")}), (said,)
 
 
 def encode(
