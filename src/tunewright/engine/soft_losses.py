@@ -106,8 +106,7 @@ def boxes(
     output: dict[str, Tensor], said: dict[str, Tensor], targets: Tensor, labels: Labels, head: ModuleType, settings: Any
 ) -> Tensor:
     """(batch,) the detector's own loss with the boxes that the teacher tells from nothing as targets; no temperature."""
-    kinds = said["logits"].argmax(-1)
-    found = kinds < said["logits"].shape[-1] - 1
+    kinds, found = head.found(said)
     wanted = torch.cat([said["boxes"].float(), torch.where(found, kinds, -1)[..., None].float()], -1)
     loss: Tensor = head.losses(output, wanted, labels, settings, None)
     return loss

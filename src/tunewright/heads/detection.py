@@ -1,7 +1,8 @@
 """Boxes with classes, as a set: each right box is matched with one of the network's queries, the others are to say 'nothing'.
 
 Source: Carion et al. 2020, DETR, section 3.1 (matching and loss) and appendix A.4 (weights); Rezatofighi et al. 2019 (generalised
-overlap). Divided image by image, so that batches can be cut anywhere; of one image it is DETR's loss.
+overlap). Divided image by image, so that batches can be cut anywhere; of one image it is DETR's loss. Detectors that give each
+class a probability of its own (conditional, deformable DETR) have the focal loss: Zhu et al. 2021, Deformable DETR, appendix A.2.
 When: what is where, roughly. When not: one answer for the whole image (classification), exact outlines (segmentation).
 The picture is brought to one size with its sides out of proportion; YOLOS and DETR's relatives read that as well as any.
 """
@@ -37,6 +38,7 @@ BASELINES: tuple[str, ...] = ()
 METRICS = ("mean_average_precision", "average_precision_50")
 PRIMARY = "mean_average_precision"
 
+_ALPHA, _GAMMA, _FOCAL = 0.25, 2.0, 2.0  # Zhu et al. 2021, appendix A.2: the focal loss and its weight
 _SHOWN = 0.5  # score from which a box is told to people (a guess); metrics read all
 
 
@@ -59,6 +61,7 @@ def encode(
     where: Callable[[Sequence[int]], str] = numbered,
 ) -> Examples:
     """Images as the model reads them; targets (n, most, 5): centre and sides as shares of the image, and class, -1 for none."""
+    _refuse_two_stages(network)
     if network.processor.resize is None or network.processor.crop:
         raise UserError(
             f"the image processor of {network.base} cuts pieces off, with the boxes in them",
@@ -78,6 +81,16 @@ def encode(
     return Examples(Encoded(images, sizes), wanted)
 
 
+def _refuse_two_stages(network: Network) -> None:
+    """A detector that chooses its queries by layers with a loss of their own would keep them as they are."""
+    stages = getattr(network.inner.config, "two_stage", False)
+    if stages or any("enc_score_head" in name for name, _ in network.named_parameters()):
+        raise UserError(
+            f"{type(network.inner).__name__} proposes boxes in a first stage, whose loss is not here",
+            expected="DETR, YOLOS, conditional DETR, or deformable DETR of one stage",
+        )
+
+
 def mirrored(targets: Tensor, chosen: Tensor) -> Tensor:
     """Targets (batch, most, 5) of images of which some were mirrored: their centres lie on the other side."""
     side = torch.where(chosen[:, None] & (targets[..., 4] >= 0), 1 - targets[..., 0], targets[..., 0])
@@ -85,20 +98,15 @@ def mirrored(targets: Tensor, chosen: Tensor) -> Tensor:
 
 
 def losses(output: dict[str, Tensor], targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
-    """Loss of each image, (batch,), of logits (batch, queries, classes + 1) and boxes (batch, queries, 4)."""
-    rows = zip(output["logits"].float(), output["boxes"].float(), targets, strict=True)
-    return torch.stack([_of_image(logits, boxes, wanted[wanted[:, 4] >= 0], settings) for logits, boxes, wanted in rows])
+    """Loss of each image, (batch,), of boxes (batch, queries, 4) with logits (…, classes + 1) or odds (…, classes)."""
+    rows = [{name: part[row].float() for name, part in output.items()} for row in range(len(targets))]
+    return torch.stack([_of_image(row, wanted[wanted[:, 4] >= 0], settings) for row, wanted in zip(rows, targets, strict=True)])
 
 
-def _of_image(logits: Tensor, boxes: Tensor, wanted: Tensor, settings: Settings) -> Tensor:
-    nothing = logits.shape[-1] - 1
-    classes = torch.full((len(logits),), nothing, device=logits.device)
-    right, kinds = wanted[:, :4], wanted[:, 4].long()
-    queries, objects = match(logits, boxes, right, kinds, settings)
-    classes[queries] = kinds[objects]
-    weight = torch.ones(nothing + 1, device=logits.device)
-    weight[nothing] = settings.nothing
-    loss = functional.cross_entropy(logits, classes, weight)
+def _of_image(output: dict[str, Tensor], wanted: Tensor, settings: Settings) -> Tensor:
+    boxes, right, kinds = output["boxes"], wanted[:, :4], wanted[:, 4].long()
+    queries, objects = match(output, right, kinds, settings)
+    loss = _of_classes(output, queries, kinds[objects], settings)
     if len(objects):
         distance = (boxes[queries] - right[objects]).abs().sum()
         apart = (1 - generalised_overlap(corners(boxes[queries]), corners(right[objects])).diagonal()).sum()
@@ -106,15 +114,50 @@ def _of_image(logits: Tensor, boxes: Tensor, wanted: Tensor, settings: Settings)
     return loss
 
 
+def _of_classes(output: dict[str, Tensor], queries: Tensor, kinds: Tensor, settings: Settings) -> Tensor:
+    """Cross-entropy with 'nothing' as a class, or the focal loss of each class on its own."""
+    if "odds" in output:
+        wanted = torch.zeros_like(output["odds"])
+        wanted[queries, kinds] = 1
+        shares = output["odds"].sigmoid()
+        missed = torch.where(wanted > 0, 1 - shares, shares)
+        balance = torch.where(wanted > 0, _ALPHA, 1 - _ALPHA)
+        plain = functional.binary_cross_entropy_with_logits(output["odds"], wanted, reduction="none")
+        return _FOCAL * (balance * missed**_GAMMA * plain).sum() / max(1, len(kinds))
+    logits, nothing = output["logits"], output["logits"].shape[-1] - 1
+    classes = torch.full((len(logits),), nothing, device=logits.device)
+    classes[queries] = kinds
+    weight = torch.ones(nothing + 1, device=logits.device)
+    weight[nothing] = settings.nothing
+    return functional.cross_entropy(logits, classes, weight)
+
+
 @torch.no_grad()
-def match(logits: Tensor, boxes: Tensor, right: Tensor, kinds: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
+def match(output: dict[str, Tensor], right: Tensor, kinds: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
     """Queries and objects that belong together at the least cost, at most one of each (Kuhn 1955)."""
     from scipy.optimize import linear_sum_assignment
 
-    cost = settings.box * torch.cdist(boxes, right, p=1) - logits.softmax(-1)[:, kinds]
-    cost = cost - settings.overlap * generalised_overlap(corners(boxes), corners(right))
+    boxes, shares = output["boxes"], scores(output)[:, kinds]
+    cost = settings.box * torch.cdist(boxes, right, p=1) - settings.overlap * generalised_overlap(corners(boxes), corners(right))
+    if "odds" in output:  # what the focal loss would lose less as an object than as nothing
+        as_object = _ALPHA * (1 - shares) ** _GAMMA * -(shares + 1e-8).log()
+        cost = cost + _FOCAL * (as_object - (1 - _ALPHA) * shares**_GAMMA * -(1 - shares + 1e-8).log())
+    else:
+        cost = cost - shares
     queries, objects = linear_sum_assignment(cost.nan_to_num(1e6).cpu().numpy())
     return torch.from_numpy(queries).to(boxes.device), torch.from_numpy(objects).to(boxes.device)
+
+
+def scores(output: dict[str, Tensor]) -> Tensor:
+    """Probability of each class, (…, queries, classes)."""
+    return output["odds"].float().sigmoid() if "odds" in output else output["logits"].float().softmax(-1)[..., :-1]
+
+
+def found(output: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The likeliest class of each query, and whether it is an object rather than nothing, both (…, queries)."""
+    shares, kinds = scores(output).max(-1)
+    nothing = 0.5 if "odds" in output else output["logits"].float().softmax(-1)[..., -1]
+    return kinds, shares >= nothing
 
 
 def corners(boxes: Tensor) -> Tensor:
@@ -137,10 +180,10 @@ def generalised_overlap(first: Tensor, second: Tensor) -> Tensor:
 
 def keep(output: dict[str, Tensor], encoded: Encoded, rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Boxes in the image's own pixels, classes and scores of each image's queries."""
-    scores, classes = output["logits"].float().softmax(-1)[..., :-1].max(-1)
+    sure, classes = scores(output).max(-1)
     shares = corners(output["boxes"].float()).clamp(0, 1).cpu().numpy()
     boxes = shares * np.tile(encoded.known[rows], 2)[:, None]  # known: how wide and high each image was
-    return list(zip(boxes, classes.cpu().numpy(), scores.cpu().numpy(), strict=True))
+    return list(zip(boxes, classes.cpu().numpy(), sure.cpu().numpy(), strict=True))
 
 
 def decode(kept: Any, labels: Labels, encoded: Encoded) -> Predictions:

@@ -82,7 +82,10 @@ class Network(nn.Module):
             return paired(self.inner, out)
         if self.form.output == "spans":
             return torch.stack([out.start_logits, out.end_logits], -1)
-        return {"logits": out.logits, "boxes": out.pred_boxes} if self.form.output == "boxes" else out.logits
+        if self.form.output == "boxes":  # with one logit for 'nothing', or the log odds of each class on its own
+            whole = out.logits.shape[-1] > self.inner.config.num_labels
+            return {"logits" if whole else "odds": out.logits, "boxes": out.pred_boxes}
+        return out.logits
 
     @property
     def tokenizer(self) -> Any:

@@ -27,6 +27,18 @@ def _stages(size: int) -> dict[str, Any]:
     return {"embedding_size": 8, "hidden_sizes": [8, 16, 24], "depths": [1, 2, 1]}
 
 
+def _queries(size: int) -> dict[str, Any]:
+    halves = (("layers", 2), ("ffn_dim", 64), ("attention_heads", 4))
+    return {
+        "use_timm_backbone": False,
+        "use_pretrained_backbone": False,
+        "backbone_config": {"model_type": "resnet", **_stages(size), "layer_type": "basic", "out_features": ["stage2"]},
+        "num_queries": 8,
+        "d_model": 32,
+        **{f"{half}_{name}": value for half in ("encoder", "decoder") for name, value in halves},
+    }
+
+
 _SETTINGS: dict[str, Callable[[int], dict[str, Any]]] = {
     "vit": _patches,
     "deit": _patches,
@@ -69,18 +81,9 @@ _OTHERS: dict[str, Callable[[int], dict[str, Any]]] = {
     "yolos": lambda size: (
         _patches(size) | {"image_size": [size, size], "num_detection_tokens": 8, "use_mid_position_embeddings": False}
     ),
-    "detr": lambda size: {
-        "use_timm_backbone": False,
-        "use_pretrained_backbone": False,
-        "backbone_config": {"model_type": "resnet", **_SETTINGS["resnet"](size), "out_features": ["stage2"]},
-        "num_queries": 8,
-        "d_model": 32,
-        **{
-            f"{half}_{name}": value
-            for half in ("encoder", "decoder")
-            for name, value in (("layers", 2), ("ffn_dim", 64), ("attention_heads", 4))
-        },
-    },
+    "detr": _queries,
+    "conditional_detr": _queries,
+    "deformable_detr": lambda size: _queries(size) | {"num_feature_levels": 1, "encoder_n_points": 2, "decoder_n_points": 2},
 }
 
 
