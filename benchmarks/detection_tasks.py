@@ -1,4 +1,5 @@
-"""Boxes on real pictures, from few: a DETR of 2 + 2 layers over a small ResNet, whose values are random or those of zoo/tiny-vision.
+"""Boxes on real pictures, from few: a DETR of 2 + 2 layers over a small ResNet, whose values are random or those of zoo/tiny-vision,
+and a conditional DETR of the same shape.
 
     python benchmarks/detection_tasks.py [--seeds 0] [--epochs 30]      # one line per run in results/detection_tasks.jsonl
 
@@ -23,7 +24,7 @@ from typing import Any
 from common import DATA, ROOT, done, machine, write
 
 FILE = "detection_tasks.jsonl"
-ARMS = ("random values", "random values, mirrored at random", "tiny-vision below")
+ARMS = ("random values", "random values, mirrored at random", "tiny-vision below", "conditional DETR, random values")
 SIDE = 128
 BACKBONE = ROOT.parent / "zoo" / "tiny-vision"
 SHAPE = {
@@ -89,14 +90,22 @@ def measure(task: str, arm: str, seed: int, epochs: int) -> Row:
 def detector(folder: Path, queries: int, arm: str, seed: int) -> Path:
     """A folder as transformers saves it."""
     import torch
-    from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig, ResNetModel
+    from transformers import (
+        ConditionalDetrConfig,
+        ConditionalDetrForObjectDetection,
+        DetrConfig,
+        DetrForObjectDetection,
+        ResNetConfig,
+        ResNetModel,
+    )
 
     backbone = ResNetConfig.from_pretrained(str(BACKBONE), out_features=["stage4"])
     torch.manual_seed(seed)
-    config = DetrConfig(
+    conditional = arm.startswith("conditional")
+    config = (ConditionalDetrConfig if conditional else DetrConfig)(
         use_timm_backbone=False, use_pretrained_backbone=False, backbone_config=backbone, num_queries=queries, **SHAPE
     )
-    network = DetrForObjectDetection(config)
+    network = (ConditionalDetrForObjectDetection if conditional else DetrForObjectDetection)(config)
     if arm == "tiny-vision below":
         held = {
             f"model.backbone.model.{name}": value

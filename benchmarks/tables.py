@@ -457,7 +457,7 @@ def boxes() -> str:
         return ""
     page = (
         "\n## Boxes from few pictures\n\nA DETR of two and two layers over a small ResNet at 128 pixels, from random values, those with half of the pictures mirrored in each "
-        "epoch, and over the backbone of zoo/tiny-vision, which has seen pictures of clothes; one seed, 30 epochs. Nothing here has learned to detect before. Average precision, %, with bootstrap intervals. Code and settings: "
+        "epoch, over the backbone of zoo/tiny-vision, which has seen pictures of clothes, and as a conditional DETR; one seed, 30 epochs. Nothing here has learned to detect before. Average precision, %, with bootstrap intervals. Code and settings: "
         "`benchmarks/detection_tasks.py`.\n\n| pictures of | from | mean over overlaps | at half overlap | pictures to learn | to test | processor seconds |\n"
         "|---|---|---|---|---|---|---|\n"
     )
