@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from tunewright.cli._output import cell, print_json, print_table, tell
 from tunewright.core.files import read_json
 from tunewright.engine.interrupts import Interrupted
-from tunewright.metrics._columns import load_metric
 
 if TYPE_CHECKING:
     from tunewright.runs.run import Run
@@ -51,6 +50,8 @@ def comparison(compared: dict[str, Any]) -> str:
 
 def gained_nothing(compared: Sequence[dict[str, Any]]) -> bool:
     """Whether training was for nothing: no better than the untouched network or its probe, by the metric that was compared."""
+    from tunewright.metrics._columns import load_metric  # numpy, which --help does not need
+
     return any(
         one["difference"] is not None
         and (one["difference"] <= 0 if load_metric(one["metric"]).HIGHER_IS_BETTER else one["difference"] >= 0)
