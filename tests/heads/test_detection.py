@@ -200,6 +200,7 @@ def test_a_whole_run_learns_saves_and_answers(folder: Path, tmp_path: Path) -> N
     assert np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
     answer = run.predict(scenes(2)["image"])[1]
     assert all(set(one) == {"box", "label", "score"} for one in answer["predicted"])
+    assert {entry["of"] for entry in run.all_scores()} == {"fine-tuned", "majority"}
     assert {score.name for score in run.evaluate(scenes(8, seed=1))} == {"mean_average_precision", "average_precision_50"}
 
 
@@ -212,6 +213,20 @@ def test_the_real_sets_are_read(shared_data: Path, folder: Path) -> None:
     assert checked["schema"]["task"] == "detection"
     raccoons = read_splits(shared_data / "raccoon" / "boxes.csv.gz")["train"]
     assert sum(map(len, raccoons.columns["objects"])) == 217
+
+
+def test_the_same_boxes_for_every_image_are_the_baseline() -> None:
+    objects = [
+        [{"box": [0, 0, 4, 4], "label": "cat"}, {"box": [2, 2, 8, 8], "label": "cat"}],
+        [{"box": [4, 4, 6, 6], "label": "cat"}],
+        [{"box": [1, 1, 3, 9], "label": "dog"}],
+        [],
+    ]
+    found = detection.majority(targets_of(objects), targets_of(objects[:2]), LABELS).values
+    assert len(found) == 2
+    boxes, classes, sure = found[1]
+    assert (boxes.tolist(), classes.tolist()) == ([[2, 2, 6, 6], [1, 1, 3, 9]], [0, 1])
+    assert sure.tolist() == [0.5, 0.25]
 
 
 def test_how_wrong_an_image_is_by_hand() -> None:

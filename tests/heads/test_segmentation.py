@@ -122,6 +122,15 @@ def test_masks_are_mirrored_with_their_images_in_each_step(network: Network) -> 
     assert "mirrored" not in changed.collate(np.arange(6))
 
 
+def test_the_most_frequent_class_for_every_pixel_is_the_baseline() -> None:
+    masks = object_array([np.array([[0, 0, 1]], np.uint8), np.array([[2, NO_CLASS, 0]], np.uint8)])
+    found = segmentation.majority(masks, masks, LABELS).values
+    assert found[0].tolist() == [[2, 0, 0], [1, 0, 0], [0, 0, 0]]
+    assert found[1].tolist() == [[1, 0, 0], [0, 0, 0], [1, 0, 0]]
+    right = np.concatenate([mask[mask != NO_CLASS] for mask in masks])
+    assert pixel_accuracy.value(masks, found, LABELS) == pytest.approx((right == 0).mean())
+
+
 def test_masks_that_cannot_be_are_refused(folder: Path) -> None:
     images, masks = scenes(12)
     cells: list[Any] = [saved(one) for one in masks]
@@ -145,8 +154,8 @@ def test_a_whole_run_learns_saves_and_answers(folder: Path, tmp_path: Path) -> N
         training={"epochs": 10, "batch_size": 8},
         evaluation={"resamples": 100},
     )
-    scores = {entry["name"]: entry["value"] for entry in run.all_scores()}
-    assert scores["mean_iou"] > 0.7
+    assert {entry["of"] for entry in run.all_scores()} == {"fine-tuned", "majority"}
+    assert next(score.value for score in run.scores if score.name == "mean_iou") > 0.7
     assert run.manifest["certified"]["with"] == ["tunewright", "transformers AutoModelForSemanticSegmentation"]
     assert run.details["said"][2] == "Task: segmentation (guessed)."
     answer = run.predict(images[:1])[0]

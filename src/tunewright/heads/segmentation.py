@@ -29,7 +29,7 @@ from tunewright.models.network import Network
 
 READS = {"image": "AutoModelForSemanticSegmentation"}
 OUTPUT = "logits"
-BASELINES: tuple[str, ...] = ()
+BASELINES = ("majority",)
 METRICS = ("mean_iou", "pixel_accuracy")
 PRIMARY = "mean_iou"
 
@@ -103,9 +103,22 @@ def decode(kept: Any, labels: Labels, encoded: Encoded) -> Predictions:
     return Predictions(kept if isinstance(kept, np.ndarray) else object_array(kept), None)
 
 
+def majority(train: np.ndarray, wanted: np.ndarray, labels: Labels) -> Predictions:
+    """The most frequent class of the training pixels for every pixel, counted at the masks' own size."""
+    most = np.sum([_counted(mask, labels) for mask in train], axis=0).argmax()
+    counted = np.zeros((len(wanted), labels.outputs, labels.outputs), dtype=np.int64)
+    counted[:, :, most] = [_counted(mask, labels) for mask in wanted]
+    return Predictions(counted, None)
+
+
+def _counted(mask: np.ndarray, labels: Labels) -> np.ndarray:
+    """Pixels of each class, (classes,)."""
+    return np.bincount(mask[mask != NO_CLASS], minlength=labels.outputs)
+
+
 def shown(value: np.ndarray, labels: Labels) -> str:
     """The share of each class: of a mask, or of what was given where counts were kept."""
-    counted = value.sum(0) if value.dtype != np.uint8 else np.bincount(value[value != NO_CLASS], minlength=len(labels.names))
+    counted = value.sum(0) if value.dtype != np.uint8 else _counted(value, labels)
     shares = counted / max(1, counted.sum())
     return ", ".join(f"{name}: {share:.0%}" for name, share in zip(labels.names, shares, strict=True) if share)
 
