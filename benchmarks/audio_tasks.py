@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from common import DATA, done, machine, write
+from common import DATA, once
 from res8 import Res8, heard, preprocessing, pretrained
 
 FILE = "audio_tasks.jsonl"
@@ -41,18 +41,11 @@ def main() -> None:
         right, total = heard(pretrained(WEIGHTS), WORDS)
         print(f"{right} of {total} right")
         return
-    about = machine()
     for task in ("speech_commands_mini", "fsdd"):
         for seed in SEEDS:
             for arm in options.arms:
-                key = f"res8-narrow|{task}|{arm}|{seed}"
-                if key in done(FILE):
-                    continue
-                started = time.process_time()
-                found = res8(task, seed, arm)
-                line = {"model": "res8-narrow", "task": task, "arm": arm, "seed": seed, **found}
-                write(FILE, key, {**line, "seconds": round(time.process_time() - started, 1), **about})
-                print(key, found, flush=True)
+                about = {"model": "res8-narrow", "task": task, "arm": arm, "seed": seed}
+                once(FILE, f"res8-narrow|{task}|{arm}|{seed}", partial(res8, task, seed, arm), **about)
 
 
 def digits(seed: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -8,8 +8,10 @@ import json
 import os
 import random
 import statistics
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,25 @@ def write(file: str, key: str, row: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
     with (RESULTS / file).open("a", encoding="utf-8") as out:
         out.write(json.dumps({"key": key, **row}) + "\n")
+
+
+def once(file: str, key: str, measure: Callable[[], dict[str, Any]], **about: Any) -> None:
+    """Measure and write one run's line with the processor's seconds, unless ``results/<file>`` has it."""
+    if key in done(file):
+        return
+    started = time.process_time()
+    found = measure()
+    seconds = round(time.process_time() - started, 1)
+    write(file, key, {**about, **found, "seconds": seconds} | machine())
+    print(key, found, f"{seconds} s", flush=True)
+
+
+def carried(package: str, *path: str) -> Path:
+    """A file that an installed package carries; the package is not imported."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit(f"{package} is not installed: see the first lines of the script")
+    return Path(spec.submodule_search_locations[0]).joinpath(*path)
 
 
 def machine() -> dict[str, Any]:

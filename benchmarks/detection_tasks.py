@@ -16,12 +16,12 @@ import gzip
 import json
 import random
 import tempfile
-import time
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import DATA, ROOT, done, machine, write
+from common import DATA, ROOT, once
 
 FILE = "detection_tasks.jsonl"
 SAME = "the same boxes for all"
@@ -52,13 +52,8 @@ def main() -> None:
     for seed in options.seeds:
         for task in options.tasks:
             for arm in ARMS:
-                key = f"{task}|{arm}|{seed}"
-                if key not in done(FILE):
-                    started = time.process_time()
-                    found = measure(task, arm, seed, options.epochs)
-                    seconds = round(time.process_time() - started, 1)
-                    write(FILE, key, {"task": task, "arm": arm, "seed": seed, **found, "seconds": seconds} | machine())
-                    print(key, found, f"{seconds} s", flush=True)
+                of_this = partial(measure, task, arm, seed, options.epochs)
+                once(FILE, f"{task}|{arm}|{seed}", of_this, task=task, arm=arm, seed=seed)
 
 
 def measure(task: str, arm: str, seed: int, epochs: int) -> Row:
@@ -92,25 +87,18 @@ def measure(task: str, arm: str, seed: int, epochs: int) -> Row:
 
 def the_same(train: list[Row], test: list[Row]) -> Row:
     """Scores of each class's median box, in shares of the sides; as sure as the class is frequent among the pictures."""
-    import numpy as np
-
     from tunewright.core.arrays import object_array
     from tunewright.core.types import Labels
+    from tunewright.data.media import numbered
+    from tunewright.data.targets.boxes import encode
+    from tunewright.heads.detection import majority
     from tunewright.metrics import average_precision_50, mean_average_precision
 
-    found: dict[str, list[Any]] = {}
-    for row in train:
-        for one in row["objects"]:
-            found.setdefault(one["label"], []).append(np.array(one["box"]) / sides(row))
-    names = sorted(found)
-    boxes = np.stack([np.median(found[name], axis=0) for name in names])
-    sure = np.array([np.mean([any(one["label"] == name for one in row["objects"]) for row in train]) for name in names])
-    wanted = object_array(
-        (np.array([one["box"] for one in row["objects"]]), np.array([names.index(one["label"]) for one in row["objects"]]))
-        for row in test
-    )
-    given = object_array((boxes * sides(row), np.arange(len(names)), sure) for row in test)
-    labels = Labels("detection", tuple(names))
+    labels = Labels("detection", tuple(sorted({one["label"] for row in train for one in row["objects"]})))
+    learned, wanted = (encode([row["objects"] for row in rows], labels, numbered) for rows in (train, test))
+    shares = object_array((boxes / sides(row), classes) for row, (boxes, classes) in zip(train, learned, strict=True))
+    same = majority(shares, wanted, labels).values
+    given = object_array((boxes * sides(row), classes, sure) for row, (boxes, classes, sure) in zip(test, same, strict=True))
     metrics = {"mean_average_precision": mean_average_precision, "average_precision_50": average_precision_50}
     return {name: [float(metric.value(wanted, given, labels) or 0.0), None, None] for name, metric in metrics.items()}
 

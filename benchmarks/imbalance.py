@@ -15,11 +15,11 @@ import csv
 import gzip
 import random
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import DATA, done, grouped, machine, results, spread, write
+from common import DATA, grouped, once, results, spread
 
 FILE = "imbalance.jsonl"
 COSTS = {"1": 1.0, "2": 5.0}  # good and bad, as german.names has them
@@ -42,13 +42,8 @@ def main() -> None:
         for table, arms in ARMS.items():
             parts = parts_of(table, seed)
             for arm, head in arms.items():
-                key = f"{table}|{arm}|{seed}"
-                if key not in done(FILE):
-                    started = time.process_time()
-                    found = measure(table, parts, head, seed)
-                    seconds = round(time.process_time() - started, 1)
-                    write(FILE, key, {"table": table, "arm": arm, "seed": seed, **found, "seconds": seconds} | machine())
-                    print(key, found, f"{seconds} s", flush=True)
+                of_this = partial(measure, table, parts, head, seed)
+                once(FILE, f"{table}|{arm}|{seed}", of_this, table=table, arm=arm, seed=seed)
 
 
 def parts_of(table: str, seed: int) -> Parts:

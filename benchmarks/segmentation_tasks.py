@@ -14,13 +14,12 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import ROOT, done, grouped, machine, results, spread, write
+from common import ROOT, carried, grouped, once, results, spread
 
 FILE = "segmentation_tasks.jsonl"
 ARMS = ("brightness", "random values", "random values, mirrored at random", "tiny-vision below")
@@ -38,24 +37,15 @@ def main() -> None:
     train, validation, test = tiles()
     for seed in options.seeds:
         for arm in ARMS if seed == 0 else ARMS[1:]:
-            key = f"nuclei|{arm}|{seed}"
-            if key not in done(FILE):
-                started = time.process_time()
-                found = by_brightness(train, test) if arm == "brightness" else measure(train, validation, test, arm, seed)
-                about = {"rows": len(train["image"]), "n": len(test["image"]), "epochs": EPOCHS}
-                seconds = round(time.process_time() - started, 1)
-                write(FILE, key, {"task": "nuclei", "arm": arm, "seed": seed, **found, **about, "seconds": seconds} | machine())
-                print(key, found, f"{seconds} s", flush=True)
+            of_this = partial(measure, train, validation, test, arm, seed)
+            once(FILE, f"nuclei|{arm}|{seed}", of_this, task="nuclei", arm=arm, seed=seed)
 
 
 def tiles() -> tuple[Rows, Rows, Rows]:
     """Training, validation and test tiles: grey pictures of 0 … 255 and masks of 0 and 1, in columns from left to right."""
     from PIL import Image
 
-    spec = find_spec("stardist")
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit("stardist is not installed: see the first lines of this file")
-    folder = Path(spec.submodule_search_locations[0]) / "data" / "images"
+    folder = carried("stardist", "data", "images")
     light, nuclei = (np.asarray(Image.open(folder / name)).astype(np.int64) for name in ("img2d.tif", "mask2d.tif"))
     picture = np.repeat(light.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
     mask = (nuclei > 0).astype(np.uint8)
@@ -84,6 +74,9 @@ def scores(rows: Rows, threshold: int) -> dict[str, Any]:
 def measure(train: Rows, validation: Rows, test: Rows, arm: str, seed: int) -> dict[str, Any]:
     import tunewright
 
+    about = {"rows": len(train["image"]), "n": len(test["image"]), "epochs": EPOCHS}
+    if arm == "brightness":
+        return by_brightness(train, test) | about
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         run = tunewright.fit(
@@ -103,7 +96,7 @@ def measure(train: Rows, validation: Rows, test: Rows, arm: str, seed: int) -> d
             training={"epochs": EPOCHS, "batch_size": 8, "checkpoints": False, "threads": 1, "precision": "float32"},
             evaluation={"certify": False, "reports": (), "baselines": (), "monitor": "mean_iou"},
         )
-        return {one.name: [one.value, one.low, one.high] for one in run.scores}
+        return {one.name: [one.value, one.low, one.high] for one in run.scores} | about
 
 
 def segmenter(folder: Path, arm: str, seed: int) -> Path:

@@ -15,15 +15,14 @@ import csv
 import random
 import statistics
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import done, grouped, machine, results, spread, write
+from common import carried, grouped, once, results, spread
 
 FILE = "sequence_tasks.jsonl"
 ARMS = {
@@ -45,22 +44,9 @@ def main() -> None:
         for task in options.tasks:
             parts = split(task, seed)
             for arm in ARMS[task]:
-                key = f"{task}|{arm}|{seed}"
-                if key in done(FILE):
-                    continue
-                started = time.process_time()
-                found = linear(task, *parts) if arm == "linear" else tuned(task, arm, *parts, seed)
-                about = {"rows": len(parts[0]), "n": len(parts[2]), "seconds": round(time.process_time() - started, 1)}
-                write(FILE, key, {"task": task, "arm": arm, "seed": seed, **found, **about} | machine())
-                print(key, found, about, flush=True)
-
-
-def carried(package: str, *path: str) -> Path:
-    """A file that an installed package carries."""
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit(f"{package} is not installed: see the first lines of this file")
-    return Path(spec.submodule_search_locations[0]).joinpath(*path)
+                of_this = partial(linear, task, *parts) if arm == "linear" else partial(tuned, task, arm, *parts, seed)
+                about = {"rows": len(parts[0]), "n": len(parts[2])}
+                once(FILE, f"{task}|{arm}|{seed}", of_this, task=task, arm=arm, seed=seed, **about)
 
 
 def split(task: str, seed: int) -> tuple[list[Row], list[Row], list[Row]]:
@@ -96,8 +82,15 @@ def tuned(task: str, arm: str, train: list[Row], validation: list[Row], test: li
     from tunewright.models.new_encoder import new_encoder
 
     target = "label" if task == "splice" else "energy"
-    plain = {"threads": 1, "precision": "float32", "checkpoints": False}
-    quiet = {"certify": False, "reports": (), "baselines": ()}
+    plain = {"threads": 1, "precision": "float32", "checkpoints": False, "rows_in_all": None}
+    shared: Row = {
+        "text": "sequence",
+        "strategy": "full",
+        "seed": seed,
+        "data": {"near_duplicates": "ignore"},
+        "rates": {"backbone": 1e-3, "head": 1e-3},
+        "evaluation": {"certify": False, "reports": (), "baselines": ()},
+    }
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         read = unlabelled(task, train, validation + test)
@@ -110,14 +103,9 @@ def tuned(task: str, arm: str, train: list[Row], validation: list[Row], test: li
                 read,
                 model=str(model),
                 task="masked_language",
-                text="sequence",
-                strategy="full",
-                seed=seed,
                 out=folder / "read",
-                data={"near_duplicates": "ignore"},
-                rates={"backbone": 1e-3, "head": 1e-3},
-                training={"epochs": READ_EPOCHS[task], "batch_size": 64, "rows_in_all": None, **plain},
-                evaluation=quiet,
+                training={"epochs": READ_EPOCHS[task], "batch_size": 64, **plain},
+                **shared,
             )
             model = folder / "read" / "model"
         run = tunewright.fit(
@@ -125,15 +113,10 @@ def tuned(task: str, arm: str, train: list[Row], validation: list[Row], test: li
             validation=validation,
             test=test,
             model=str(model),
-            text="sequence",
             target=target,
-            strategy="full",
-            seed=seed,
             out=folder / "run",
-            data={"near_duplicates": "ignore"},
-            rates={"backbone": 1e-3, "head": 1e-3},
-            training={"epochs": EPOCHS[task], "batch_size": 32, "rows_in_all": None, **plain},
-            evaluation=quiet,
+            training={"epochs": EPOCHS[task], "batch_size": 32, **plain},
+            **shared,
         )
         return {score.name: score.value for score in run.scores}
 

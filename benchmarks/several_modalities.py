@@ -21,14 +21,13 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 import warnings
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import DATA, ROOT, done, machine, results, write
+from common import DATA, ROOT, once, results
 
 FILE = "several_modalities.jsonl"
 ZOO = ROOT.parent / "zoo"
@@ -58,14 +57,9 @@ def main() -> None:
     for seed in options.seeds:
         for task in options.only:
             for arm in ARMS[task]:
-                key = f"{task}|{arm}|{seed}"
-                if key not in done(FILE):
-                    started = time.process_time()
-                    with tempfile.TemporaryDirectory() as temporary:
-                        found = measures[task](arm, seed, Path(temporary))
-                    seconds = round(time.process_time() - started, 1)
-                    write(FILE, key, {"task": task, "arm": arm, "seed": seed, **found, "seconds": seconds} | machine())
-                    print(key, found, f"{seconds} s", flush=True)
+                with tempfile.TemporaryDirectory() as temporary:
+                    of_this = partial(measures[task], arm, seed, Path(temporary))
+                    once(FILE, f"{task}|{arm}|{seed}", of_this, task=task, arm=arm, seed=seed)
 
 
 def tuned(train: list[Row], test: list[Row], model: Path | str, folder: Path, **settings: Any) -> Any:

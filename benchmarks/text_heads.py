@@ -23,13 +23,12 @@ import gzip
 import random
 import statistics
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common import DATA, done, few_per_class, grouped, machine, read_rows, results, spread, write
+from common import DATA, few_per_class, grouped, once, read_rows, results, spread
 
 FILE = "text_heads.jsonl"
 MODEL = "all-MiniLM-L6-v2"
@@ -51,14 +50,8 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     for seed in options.seeds:
         for part, arm, measure in jobs(seed):
-            key = f"{part} {arm} {seed}"
-            if key in done(FILE) or (options.only and part not in options.only):
-                continue
-            started = time.process_time()
-            found = measure()
-            seconds = round(time.process_time() - started, 1)
-            write(FILE, key, {"part": part, "arm": arm, "seed": seed, **found, "seconds": seconds} | machine())
-            print(key, found, f"{seconds} s", flush=True)
+            if not options.only or part in options.only:
+                once(FILE, f"{part} {arm} {seed}", measure, part=part, arm=arm, seed=seed)
 
 
 def jobs(seed: int) -> Iterator[tuple[str, str, Any]]:

@@ -22,12 +22,11 @@ import gzip
 import json
 import random
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common import DATA, UNTOLD, done, few_per_class, machine, read_rows, write
+from common import DATA, UNTOLD, few_per_class, once, read_rows
 
 FILE = "text_tasks.jsonl"
 MODEL = "all-MiniLM-L6-v2"
@@ -48,14 +47,8 @@ def main() -> None:
     options = parser.parse_args()
     for seed in options.seeds:
         for task, arm, measure in jobs(seed):
-            key = f"{task} {arm} {seed}"
-            if key in done(FILE) or (options.only and task.split()[0] not in options.only):
-                continue
-            started = time.process_time()
-            found = measure()
-            seconds = round(time.process_time() - started, 1)
-            write(FILE, key, {"task": task, "arm": arm, "seed": seed, **found, "seconds": seconds} | machine())
-            print(key, found, f"{seconds} s", flush=True)
+            if not options.only or task.split()[0] in options.only:
+                once(FILE, f"{task} {arm} {seed}", measure, task=task, arm=arm, seed=seed)
 
 
 def jobs(seed: int) -> Iterator[tuple[str, str, Any]]:

@@ -29,7 +29,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from common import DATA, ROOT, done, machine, write
+from common import DATA, ROOT, done, machine, once, write
 
 FILE = "translation.jsonl"
 BASE = ROOT.parent / "zoo" / "tiny-seq2seq"
@@ -59,17 +59,6 @@ def main() -> None:
     for part in ("from_few", "summaries"):
         if part in wanted:
             from_both(part)
-
-
-def measured(key: str, measure: Any) -> None:
-    """One line, unless it is there already."""
-    if key in done(FILE):
-        return
-    started = time.process_time()
-    found = measure()
-    seconds = round(time.process_time() - started, 1)
-    write(FILE, key, {**found, "seconds": seconds} | machine())
-    print(key, found, f"{seconds} s", flush=True)
 
 
 def captions(*parts: str) -> list[Row]:
@@ -130,7 +119,7 @@ def zero_shot(work: Path, budget: float) -> None:
             found = scores(written, texts[target]) | {"language": judge.share(written, target)}
             return {"of": of, "arm": arm, **found, **about}
 
-        measured(f"zero_shot {of} {arm}", measure)
+        once(FILE, f"zero_shot {of} {arm}", measure)
 
 
 def train(work: Path, budget: float) -> None:

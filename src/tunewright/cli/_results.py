@@ -50,11 +50,10 @@ def comparison(compared: dict[str, Any]) -> str:
 
 def gained_nothing(compared: Sequence[dict[str, Any]]) -> bool:
     """Whether training was for nothing: no better than the untouched network or its probe, by the metric that was compared."""
-    from tunewright.metrics._columns import load_metric  # numpy, which --help does not need
+    from tunewright.engine.evaluate import higher_is_better  # torch, which --help does not need
 
     return any(
-        one["difference"] is not None
-        and (one["difference"] <= 0 if load_metric(one["metric"]).HIGHER_IS_BETTER else one["difference"] >= 0)
+        one["difference"] is not None and (one["difference"] <= 0 if higher_is_better(one["metric"]) else one["difference"] >= 0)
         for one in compared
         if (one["a"], one["b"]) in (("fine-tuned", "frozen"), ("fine-tuned", "before"))
     )

@@ -217,10 +217,12 @@ def _check_complete(inner: nn.Module, absent: set[str], unexpected: set[str], fo
     parameters = {name for name, _ in inner.named_parameters()}
     lost = sorted(name for name in absent & parameters - _outside(inner) if not _is_pooler(name))
     blocks = sorted(key for key in unexpected if any(part.isdigit() for part in key.split(".")))
-    if blocks:
+    if blocks and _is_other_half(inner):
+        blocks = []
+    elif blocks:
         heads = _saved_heads(inner.config)
         blocks = [key for key in blocks if key.split(".")[0] not in heads]
-    if lost or (blocks and not _is_other_half(inner)):
+    if lost or blocks:
         listed = ", ".join((lost or blocks)[:5])
         raise UserError(
             f"the weights in '{folder}' do not fit its config.json: {len(lost or blocks)} tensors "
