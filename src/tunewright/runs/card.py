@@ -10,6 +10,7 @@ import yaml
 from tunewright.core.files import read_json, write_text
 from tunewright.core.words import printable
 from tunewright.methods._peft_format import CONFIG_FILE
+from tunewright.models.plain import FORM
 from tunewright.models.pooling import METADATA
 from tunewright.runs.outside import BASE_CONFIG, ways
 from tunewright.runs.report import headline, with_interval
@@ -81,12 +82,18 @@ def _body(folder: Path, name: str, scores: dict[str, Any], data: dict[str, Any],
 
 def _opening(folder: Path, manifest: dict[str, Any]) -> str:
     """What somebody types who has nothing of ours, and whether it was tried."""
-    if not (folder / "model" / METADATA).is_file():
+    model = folder / "model"
+    if not (model / METADATA).is_file():
         return ""
+    said = read_json(model / METADATA)
+    if said["opens_with"] == "peft" and not (model / BASE_CONFIG).is_dir():
+        return ""  # saved before there were such lines
     blocks = [f"```python\n{way.lines}```\n\n{_tried(way.name, manifest.get('certified'))}" for way in ways(folder)]
     if not blocks:
-        blocks = ['```python\nimport tunewright\n\nmodel = tunewright.load(".")\n```\n\nNo other library opens this model.']
-    return "\n\n".join(["## Open it\n\nIn this folder:", "\n\nor\n\n".join(blocks), *_said_of_files(folder / "model", manifest)])
+        module = said["form"]["auto"] == FORM.auto  # it has to be given again
+        given = ", backbone=(module, preprocessing)" if module else ""
+        blocks = [f'```python\nimport tunewright\n\nrun = tunewright.load("."{given})\n```\n\nNo other library opens this model.']
+    return "\n\n".join(["## Open it\n\nIn this folder:", "\n\nor\n\n".join(blocks), *_said_of_files(model, manifest)])
 
 
 def _said_of_files(model: Path, manifest: dict[str, Any]) -> list[str]:
