@@ -32,6 +32,7 @@ from tunewright.engine.job import Watcher
 from tunewright.engine.loop import train
 from tunewright.heads._group_thresholds import said_of
 from tunewright.models.plain import Backbone, backbone_of
+from tunewright.models.sources import lasting
 from tunewright.monitoring.cost import metered
 from tunewright.monitoring.early_stopping import EarlyStopping
 from tunewright.monitoring.history import History
@@ -142,8 +143,11 @@ def fit_recipe(
     parent: str | None = None,
     command: str = "",
     backbone: Backbone | None = None,
+    repeats: Run | None = None,
 ) -> Run:
     """Run a resolved recipe from its rows to its report; ``backbone`` is the module of a recipe that has no model's folder.
+
+    ``repeats``: a run with whose pre-trained weights this one has to begin.
 
     Where ``out`` holds an unfinished run of the same recipe and rows, that run is continued.
     """
@@ -164,6 +168,8 @@ def fit_recipe(
     prepared = prepare_rows(recipe, given)
     tell.phase("data", *prepared.said, *(finding.message for finding in prepared.findings))
     setup = set_up(recipe, prepared, backbone)
+    if repeats is not None:
+        _check_base(setup, repeats)
     tell.phase("model", *said_of_model(setup), *setup.prepared.said[len(prepared.said) :])
     folder = new_folder(recipe.out, f"{Path(recipe.data.train or 'rows').stem}-{recipe.strategy or recipe.method.name}")
     with locked(folder):
@@ -274,18 +280,23 @@ def _resume(run: Run, tell: _Teller, backbone: Backbone | None, world: World) ->
     newer = manifest | {"code_hash": code_hash(), "versions": {**manifest["versions"], **versions()}}
     tell.phase("data", *prepared.said, *differences(manifest, newer))
     setup = set_up(run.recipe, prepared, backbone)
-    if setup.network.base_hash != manifest["base"]["hash"]:
-        raise UserError(
-            f"the model '{setup.network.base}' is not the one that '{run.folder}' began with (its weights' hash differs)",
-            expected="the same pre-trained weights",
-            try_="a new run",
-        )
+    _check_base(setup, run)
     checkpoints = _checkpoints(run.folder, run.recipe, prepared)
     resuming = checkpoints is not None and bool(folders(checkpoints.folder))
     if not resuming:
         tell.phase("checkpoint", "nothing had been saved: the run begins anew")
     with _end_noted(run.folder, manifest), metered(started) as spent:
         _steps(setup, run.folder, manifest, tell, spent, backbone, checkpoints, resuming=resuming, world=world)
+
+
+def _check_base(setup: Setup, first: Run) -> None:
+    """Refuse to go on from, or to repeat, a run with other pre-trained weights than it began with."""
+    if setup.network.base_hash != first.manifest["base"]["hash"]:
+        raise UserError(
+            f"the model '{setup.network.base}' is not the one that '{first.folder}' began with (its weights' hash differs)",
+            expected="the same pre-trained weights",
+            try_="a new run",
+        )
 
 
 def _checkpoints(folder: Path, recipe: Recipe, prepared: Prepared) -> Checkpoints | None:
@@ -310,13 +321,16 @@ def reproduce(
     target = str(out) if out is not None else f"{first.folder}-reproduced"
     recipe = first.recipe.model_copy(update={"out": target})
     command = f"tunewright reproduce {folder}"
-    second = fit_recipe(recipe, watchers=watchers, parent=str(first.folder), command=command, backbone=backbone)
+    second = fit_recipe(recipe, watchers=watchers, parent=str(first.folder), command=command, backbone=backbone, repeats=first)
     return compare_weights(first, second)
 
 
 @contextmanager
 def _end_noted(folder: Path, manifest: dict[str, Any]) -> Iterator[None]:
-    """The manifest says how the run ended, whatever happens; where the disk refuses it, the run's own error is told."""
+    """The manifest says how the run ended, whatever happens; where the disk refuses it, the run's own error is told.
+
+    What the run writes into ``manifest`` meanwhile, its proof most of all, is kept.
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -385,18 +399,20 @@ def _steps(
         tell.phase("certifying", f"{who} reloads the saved model and predicts the same rows")
         write_probe(folder, setup.network, setup.head, setup.head_settings, setup.prepared.test.inputs, recipe.data.max_length)
         proof = certify(folder, backbone)
+        manifest["certified"] = proof  # kept however the run ends
     if reports:
         tell.phase("reports", f"made: {', '.join(choice.name for choice in reports)}")
         subject = subject_of(loaded_of(setup), recipe, setup.prepared, folder, tested=tuned, backbone=backbone, frozen=frozen)
         made = make_reports(subject, reports)
         keep_reports(folder, made)
         tell.phase("reports", *(finding["message"] for one in made.values() for finding in one["findings"]))
-    manifest = manifest | {"status": "done", "finished": now(), "certified": proof, **spent()}
+    manifest.pop("error", None)  # that of a run which was continued
+    failed = proof is not None and not proof["equal"]
+    manifest.update({"status": "failed" if failed else "done", "finished": now(), "certified": proof, **spent()})
     write_manifest(folder, manifest)
     tell.phase("report", str(write_report(folder)))
     write_card(folder)
-    if proof is not None and not proof["equal"]:
-        write_manifest(folder, manifest | {"status": "failed", "certified": proof, "error": "the saved model predicts otherwise"})
+    if failed:
         raise CertificationError(f"the saved model in '{folder}' does not predict as the trained one: {proof}")
 
 
@@ -472,8 +488,14 @@ def _lasting(recipe: Recipe) -> Recipe:
     named = {part: path for part in PARTS if (path := getattr(recipe.data, part)) is not None}
     kept = {part: str(Path(path).resolve()) if Path(path).exists() else path for part, path in named.items()}
     replayed = tuple(str(Path(path).resolve()) if Path(path).exists() else path for path in recipe.data.replay)
-    data = recipe.data.model_copy(update={**kept, "replay": replayed})
-    return recipe.model_copy(update={"data": data, "out": None})
+    changed: dict[str, Any] = {"data": recipe.data.model_copy(update={**kept, "replay": replayed}), "out": None}
+    if "source" in recipe.model.model_fields_set:
+        changed["model"] = recipe.model.model_copy(update={"source": lasting(recipe.model.source)})
+    if recipe.distillation is not None:
+        teacher = Path(recipe.distillation.teacher).expanduser()
+        lies = str(teacher.resolve()) if teacher.is_dir() else recipe.distillation.teacher
+        changed["distillation"] = recipe.distillation.model_copy(update={"teacher": lies})
+    return recipe.model_copy(update=changed)
 
 
 def _from_python(*rows: Any) -> Given:

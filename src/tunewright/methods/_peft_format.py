@@ -21,6 +21,7 @@ from tunewright.core.parts import load_part
 from tunewright.core.types import Applied
 from tunewright.models.folder_checks import refuse_links_out
 from tunewright.models.network import Network
+from tunewright.models.sources import openable
 
 CONFIG_FILE = "adapter_config.json"
 TENSORS_FILE = "adapter_model.safetensors"
@@ -67,7 +68,7 @@ def write_adapter(folder: Path, network: Network, applied: Applied) -> None:
     if applied.adapter_config is None or applied.adapter_state is None:
         raise UserError("this method changes the network's own weights and has no adapter to save", try_="save the whole model")
     start = _start(applied.adapter_config)
-    head = {name: network.get_parameter(name).detach() for name in network.head_names}
+    head = head_tensors(network)
     inside = {start + name.removeprefix("inner."): value for name, value in head.items() if name.startswith("inner.")}
     own = {name: value for name, value in head.items() if not name.startswith("inner.")}
     write_tensors(folder / TENSORS_FILE, {**applied.adapter_state(), **inside})
@@ -152,8 +153,8 @@ def base_config(network: Network, peft_type: str) -> dict[str, Any]:
         "peft_type": peft_type,
         "task_type": _TASKS.get(network.form.auto) if native else "FEATURE_EXTRACTION",
         "auto_mapping": None,
-        "base_model_name_or_path": network.base,
-        "revision": None,
+        "base_model_name_or_path": openable(network.base),
+        "revision": network.revision,
         "inference_mode": True,
         "modules_to_save": list(head_modules(network)) or None,
     }
@@ -171,6 +172,18 @@ def head_modules(network: Network) -> tuple[str, ...]:
     return tuple(found)
 
 
+def head_tensors(network: Network) -> dict[str, Tensor]:
+    """The head's weights and, where it has any, its buffers, such as a batch norm's means, which PEFT wants as well."""
+    whole = tuple(f"inner.{name}." for name in head_modules(network))
+    others = {name for name, _ in network.named_parameters()} - set(network.head_names)
+    state = network.state_dict()
+    return {
+        name: value
+        for name, value in state.items()
+        if name in network.head_names or (name.startswith(whole) and name not in others)
+    }
+
+
 def _parameters(network: Network, path: str) -> Iterable[tuple[str, Tensor]]:
     return network.get_submodule(path).named_parameters(prefix=path)
 
@@ -186,21 +199,21 @@ def fill(network: Network, config: Mapping[str, Any], keys: Mapping[str, str], s
     missing = sorted(set(ours) - set(state))
     if missing:
         raise UserError(f"the adapter lacks {len(missing)} tensors, such as '{missing[0]}'", expected="a whole adapter")
-    names = {name for name, _ in network.named_parameters()}
+    held = dict(network.named_parameters()) | head_tensors(network)
     for key, value in state.items():
         name = ours.get(key) or (f"inner.{key.removeprefix(start)}" if key.startswith(start) else key)
-        if name not in names:
+        if name not in held:
             raise UserError(
                 f"the adapter's tensor '{key}' has no place in this network", expected=f"an adapter of '{network.base}'"
             )
-        parameter = network.get_parameter(name)
-        if parameter.shape != value.shape:
+        own = held[name]
+        if own.shape != value.shape:
             raise UserError(
-                f"the adapter's tensor '{key}' has shape {tuple(value.shape)}, the network's has {tuple(parameter.shape)}",
+                f"the adapter's tensor '{key}' has shape {tuple(value.shape)}, the network's has {tuple(own.shape)}",
                 expected="an adapter of the same base model and labels",
             )
         with torch.no_grad():
-            parameter.copy_(value)
+            own.copy_(value)
 
 
 def snapshot(network: Network, keys: Mapping[str, str]) -> dict[str, Tensor]:

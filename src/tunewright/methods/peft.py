@@ -76,7 +76,7 @@ def load(network: Network, config: dict[str, Any], state: dict[str, Tensor]) -> 
     known = _arguments(name)
     arguments = {key: value for key, value in config.items() if key in known and key not in _OURS}
     applied, holder = _inject(network, _config(name, arguments))
-    start, names = peft_format.layer_key(""), set(network.head_names)
+    start, names = peft_format.layer_key(""), set(peft_format.head_tensors(network))
     head = {key: value for key, value in state.items() if key in names or f"inner.{key.removeprefix(start)}" in names}
     layers = {key: value for key, value in state.items() if key not in head}
     try:

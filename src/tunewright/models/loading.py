@@ -25,7 +25,7 @@ from tunewright.models.pooling import Pooling, declared_pooling, has_pooling_blo
 from tunewright.models.processors import TOKENISED, ensure_padding, first_line, load_processor
 from tunewright.models.quantised import four_bits
 from tunewright.models.quiet import quiet_transformers
-from tunewright.models.sources import find_model, hash_weights
+from tunewright.models.sources import find_model, hash_weights, lasting
 from tunewright.models.speech import alphabet_of, with_words
 from tunewright.models.stack import block_lists
 
@@ -60,7 +60,7 @@ def load_network(
         new = _new_parameters(inner, absent, form)
         kept = set() if form.head_is_new else set(new) - absent
         _check_finite(inner, set(new) - kept, folder)
-        network = _network(inner, folder, labels, chosen, form, new, (source, hash_weights(folder), revision))
+        network = _network(inner, folder, labels, chosen, form, new, (lasting(source), hash_weights(folder), revision))
         torch.manual_seed(seed)
         _initialise_head(network, float(getattr(config, "initializer_range", 0.02) or 0.02), {f"inner.{name}" for name in kept})
     return network.eval()

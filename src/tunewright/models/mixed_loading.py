@@ -25,6 +25,7 @@ from tunewright.models.network import Network
 from tunewright.models.pooling import Pooling
 from tunewright.models.processors import save_processor
 from tunewright.models.quiet import quiet_transformers
+from tunewright.models.sources import lasting
 from tunewright.models.table import load_table_network, save_table_network
 
 SCRATCH = f"text=all-MiniLM-L6-v2,table={table_loading.SCRATCH}"  # what stands for no source
@@ -71,7 +72,7 @@ def load(
         joined: Any = named.get(_JOINED, "concatenation")
         config = MixedConfig(processor.used, widths, pooling, joined, labels.outputs)
         whole = Processor(processor.names, processor.kinds, own, longest)
-        network = _network(MixedNetwork(config, towers), whole, labels, form, (_lasting(named), hash_bytes(digests)))
+        network = _network(MixedNetwork(config, towers), whole, labels, form, (lasting(source), hash_bytes(digests)))
         if network.classifier is not None:
             network.classifier.weight.data.normal_(0.0, _SPREAD)
             network.classifier.bias.data.zero_()
@@ -150,12 +151,6 @@ def _named(source: str) -> dict[str, str]:
 
 def _wanted(processor: Processor) -> str:
     return "--model " + ",".join(f"{kind}=MODEL" for kind in processor.used)
-
-
-def _lasting(named: dict[str, str]) -> str:
-    """The source with absolute paths of folders."""
-    kept = {key: str(Path(value).resolve()) if Path(value).is_dir() else value for key, value in named.items()}
-    return ",".join(f"{key}={value}" for key, value in kept.items())
 
 
 def _width(tower: Any) -> int:

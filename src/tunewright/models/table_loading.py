@@ -17,7 +17,7 @@ from tunewright.data.rows import Rows
 from tunewright.data.tables.columns import Columns, learn_columns
 from tunewright.models.form import Form
 from tunewright.models.network import Network
-from tunewright.models.sources import find_model, hash_weights
+from tunewright.models.sources import find_model, hash_weights, lasting
 from tunewright.models.table import (
     TableBlock,
     TableConfig,
@@ -45,6 +45,7 @@ def load(source: str, processor: Columns, labels: Labels, *, form: Form, dropout
             inner = TableTransformer(TableConfig(len(processor.numbers), processor.sizes))
             digest = hash_bytes(part for name, value in inner.state_dict().items() for part in (name.encode(), bytes_of(value)))
         else:
+            source = lasting(source)
             folder = find_model(source)
             inner = with_other_columns(load_table_network(folder), len(processor.numbers), processor.sizes)
             digest = hash_weights(folder)

@@ -17,6 +17,7 @@ from tunewright.data.tables.interactions import Catalogue, learn_catalogue
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
+from tunewright.models.sources import lasting
 from tunewright.models.two_tower import TwoTower, TwoTowerConfig, load_two_tower, save_two_tower
 
 SCRATCH = "two-towers"  # the source that stands for embeddings of random values
@@ -49,7 +50,7 @@ def load(
             if isinstance(module, nn.Dropout):
                 module.p = dropout
     digest = hash_bytes(part for name, value in inner.state_dict().items() for part in (name.encode(), bytes_of(value)))
-    return _network(inner, processor, labels, form, (source, digest))
+    return _network(inner, processor, labels, form, (source if source == SCRATCH else lasting(source), digest))
 
 
 def reload(folder: Path, processor: Catalogue, labels: Labels, *, form: Form, base: tuple[str, str]) -> Network:

@@ -13,6 +13,7 @@ Every file's SHA-256 is kept, so that a damaged or exchanged file is refused by 
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -46,6 +47,7 @@ from tunewright.models.processors import load_processor, save_processor
 from tunewright.models.quiet import quiet_transformers
 from tunewright.models.sources import find_model, hash_weights
 from tunewright.models.speech import with_words
+from tunewright.runs.outside import BASE_CONFIG
 from tunewright.runs.sentence_folder import write_sentence_modules
 
 HEAD_FILE = "head.safetensors"
@@ -125,7 +127,7 @@ def save_model(
             pooling=network.pooling,
             appended_layer=appended,
             form=asdict(network.form),
-            base=Base(source=_lasting(network.base), revision=network.revision, sha256=network.base_hash),
+            base=Base(source=network.base, revision=network.revision, sha256=network.base_hash),
             max_length=max_length,
             rows=schema,
             sha256={path.relative_to(new).as_posix(): hash_file(path) for path in sorted(new.rglob("*")) if path.is_file()},
@@ -266,6 +268,7 @@ def _write_network(folder: Path, network: Network, applied: Applied) -> tuple[Op
         return "tunewright-network", False
     if applied.adapter_config is not None:
         write_adapter(folder, network, applied)
+        _write_base_config(folder / BASE_CONFIG, network)
         ours = applied.adapter_config["peft_type"] == "BOTTLENECK" or network.form.auto == FORM.auto
         return "tunewright" if ours else "peft", False
     if network.form.auto == FORM.auto:
@@ -281,6 +284,19 @@ def _write_network(folder: Path, network: Network, applied: Applied) -> tuple[Op
     if classifier is None:
         write_sentence_modules(folder, network)
     return "sentence-transformers" if classifier is None else "transformers", classifier not in (None, network.inner)
+
+
+def _write_base_config(folder: Path, network: Network) -> None:
+    """The configuration of the base model with the labels that were learnt, as AutoConfig reads it.
+
+    In a folder of its own: a config.json beside an adapter would be taken by transformers for that of a whole model.
+    """
+    if network.form.auto == FORM.auto:
+        return
+    config = json.loads(network.inner.config.to_json_string())
+    config.pop("quantization_config", None)
+    folder.mkdir()
+    write_json(folder / "config.json", config | {"architectures": [type(network.inner).__name__]})
 
 
 def _load_whole(folder: Path, metadata: Metadata, labels: Labels) -> Network:
@@ -352,12 +368,6 @@ def _load_adapted(folder: Path, metadata: Metadata, labels: Labels) -> Network:
     network.processor = load_processor(folder, network.form.kind, network.inner.config)
     network.processor = with_words(folder, network.processor, network.form, network.inner.config, labels)
     return network
-
-
-def _lasting(source: str) -> str:
-    """A folder's absolute path, so that the base is found from another working directory; other names as they are."""
-    folder = Path(source).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else source
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Proof that what was saved is what was trained: a fresh process reloads it, with and without our code, and compares.
 
+Without our code means: the model card's own lines (``outside.py``), run where tunewright cannot be imported.
 The difference is measured on the logits of up to 32 rows, as a share of the largest logit (of 1 where all are smaller:
 a change of a logit by 1e-5 moves no probability by more than that).
 """
@@ -7,12 +8,11 @@ a change of a logit by 1e-5 moves no probability by more than that).
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
-from collections.abc import Container, Sequence
-from importlib.util import find_spec
-from inspect import signature
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 import tunewright
 from tunewright.core.errors import UserError
@@ -30,15 +29,13 @@ from tunewright.data.examples import Examples, batch
 from tunewright.heads._rows import encode
 from tunewright.models.dual_encoder import paired
 from tunewright.models.form import SEQUENCE_CLASSIFICATION, Form
-from tunewright.models.frames import each_frame, mean_over_frames
 from tunewright.models.network import Network, evaluation_mode
 from tunewright.models.plain import Backbone
-from tunewright.models.pooling import NORM_EPSILON, last_token, pool
+from tunewright.models.pooling import last_token
 from tunewright.models.quiet import quiet_transformers
-from tunewright.models.sources import find_model
-from tunewright.models.speech import alphabet_of
 from tunewright.models.vocabulary import Vocabulary
-from tunewright.runs.artefact import HEAD_FILE, Metadata, form_of, load_model, read_labels, read_metadata
+from tunewright.runs import outside
+from tunewright.runs.artefact import form_of, load_model, read_metadata
 
 TOLERANCE = 1e-5
 PROBE_FILE = "probe.json"
@@ -109,11 +106,12 @@ def certify(folder: Path, backbone: Backbone | None = None) -> dict[str, Any]:
     threads = str(torch.get_num_threads())
     environment = os.environ | {
         "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "PYTHONPATH": os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")])),
     }
-    command = [sys.executable, "-P", "-W", "ignore", "-m", "tunewright.runs.certify", str(folder)]
+    command = [sys.executable, "-P", "-W", "ignore", str(outside.__file__), str(folder)]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired:
@@ -125,22 +123,29 @@ def certify(folder: Path, backbone: Backbone | None = None) -> dict[str, Any]:
     return verdict
 
 
-def compare(folder: Path, backbone: Backbone | None = None) -> dict[str, Any]:
+def said_of(folder: Path, given: dict[str, Any]) -> None:
+    """What the fresh process says to the one that started it; ``given``: what the card's lines gave, before ours was imported."""
+    try:
+        print(json.dumps(compare(folder, given=given)))  # noqa: T201 - the parent process reads it
+    except UserError as error:
+        sys.exit(str(error).replace("\n", " "))
+
+
+def compare(folder: Path, backbone: Backbone | None = None, *, given: dict[str, Any] | None = None) -> dict[str, Any]:
     """What the fresh process does: reload ``folder``'s model in every way that it promises, and compare."""
     probe, model = read_json(folder / PROBE_FILE), folder / "model"
     tensors = read_tensors(folder / PROBE_TENSORS)
     expected = tensors.pop("output").double().numpy()
     probe["inputs"] = {name.removeprefix("input."): value for name, value in tensors.items()}
-    metadata = read_metadata(model)
+    form = form_of(read_metadata(model))
     ours = "tunewright" if backbone is None else "tunewright, in this process"
-    found = {ours: _with_tunewright(model, probe, backbone)}
-    if metadata.opens_with == "transformers":
-        found[f"transformers {metadata.form['auto']}"] = _with_transformers(model, form_of(metadata), probe)
-    elif metadata.opens_with == "sentence-transformers" and metadata.form["output"] == "vectors":
-        found |= _as_vectors(model, metadata, probe)
-    elif metadata.opens_with == "peft" and _peft_sees_the_same(metadata, probe):
-        found["peft PeftModel"] = _with_peft(model, metadata, probe)
-    return _verdict(probe["rows"], {name: _difference(expected, logits) for name, logits in found.items()})
+    differences = {ours: _difference(expected, _with_tunewright(model, probe, backbone))}
+    if given is None:
+        with quiet_transformers():
+            given = outside.answers(folder)
+    for name, answers in given.items():
+        differences[name] = math.nan if isinstance(answers, str) else _difference(expected, _read(answers, form))
+    return _verdict(probe["rows"], differences, "; ".join(said for said in given.values() if isinstance(said, str)))
 
 
 def _verdict(rows: int, differences: dict[str, float], error: str = "") -> dict[str, Any]:
@@ -176,46 +181,17 @@ def _with_tunewright(model: Path, probe: dict[str, Any], backbone: Backbone | No
         return _array(whole_output(network(probe["inputs"]), probe["inputs"]))
 
 
-def _with_transformers(model: Path, form: Form, probe: dict[str, Any]) -> np.ndarray:
-    """As somebody does who has transformers and nothing of ours."""
-    import transformers
-
-    with quiet_transformers(), torch.inference_mode():
-        theirs = getattr(transformers, form.auto).from_pretrained(str(model)).eval()
-        inputs = probe["inputs"]
-        if "texts" in probe:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(str(model))
-            inputs = _inputs(tokenizer, signature(theirs.forward).parameters, probe)
-        return _array(whole_output(_read(theirs, form, inputs), inputs))
+def _read(answers: Sequence[outside.Answer], form: Form) -> np.ndarray:
+    """What the form calls the answer, of others' own outputs."""
+    return _array(torch.cat([whole_output(_answer(one, form), one.inputs) for one in answers]))
 
 
-def _as_vectors(model: Path, metadata: Metadata, probe: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The saved encoder as plain transformers reads it, pooled as its folder says, and as sentence-transformers does."""
-    from transformers import AutoModel
-
-    inputs = probe["inputs"]
-    with quiet_transformers(), torch.inference_mode():
-        vectors = AutoModel.from_pretrained(str(model)).eval()(**inputs).last_hidden_state
-        found = {
-            "transformers AutoModel": _array(
-                functional.normalize(pool(vectors, inputs["attention_mask"], metadata.pooling), dim=-1)
-            )
-        }
-        if find_spec("sentence_transformers") is not None:
-            from sentence_transformers import SentenceTransformer
-
-            theirs = SentenceTransformer(str(model), device="cpu", local_files_only=True)
-            found["sentence-transformers"] = _array(theirs(dict(inputs))["sentence_embedding"])
-    return found
-
-
-def _read(theirs: Any, form: Form, inputs: dict[str, Tensor]) -> Any:
-    """What the form calls the answer, of transformers' own output."""
-    if form.kind == "video":
-        return mean_over_frames(theirs(**each_frame(inputs)).logits, inputs)
-    out = theirs(**inputs)
+def _answer(given: outside.Answer, form: Form) -> Any:
+    inputs, out = given.inputs, given.output
+    if isinstance(out, Tensor):
+        return out
     if form.output == "pairs":
-        return paired(theirs, out)
+        return paired(given.numbers, out)
     if form.output == "spans":
         return torch.stack([out.start_logits, out.end_logits], -1)
     if form.output == "boxes":
@@ -227,79 +203,5 @@ def _read(theirs: Any, form: Form, inputs: dict[str, Tensor]) -> Any:
     return out.logits
 
 
-def _peft_sees_the_same(metadata: Metadata, probe: dict[str, Any]) -> bool:
-    """Whether the library is there and, for an adapter without a head of its own, keeps the segments of pairs."""
-    try:
-        import peft  # noqa: F401
-    except ImportError:
-        return False
-    return metadata.pooling == "native" or all(len(row) == 1 for row in probe.get("texts", ()))
-
-
-def _with_peft(model: Path, metadata: Metadata, probe: dict[str, Any]) -> np.ndarray:
-    """The base model with the adapter as the library reads it; our own pooling and head follow where the adapter has none."""
-    import transformers
-    from peft import PeftModel
-    from transformers import AutoModel, AutoModelForTextEncoding, AutoTokenizer
-
-    base, native = find_model(metadata.base.source, metadata.base.revision), metadata.pooling == "native"
-    form = form_of(metadata)
-    with quiet_transformers(), torch.inference_mode():
-        if native and form.auto != SEQUENCE_CLASSIFICATION:
-            outputs = {"num_labels": read_labels(metadata).outputs} if form.head_is_new else {}
-            if form.output == "frames":
-                outputs = {"vocab_size": len(alphabet_of(model, read_labels(metadata))[0])}
-            whole = getattr(transformers, form.auto).from_pretrained(str(base), **outputs)
-            theirs = PeftModel.from_pretrained(whole, str(model)).eval()
-            return _array(whole_output(_read(theirs, form, probe["inputs"]), probe["inputs"]))
-        if form.output == "vectors":
-            adapted = PeftModel.from_pretrained(AutoModel.from_pretrained(str(base)), str(model)).eval()
-            mask = probe["inputs"]["attention_mask"]
-            vectors = adapted(**probe["inputs"]).last_hidden_state[:, -mask.shape[1] :]
-            return _array(functional.normalize(pool(vectors, mask, metadata.pooling), dim=-1))
-        tokenizer = AutoTokenizer.from_pretrained(str(model))
-        if native:
-            labels = read_labels(metadata).outputs
-            plain = getattr(transformers, form.auto).from_pretrained(str(base), num_labels=labels)
-            plain.config.pad_token_id = tokenizer.pad_token_id
-        else:
-            plain = AutoModel.from_pretrained(str(base))
-            plain = AutoModelForTextEncoding.from_pretrained(str(base)) if plain.config.is_encoder_decoder else plain
-        known = signature(plain.forward).parameters
-        theirs = PeftModel.from_pretrained(plain, str(model)).eval()
-        # Row by row: a decoder that reads a prompt as vectors cannot see where the text ends and the padding starts.
-        rows = [_inputs(tokenizer, known, {**probe, "texts": [row]}) for row in probe["texts"]]
-        if native:
-            return _array(torch.cat([theirs(**row).logits for row in rows]))
-        for row in rows:
-            row.pop("token_type_ids", None)  # all zero, as the model assumes; the library would not lengthen them
-        return _array(
-            torch.cat([_own_head(theirs(**row).last_hidden_state, row["attention_mask"], metadata, model) for row in rows])
-        )
-
-
-def _own_head(vectors: Tensor, mask: Tensor, metadata: Metadata, model: Path) -> Tensor:
-    """Logits from token vectors, the virtual tokens before the text left out."""
-    head = read_tensors(model / HEAD_FILE)
-    pooled = pool(vectors[:, vectors.shape[1] - mask.shape[1] :], mask, metadata.pooling)
-    normal = functional.layer_norm(pooled, pooled.shape[-1:], eps=NORM_EPSILON)
-    return functional.linear(normal, head["classifier.weight"], head["classifier.bias"])
-
-
-def _inputs(tokenizer: Any, known: Container[str], probe: dict[str, Any]) -> dict[str, Tensor]:
-    """The probe's rows as the saved tokenizer makes them, without what the model does not take."""
-    longest = max(map(len, probe["input_ids"]))
-    columns = [list(column) for column in zip(*probe["texts"], strict=True)]
-    made = tokenizer(*columns, truncation="longest_first", max_length=longest, padding=True, return_tensors="pt")
-    return {name: value for name, value in made.items() if name in known}
-
-
 def _array(logits: Tensor) -> np.ndarray:
     return logits.float().numpy()
-
-
-if __name__ == "__main__":
-    try:
-        print(json.dumps(compare(Path(sys.argv[1]))))  # noqa: T201 - the parent process reads it
-    except UserError as error:
-        sys.exit(str(error).replace("\n", " "))
