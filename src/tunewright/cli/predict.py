@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import sys
 from pathlib import Path
@@ -12,7 +11,9 @@ import typer
 
 from tunewright.cli._options import Json, RunFolder
 from tunewright.cli._output import print_json, print_table, say
+from tunewright.core.csv_text import csv_text
 from tunewright.core.errors import UserError
+from tunewright.core.outputs import output_file, write_output
 
 
 def run(
@@ -26,6 +27,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Predict rows of a table, of standard input, or --text."""
+    if out is not None:
+        output_file(out)
     data = _given(rows, text)
     if out is not None and rows is not None and out.exists() and Path(rows).exists() and out.samefile(rows):
         raise UserError(f"--out {out} would overwrite the rows to predict", expected="another file")
@@ -80,10 +83,5 @@ def _shown(answer: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _write_csv(path: Path, answers: list[dict[str, Any]]) -> None:
-    from tunewright.core.files import write_text
-
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_columns(answers))
-    writer.writerows(("" if value is None else value for value in _shown(answer)) for answer in answers)
-    write_text(path, out.getvalue())
+    lines = [["" if value is None else value for value in _shown(answer)] for answer in answers]
+    write_output(path, csv_text([_columns(answers), *lines]).encode("utf-8"))
