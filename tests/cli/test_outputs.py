@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -109,3 +111,22 @@ def test_reproduce_obeys_it_too(call, run, tmp_path):
     ended = call("reproduce", run, "--out", run / "again")
     assert ended.exit_code == 2, ended.output
     assert "folder of a run" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("predicted", "cell"),
+    [
+        (["a", "b"], "a|b"),
+        ([], ""),
+        ([0.5, -1.0], "[0.5, -1.0]"),
+        ([{"box": [1.0, 2.0], "label": "cat"}], '[{"box": [1.0, 2.0], "label": "cat"}]'),
+        (1.5, "1.5"),
+    ],
+)
+def test_vectors_and_boxes_have_one_field_too(call, monkeypatch, tmp_path, predicted, cell):
+    answers = [{"row": 0, "predicted": predicted, "probability": None}]
+    monkeypatch.setattr("tunewright.runs.run.load", lambda folder: SimpleNamespace(predict=lambda data, sets: answers))
+    assert call("predict", "mine", "--text", "a").exit_code == 0
+    assert call("predict", "mine", "--text", "a", "--out", tmp_path / "a.csv").exit_code == 0
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [["row", "predicted", "probability"], ["0", cell, ""]]

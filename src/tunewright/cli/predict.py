@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,17 +70,19 @@ def _columns(answers: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _shown(answer: dict[str, Any]) -> tuple[object, ...]:
-    predicted = answer["predicted"]
-    cells: list[object] = [
-        answer["row"],
-        "|".join(predicted) if isinstance(predicted, list) else predicted,
-        answer["probability"],
-    ]
+    cells: list[object] = [answer["row"], _in_one_cell(answer["predicted"]), answer["probability"]]
     if "set" in answer:
         cells.append("|".join(answer["set"]))
     if "interval" in answer:
         cells.append(" to ".join(f"{end:.6g}" for end in answer["interval"]))
     return tuple(cells)
+
+
+def _in_one_cell(predicted: Any) -> Any:
+    """Names with | between; what is made of numbers (a vector, boxes) as JSON."""
+    if not isinstance(predicted, list):
+        return predicted
+    return "|".join(predicted) if all(isinstance(one, str) for one in predicted) else json.dumps(predicted, ensure_ascii=False)
 
 
 def _write_csv(path: Path, answers: list[dict[str, Any]]) -> None:
