@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import io
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,9 @@ import typer
 
 from tunewright.cli._options import Json, RunFolder
 from tunewright.cli._output import print_json, print_table, say
+from tunewright.core.csv_text import csv_text
 from tunewright.core.errors import UserError
+from tunewright.core.outputs import output_file, write_output
 
 
 def run(
@@ -26,6 +28,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Predict rows of a table, of standard input, or --text."""
+    if out is not None:
+        output_file(out)
     data = _given(rows, text)
     if out is not None and rows is not None and out.exists() and Path(rows).exists() and out.samefile(rows):
         raise UserError(f"--out {out} would overwrite the rows to predict", expected="another file")
@@ -66,12 +70,7 @@ def _columns(answers: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _shown(answer: dict[str, Any]) -> tuple[object, ...]:
-    predicted = answer["predicted"]
-    cells: list[object] = [
-        answer["row"],
-        "|".join(predicted) if isinstance(predicted, list) else predicted,
-        answer["probability"],
-    ]
+    cells: list[object] = [answer["row"], _in_one_cell(answer["predicted"]), answer["probability"]]
     if "set" in answer:
         cells.append("|".join(answer["set"]))
     if "interval" in answer:
@@ -79,11 +78,13 @@ def _shown(answer: dict[str, Any]) -> tuple[object, ...]:
     return tuple(cells)
 
 
-def _write_csv(path: Path, answers: list[dict[str, Any]]) -> None:
-    from tunewright.core.files import write_text
+def _in_one_cell(predicted: Any) -> Any:
+    """Names with | between; what is made of numbers (a vector, boxes) as JSON."""
+    if not isinstance(predicted, list):
+        return predicted
+    return "|".join(predicted) if all(isinstance(one, str) for one in predicted) else json.dumps(predicted, ensure_ascii=False)
 
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_columns(answers))
-    writer.writerows(("" if value is None else value for value in _shown(answer)) for answer in answers)
-    write_text(path, out.getvalue())
+
+def _write_csv(path: Path, answers: list[dict[str, Any]]) -> None:
+    lines = [["" if value is None else value for value in _shown(answer)] for answer in answers]
+    write_output(path, csv_text([_columns(answers), *lines]).encode("utf-8"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,20 +29,54 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    A file that was there keeps its mode, a new one gets what the umask leaves; a link is replaced by the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    old = _regular(path)
+    handle, temporary = _new_beside(path, 0o666 if old is None else 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+            if old is not None:
+                _make_like(handle, old)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _new_beside(path: Path, mode: int) -> tuple[int, Path]:
+    """A new file under a name of its own, opened; the system takes the umask off its mode."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode), temporary
+        except FileExistsError:
+            continue
+
+
+def _regular(path: Path) -> os.stat_result | None:
+    """What the system tells of a regular file; None where there is none of that name."""
+    try:
+        told = path.lstat()
+    except FileNotFoundError:
+        return None
+    return told if stat.S_ISREG(told.st_mode) else None
+
+
+def _make_like(handle: int, old: os.stat_result) -> None:
+    """The owner, where that is allowed, and the mode of another file."""
+    new = os.fstat(handle)
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        with suppress(OSError):
+            os.fchown(handle, old.st_uid, old.st_gid)
+    if new.st_mode != old.st_mode:
+        os.fchmod(handle, stat.S_IMODE(old.st_mode))
 
 
 def write_text(path: Path, content: str) -> None:
@@ -49,7 +85,12 @@ def write_text(path: Path, content: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON with sorted keys left as given; NaN and infinity are refused because JSON has neither."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """What ``write_json`` writes."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> Any:

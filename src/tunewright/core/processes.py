@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 def is_alive(pid: int) -> bool:
@@ -22,6 +25,19 @@ def is_alive(pid: int) -> bool:
 def started(pid: int) -> str | None:
     """When a process started, in the system's ticks since it booted; None where the system does not say."""
     return _field(pid, 19)
+
+
+def identity() -> dict[str, Any]:
+    """What tells this process from every other one, as JSON holds it."""
+    return {"pid": os.getpid(), "started": started(os.getpid()), "host": platform.node()}
+
+
+def lives(told: Mapping[str, Any]) -> bool | None:
+    """Whether the very process with this ``identity`` is alive; None where it is no process of this machine."""
+    pid = told.get("pid")
+    if told.get("host") != platform.node() or not isinstance(pid, int):
+        return None
+    return is_alive(pid) and started(pid) == told.get("started")
 
 
 def _field(pid: int, number: int) -> str | None:

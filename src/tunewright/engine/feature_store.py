@@ -1,15 +1,15 @@
 """FeatureStore: arrays that took the network to make, kept in memory and on disk, so that the next run need not make them.
 
 An entry is a folder named by the hash of everything that decides its content. It appears whole, by one rename, with its
-own hash beside it: a damaged or foreign entry is removed and made again, and two runs may make the same one at once.
+own hash beside it: a damaged entry is removed and made again, and two runs may make the same one at once. What else lies in
+the cache's folder is left alone (``feature_folder``).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -20,9 +20,10 @@ from torch import Tensor
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import bytes_of, hash_file, hash_json, read_json, write_json
+from tunewright.engine import feature_folder
+from tunewright.engine.feature_folder import ABOUT, VALUES
 
 _FORMAT = 1
-_VALUES, _ABOUT = "values.bin", "about.json"
 _HASHED_SO_FAR: dict[Path, tuple[int, int]] = {}  # (time of change, size) of files whose hash was right in this process
 
 
@@ -44,7 +45,7 @@ class Draft:
 
     def drop(self) -> None:
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            feature_folder.remove(self.folder)
 
 
 @final
@@ -70,7 +71,8 @@ class FeatureStore:
             values = _read(entry, dict(about))
             if values is None:
                 return None
-            os.utime(entry)
+            with suppress(OSError):  # another run has just removed it
+                os.utime(entry)
             self._hold(key, values)
         return self._held[key]
 
@@ -81,7 +83,7 @@ class FeatureStore:
         folder = self._new_folder(key, size)
         if folder is None or size <= self.memory - self._bytes_held():
             return Draft(key, content, torch.empty(shape, dtype=dtype), folder)
-        return Draft(key, content, _map(folder / _VALUES, shape, dtype, new=True), folder)
+        return Draft(key, content, _map(folder / VALUES, shape, dtype, new=True), folder)
 
     def keep(self, draft: Draft) -> Tensor:
         """Finish an entry; returns its values."""
@@ -97,19 +99,19 @@ class FeatureStore:
 
     def _publish(self, draft: Draft) -> Tensor:
         assert draft.folder is not None
-        path = draft.folder / _VALUES
+        path = draft.folder / VALUES
         if not path.exists():
             with path.open("wb") as file:
                 file.write(bytes_of(draft.values))
-        write_json(draft.folder / _ABOUT, draft.about | {"sha256": hash_file(path)})
+        write_json(draft.folder / ABOUT, draft.about | {"sha256": hash_file(path)})
         final_place = self.folder / draft.key
         try:
-            draft.folder.rename(final_place)
+            feature_folder.publish(draft.folder, final_place)
         except OSError:  # another run was first: its entry is as good
             draft.drop()
             return draft.values
-        state = (final_place / _VALUES).stat()
-        _HASHED_SO_FAR[final_place / _VALUES] = (state.st_mtime_ns, state.st_size)
+        state = (final_place / VALUES).stat()
+        _HASHED_SO_FAR[final_place / VALUES] = (state.st_mtime_ns, state.st_size)
         return draft.values
 
     def _hold(self, key: str, values: Tensor) -> None:
@@ -126,34 +128,43 @@ class FeatureStore:
             return None
         try:
             self._make_room(size)
-            return Path(tempfile.mkdtemp(prefix=f".{key[:16]}-", dir=self.folder))
+            return feature_folder.new_draft(self.folder, key)
         except OSError:
             return None
 
     def _make_room(self, size: int) -> None:
-        """Remove the entries unused longest until ``size`` more bytes are within the budget."""
+        """Remove abandoned drafts, and the entries unused longest until ``size`` more bytes are within the budget."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        entries = []
-        for entry in self.folder.iterdir():
-            try:
-                entries.append((entry.stat().st_mtime, sum(file.stat().st_size for file in entry.iterdir()), entry))
-            except OSError:
-                continue  # another run is removing it
-        used = sum(held for _, held, _ in entries)
+        used, entries = 0, []
+        for path in list(self.folder.iterdir()):
+            with suppress(OSError):  # another run is removing it
+                if feature_folder.is_entry(path):
+                    entries.append((path.stat().st_mtime, feature_folder.size(path), path))
+                elif feature_folder.is_draft(path):
+                    used += _kept(path)
+        used += sum(held for _, held, _ in entries)
         for _, held, entry in sorted(entries, key=lambda one: one[0]):
             if used + size <= self.disk:
                 break
-            shutil.rmtree(entry, ignore_errors=True)
+            feature_folder.remove(entry)
             used -= held
 
 
+def _kept(draft: Path) -> int:
+    """Bytes of a draft that another run, or this one, is making; one that nobody makes any more is removed."""
+    if feature_folder.is_abandoned(draft):
+        feature_folder.remove(draft)
+        return 0
+    return feature_folder.size(draft)
+
+
 def _read(entry: Path, about: dict[str, Any]) -> Tensor | None:
-    """A whole entry's values; one that is not what its name says is removed."""
+    """A whole entry's values; one that is not what its name says is removed, unless it holds files that are not the cache's."""
     if not entry.is_dir():
         return None
-    path = entry / _VALUES
+    path = entry / VALUES
     try:
-        found = read_json(entry / _ABOUT)
+        found = read_json(entry / ABOUT)
         digest = found.pop("sha256")
         shape, dtype = tuple(found.pop("shape")), getattr(torch, found.pop("dtype"))
         state = path.stat()
@@ -164,7 +175,7 @@ def _read(entry: Path, about: dict[str, Any]) -> Tensor | None:
             return _map(path, shape, dtype, new=False)
     except (UserError, OSError, KeyError, TypeError, AttributeError, ValueError):
         pass
-    shutil.rmtree(entry, ignore_errors=True)
+    feature_folder.remove(entry)
     return None
 
 

@@ -17,8 +17,8 @@ import json
 import math
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -374,11 +374,11 @@ def _load_adapted(folder: Path, metadata: Metadata, labels: Labels) -> Network:
 def _replaced(folder: Path) -> Iterator[Path]:
     """A new folder beside ``folder`` that takes its place when everything in it is on the disk."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    new = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    new.mkdir()  # with the mode that the umask leaves
     old = new.with_name(f"{new.name}.old")
     try:
         yield new
-        new.chmod(0o755)
         for path in [*new.rglob("*"), new]:
             _sync(path)
         if folder.exists():

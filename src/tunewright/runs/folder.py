@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
-from tunewright.core.paths import refuse_address
+from tunewright.core.outputs import check_output_folder
 from tunewright.runs.lock import LOCK
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
@@ -29,14 +29,12 @@ def new_folder(out: str | None, hint: str) -> Path:
 
 def check_free(folder: Path) -> None:
     """Raise UserError when ``folder`` can neither become a new run's folder nor holds a run that could be continued."""
-    refuse_address(folder, "the run's folder")
+    check_output_folder(folder)
     if not _NAME.fullmatch(folder.name):
         raise UserError(
             f"'{folder.name}' cannot name a run",
             expected="letters, digits, '.', '_' and '-', at most 64, not starting with '.' or '-'",
         )
-    if folder.is_file():
-        raise UserError(f"'{folder}' is a file", expected="a folder that does not exist yet")
     only_begun = (folder / LOCK).is_file() and not (folder / "manifest.json").is_file()  # it died before it held anything
     if folder.is_dir() and any(folder.iterdir()) and not only_begun and not is_unfinished(folder):
         raise UserError(

@@ -9,14 +9,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from tunewright.core.errors import UserError
-from tunewright.core.processes import is_alive, started
+from tunewright.core.processes import identity, lives
 
 LOCK = "lock.json"
 
@@ -26,10 +25,9 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a folder; UserError names the process that holds it already. The lock of a dead process is taken over."""
     path = folder / LOCK
     with _opened(path) as file:
-        mine = {"pid": os.getpid(), "started": started(os.getpid()), "host": platform.node()}
         file.seek(0)
         file.truncate()
-        json.dump(mine, file)
+        json.dump(identity(), file)
         file.flush()
         try:
             yield
@@ -44,7 +42,7 @@ def _opened(path: Path) -> TextIO:
         try:
             own = _try(file)
             holder = _holder(file)
-            if own is False or (holder is not None and _lives(holder)):
+            if own is False or (holder is not None and lives(holder)):  # of another machine's only the system knows
                 raise _taken(path, holder)
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
@@ -72,12 +70,6 @@ def _holder(file: TextIO) -> dict[str, Any] | None:
         return found if isinstance(found, dict) and isinstance(found.get("pid"), int) else None
     except ValueError:  # empty, or its writer died in the middle
         return None
-
-
-def _lives(holder: dict[str, Any]) -> bool:
-    """Whether the very process that wrote the lock is alive on this machine; one of another machine only locks by the system."""
-    pid = holder["pid"]
-    return holder.get("host") == platform.node() and is_alive(pid) and started(pid) == holder.get("started")
 
 
 def _taken(path: Path, holder: dict[str, Any] | None) -> UserError:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tunewright.core.device import describe_hardware, peak_memory
 from tunewright.core.files import write_json, write_text
@@ -26,6 +22,7 @@ from tunewright.heads._group_thresholds import said_of
 from tunewright.monitoring.history import read_history
 from tunewright.rates.groups import param_groups
 from tunewright.runs.manifest import code_hash, now, versions
+from tunewright.runs.predicted_rows import predictions_csv
 from tunewright.selection.estimate import Estimate
 from tunewright.steps import PARTS, Setup, baselines_of
 
@@ -104,7 +101,7 @@ def write_results(
     if labels.groups is not None:
         scores["decided_by"] = said_of(labels.groups, labels.names)
     write_json(folder / "scores.json", scores)
-    write_text(folder / "predictions.csv", _predictions_csv(setup, tuned))
+    write_text(folder / "predictions.csv", predictions_csv(setup, tuned))
     write_json(folder / "details.json", _details(folder, setup, job, trained, tuned, expected, said))
     return scores
 
@@ -213,20 +210,6 @@ def _comparison(setup: Setup, tuned: Predictions, name: str, other: Predictions)
         seed=setup.recipe.seed,
     )
     return {"a": "fine-tuned", "b": name, **compared}
-
-
-def _predictions_csv(setup: Setup, tuned: Predictions) -> str:
-    """The test rows with what was predicted, one line each."""
-    labels, rows = setup.prepared.labels, setup.prepared.test
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["row", *setup.prepared.schema.text, "target", "predicted", "probability"])
-    shown, kind = setup.head.shown, setup.prepared.schema.kind
-    for index, (number, cells) in enumerate(zip(rows.numbers, rows.inputs, strict=True)):
-        probability = "" if tuned.probabilities is None else f"{float(np.max(tuned.probabilities[index])):.6f}"
-        read = cells if kind == "text" else [shown_input(cells, kind)]
-        writer.writerow([number, *read, shown(rows.targets[index], labels), shown(tuned.values[index], labels), probability])
-    return out.getvalue()
 
 
 def _shown_inputs(setup: Setup) -> list[str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.errors import UserError, raise_all, unknown
-from tunewright.core.files import write_json
+from tunewright.core.files import json_text
+from tunewright.core.outputs import output_file, write_output
 from tunewright.core.types import Kind, Task
 from tunewright.data.columns import find
 from tunewright.data.inputs import compared_input, inputs_of, shown_input
@@ -96,7 +97,7 @@ def fix(
     done = Fixed(
         tables["train"].source, str(path), str(trace), len(work.texts), len(kept), tuple(work.changes), _gone(work, before[1])
     )
-    write_json(trace, done.as_dict())
+    write_output(trace, json_text(done.as_dict()).encode("utf-8"))
     return done
 
 
@@ -115,7 +116,7 @@ def _of_tables(also: Sequence[str], skip: Sequence[str]) -> list[str]:
 
 
 def _refuse(sources: dict[str, Any], out: Path, trace: Path, conflicts: str) -> None:
-    """Never over a source, and only in a form that is known."""
+    """Never over a source, only in a form that is known, and only where a file may be written."""
     refuse_format(out)
     if conflicts not in ("drop", "vote"):
         raise unknown("way with conflicts", conflicts, ("drop", "vote"))
@@ -126,8 +127,8 @@ def _refuse(sources: dict[str, Any], out: Path, trace: Path, conflicts: str) -> 
                 raise UserError(
                     f"{file} would overwrite the rows that are read", expected="another file", try_="--fix mended.csv"
                 )
-    if out.is_dir():
-        raise UserError(f"{out} is a folder", expected="a file to write")
+    for file in (out, trace):
+        output_file(file)
 
 
 def _work(tables: dict[str, Table], schema: Schema, conflicts: Conflicts) -> Work:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.core.errors import UserError
-from tunewright.core.files import write_bytes
+from tunewright.core.outputs import write_output
 from tunewright.data.formats.decoding import PACKED, read_lines
 from tunewright.data.table import Table
 
@@ -56,7 +56,7 @@ def write_rows(table: Table, source: Any, out: Path, kept: Sequence[int], change
     else:
         pieces = _same_json(table, path, kept, changed) if same and path else _json(table, kept, changed)
     content = "".join(pieces).encode("utf-8")
-    write_bytes(out, gzip.compress(content, mtime=0) if out.suffix.lower() == PACKED else content)
+    write_output(out, gzip.compress(content, mtime=0) if out.suffix.lower() == PACKED else content)
 
 
 def _records(table: Table, path: Path) -> tuple[str, list[str]]:

@@ -11,8 +11,6 @@ trees that did not see a row would accuse a tenth to a half of sound labels (ben
 
 from __future__ import annotations
 
-import csv
-import io
 import warnings
 from collections.abc import Callable
 from typing import Literal
@@ -20,6 +18,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from tunewright.core.csv_text import csv_text
 from tunewright.core.files import write_text
 from tunewright.core.types import Finding, Score
 from tunewright.data.inputs import shown_input
@@ -191,11 +190,9 @@ _Line = tuple[int, str, str, float, str]
 
 
 def _keep(subject: Subject, lines: list[_Line]) -> None:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("row", "label", "suggested", "self_confidence", "text"))
-    writer.writerows((*line[:3], f"{line[3]:.6f}", line[4]) for line in lines)
-    write_text(subject.folder / NOISE, out.getvalue())
+    named = ("row", "label", "suggested", "self_confidence", "text")
+    rows = [(*line[:3], f"{line[3]:.6f}", line[4]) for line in lines]
+    write_text(subject.folder / NOISE, csv_text([named, *rows]))
 
 
 def _said(share: Score, accuracy: float, lines: list[_Line], judged: int, rows: int) -> tuple[str, ...]:
