@@ -51,6 +51,13 @@ def decided_strategy(recipe: Recipe, network: Network, head: ModuleType) -> tupl
     return found, f"strategy: auto → {probe}{name} ({'the method was named' if own else chosen.reason})"
 
 
+def as_decided(recipe: Recipe, made: Recipe) -> Recipe:
+    """The recipe with what a run of it, ``made``, holds of auto's decision."""
+    whole = made.model_dump(mode="json")
+    decided = {key: whole[key] for key in ("method", "rates", "initialisation")}
+    return completed(recipe, decided | {"training": {key: whole["training"][key] for key in ("epochs", "rows_in_all")}})
+
+
 def starts_as_probe(network: Network, head: ModuleType) -> bool:
     """Whether the network has a new head that a linear probe can start."""
     return bool(network.head_names) and hasattr(head, "prior_bias")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tunewright.engine.job import Job, Trained
 
+_SHORT = {"frozen probe": "probe"}
+
 # Kept features round otherwise than whole passes: so much more is no difference, as a share of the loss (a guess).
 _ROUNDING = 1e-4
 
@@ -16,7 +18,7 @@ def verdict(job: Job, trained: Trained, probe_loss: float | None) -> str | None:
     if trained.start_loss is not None and trained.best_step == 0:
         return (
             f"fine-tuning did not beat the {job.start} on validation "
-            f"(loss {trained.lowest_loss:.4g} vs {trained.start_loss:.4g}): the {(job.start or '').split()[-1]} is what is saved"
+            f"(loss {trained.lowest_loss:.4g} vs {trained.start_loss:.4g}): the {_SHORT.get(str(job.start), job.start)} is what is saved"
         )
     if probe_loss is None or trained.loss <= probe_loss * (1 + _ROUNDING):
         return None
