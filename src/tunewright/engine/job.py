@@ -111,8 +111,8 @@ class State:
 class Trained:
     """How training ended: the network holds the best evaluation's weights, or those of the start (``best_step`` 0).
 
-    Validation losses: ``loss`` of what it holds, ``start_loss`` before the first step where that was to be beaten, ``lowest_loss``
-    of all evaluations.
+    Validation losses: ``loss`` of what it holds, ``start_loss`` before the first step where that was to be beaten, and
+    ``lowest_loss`` of all evaluations.
     """
 
     steps: int

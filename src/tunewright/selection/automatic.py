@@ -22,8 +22,10 @@ from tunewright.strategies import load_strategy
 
 _NAMES = {"lora": "LoRA", "full": "full fine-tuning"}
 
-# A model that keeps its own output layer: Dettmers et al. 2023, appendix B.2 (2e-4 up to 13B); Taori et al. 2023 (3 epochs).
-_GENTLE = {"rates": {"backbone": 2e-4}, "training": {"epochs": 3}}
+# A language model: Dettmers et al. 2023, appendix B.2 (2e-4 up to 13B); Taori et al. 2023 (3 epochs).
+_WRITES = {"rates": {"backbone": 2e-4}, "training": {"epochs": 3}}
+# Others that keep their own output: ten times what was measured for vectors with everything open (benchmarks/text_heads.py).
+_KEEPS_OUTPUT = {"rates": {"backbone": 1e-3}, "training": {"epochs": 5}}
 # Random values: the rate of FT-Transformer's search, and more epochs (Gorishniy et al. 2021, appendix, upper end).
 _FROM_SCRATCH = {"rates": {"backbone": 1e-3, "head": 1e-3}, "training": {"epochs": 30, "rows_in_all": None}}
 # A new head that no probe can start has farther to go than the layers below it (the default of rates.head).
@@ -38,7 +40,7 @@ class _Decision:
 
 
 def decided_strategy(recipe: Recipe, network: Network, head: ModuleType) -> tuple[Recipe, str | None]:
-    """The recipe with what auto decides wherever it names nothing itself, and the decision in words; other recipes as they are."""
+    """The recipe with what auto decides wherever it names nothing itself, and that in words; other recipes as they are."""
     if recipe.strategy != AUTO:
         return recipe, None
     chosen = _decision(recipe, network, head)
@@ -84,7 +86,8 @@ def _decision(recipe: Recipe, network: Network, head: ModuleType) -> _Decision:
         return _Decision("full", "no probe can start the new head", _RANDOM_HEAD)
     unfit = lora.unfit(network)
     if unfit is not None:
-        return _Decision("full", unfit, {} if network.head_names else _GENTLE)
+        return _Decision("full", unfit)
     if not network.head_names:
-        return _Decision("lora", "the model keeps its own output layer, so there is no head to start", _GENTLE)
+        gentle = _WRITES if network.form.output == "vocabulary" else _KEEPS_OUTPUT
+        return _Decision("lora", "the model keeps its own output layer, so there is no head to start", gentle)
     return _Decision("lora", "no strategy was named, and the network is pre-trained")

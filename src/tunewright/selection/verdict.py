@@ -16,10 +16,9 @@ def verdict(job: Job, trained: Trained, probe_loss: float | None) -> str | None:
     ``probe_loss``: the frozen baseline's on the validation rows, where it was measured.
     """
     if trained.start_loss is not None and trained.best_step == 0:
-        return (
-            f"fine-tuning did not beat the {job.start} on validation "
-            f"(loss {trained.lowest_loss:.4g} vs {trained.start_loss:.4g}): the {_SHORT.get(str(job.start), job.start)} is what is saved"
-        )
+        losses = f"loss {trained.lowest_loss:.4g} vs {trained.start_loss:.4g}"
+        saved = _SHORT.get(str(job.start), job.start)
+        return f"fine-tuning did not beat the {job.start} on validation ({losses}): the {saved} is what is saved"
     if probe_loss is None or trained.loss <= probe_loss * (1 + _ROUNDING):
         return None
     return (
