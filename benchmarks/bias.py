@@ -71,7 +71,7 @@ def once(key: str, measure: Any, **row: Any) -> None:
 def fitted(folder: str, rows: Any, **how: Any) -> Any:
     import tunewright
 
-    how = {"evaluation": QUIET, **how}
+    how = {"evaluation": QUIET, **({} if "strategy" in how else {"method": "full"}), **how}
     return tunewright.fit(rows, out=Path(folder) / "run", **how)
 
 

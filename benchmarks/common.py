@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
 import os
 import random
 import statistics
@@ -111,3 +112,14 @@ def spread(values: list[float], *, times: float = 100, digits: int = 1) -> str:
     """Mean and standard deviation over seeds, in per cent unless said otherwise."""
     mean = f"{times * statistics.mean(values):.{digits}f}"
     return f"{mean} ± {times * statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+def difference(points: list[float]) -> str:
+    """Mean of paired differences in points, with its 95% interval by Student's t."""
+    mean = statistics.mean(points)
+    if len(points) < 3:
+        return f"{mean:+.1f}"
+    from scipy.stats import t
+
+    half = t.ppf(0.975, len(points) - 1) * statistics.stdev(points) / math.sqrt(len(points))
+    return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]"

@@ -82,6 +82,7 @@ def measure(table: str, parts: Parts, head: dict[str, Any], seed: int) -> dict[s
             test=test,
             target=TARGETS[table],
             task="classification",
+            method="full",
             seed=seed,
             out=Path(folder) / "run",
             head={"name": "classification", **head},

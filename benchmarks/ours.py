@@ -33,7 +33,7 @@ JOBS: dict[str, dict[str, Any]] = {
         "method": {"name": "last_layers", "k": 5},
         "unfreezing": {"name": "top_down", "share": 5 / 6},
     },
-    "few_shot": {"task": "embedding", "rates": {"backbone": 1e-4}},
+    "few_shot": {"task": "embedding", "method": "full", "rates": {"backbone": 1e-4}},
     "predict": {},
     "encode": {},
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 import bias
 import data_quality
+import default_strategy
 import forgetting
 import imbalance
 import recommendation
@@ -18,7 +19,7 @@ import several_modalities
 import table_transfer
 import text_heads
 import trust
-from common import grouped, results, spread
+from common import difference, grouped, results, spread
 
 import preferences
 
@@ -72,6 +73,7 @@ LIMITS = (
 def main() -> None:
     sections = [
         strategies(),
+        default_strategy.section(),
         precision(),
         trainer(),
         ablation(),
@@ -331,17 +333,6 @@ def trainer() -> str:
         gained = difference([100 * (mine["accuracy"] - theirs["accuracy"]) for mine, theirs in pairs])
         page += f"| {setting} | {method} | {chosen[0]['rate']:g} of {tried} | {accuracy[1]} | {accuracy[0]} | {gained} | {len(pairs)} |\n"
     return page
-
-
-def difference(points: list[float]) -> str:
-    """Mean of paired differences in points, with its 95% interval by Student's t."""
-    mean = statistics.mean(points)
-    if len(points) < 3:
-        return f"{mean:+.1f}"
-    from scipy.stats import t
-
-    half = t.ppf(0.975, len(points) - 1) * statistics.stdev(points) / math.sqrt(len(points))
-    return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]"
 
 
 def ablation() -> str:

@@ -72,6 +72,7 @@ def tuned(parts: tuple[list[Row], list[Row], list[Row]], seed: int, folder: str,
 
     train, validation, test = parts
     given: Row = {"training": PLAIN, "evaluation": QUIET, "data": {"near_duplicates": "ignore"}} | sections
+    given |= {} if "strategy" in sections else {"method": "full"}
     return tunewright.fit(train, validation=validation, test=test, model=MODEL, seed=seed, out=Path(folder) / "run", **given)
 
 

@@ -202,6 +202,7 @@ def encoder(train: list[Row], seed: int, out: Path, sections: Row) -> Any:
         validation=train,
         test=train,
         model=MODEL,
+        method="full",
         text="text",
         target="label",
         task="embedding",
@@ -328,7 +329,11 @@ def similarity(arm: str, seed: int) -> Row:
     if arm in ("cosine", *STRATEGIES):
         import tunewright
 
-        apart: Row = {"head": {"name": "cosine"}, "rates": {"backbone": 1e-4, "schedule": {"name": "linear", "warmup": 0.1}}}
+        apart: Row = {
+            "method": "full",
+            "head": {"name": "cosine"},
+            "rates": {"backbone": 1e-4, "schedule": {"name": "linear", "warmup": 0.1}},
+        }
         with tempfile.TemporaryDirectory() as folder:
             run = tunewright.fit(
                 train,

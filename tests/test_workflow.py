@@ -26,6 +26,7 @@ from tunewright.steps import Given
 from tunewright.workflow import make_recipe, reproduce, resume
 
 QUICK: dict[str, Any] = {
+    "method": "full",  # what trains is named: what auto decides is not asked here (tests/selection/test_automatic.py)
     "data": {"near_duplicates": "ignore"},
     "rates": {"backbone": 1e-3, "head": 1e-2},
     "training": {"epochs": 2, "batch_size": 8},
@@ -128,8 +129,8 @@ def test_reproduce_says_what_differs(finished: tunewright.Run, tiny_bert: Path, 
 def test_an_interrupted_run_is_resumed_to_the_same_model(
     finished: tunewright.Run, tiny_bert: Path, rows_file: Path, tmp_path: Path, strategy: str
 ) -> None:
-    settings = {**QUICK, "evaluation": {"certify": False, "resamples": 100}}
-    whole = tunewright.fit(rows_file, model=str(tiny_bert), target="label", method=strategy, out=tmp_path / "whole", **settings)
+    settings = {**QUICK, "method": strategy, "evaluation": {"certify": False, "resamples": 100}}
+    whole = tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=tmp_path / "whole", **settings)
 
     def interrupt(event: dict[str, Any]) -> None:
         if event["kind"] == "step" and event["step"] == 4:
@@ -137,15 +138,13 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(
 
     out = tmp_path / "cut"
     with pytest.raises(Interrupted):
-        tunewright.fit(
-            rows_file, model=str(tiny_bert), target="label", method=strategy, out=out, watchers=[interrupt], **settings
-        )
+        tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, watchers=[interrupt], **settings)
     assert read_json(out / "manifest.json")["status"] == "interrupted"
     with pytest.raises(UserError, match=r"something else: rates\.head: 0\.01 then, 0\.02 now.*tunewright resume"):
         other = {**settings, "rates": {"backbone": 1e-3, "head": 0.02}}
-        tunewright.fit(rows_file, model=str(tiny_bert), target="label", method=strategy, out=out, **other)
+        tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, **other)
     if strategy == "full":
-        resumed = tunewright.fit(rows_file, model=str(tiny_bert), target="label", method=strategy, out=out, **settings)
+        resumed = tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, **settings)
     else:
         resumed = resume(out)
     assert resumed.finished

@@ -53,6 +53,8 @@ def strategy_pages() -> dict[str, str]:
 def answers(strategy: Strategy) -> str:
     """The four answers, for a table's row."""
     settings = strategy.settings
+    if not settings:
+        return " | ".join(["decided for the network"] * 4)
     rates = settings.get("rates", {})
     starts = ", ".join(name_of(one) for one in settings.get("initialisation", ())) or "the head's own rule"
     fast = f"{rates.get('backbone', '–')} / head {rates.get('head', '–')}, {name_of(rates.get('schedule', 'linear'))}"
@@ -67,13 +69,14 @@ def name_of(choice: Any) -> str:
 
 def strategy_page(strategy: Strategy) -> str:
     origins = "".join(f"- `{key}`: {text.strip()}\n" for key, text in strategy.origin.items())
-    settings = yaml.safe_dump(strategy.settings, sort_keys=False, width=110)
+    settings = yaml.safe_dump(strategy.settings, sort_keys=False, width=110) if strategy.settings else ""
+    shown = f"## Settings\n\n```yaml\n{settings}```\n\n" if settings else ""
     return (
         f"{MADE}# {strategy.name}\n\n{strategy.summary.strip()}\n\n"
         f"**When.** {strategy.when.strip()}\n\n**When not.** {strategy.when_not.strip()}\n\n"
         f"**Source.** {strategy.source.strip()}\n\n"
         f"```\ntunewright fit data.csv --target label --strategy {strategy.name}\n```\n\n"
-        f"## Settings\n\n```yaml\n{settings}```\n\n## Where the settings come from\n\n{origins}\n"
+        f"{shown}## Where the settings come from\n\n{origins}\n"
         "What it reached on real data is in [benchmarks](../benchmarks.md).\n"
     )
 

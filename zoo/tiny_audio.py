@@ -39,6 +39,7 @@ def main() -> None:
         run = tunewright.fit(
             DATA / "fsdd" / "fsdd.npz",
             model=str(folder / "random"),
+            method="full",
             target="digit",
             out=folder / "run",
             data={"near_duplicates": "ignore", "sounds": {"shift": 0.1, "noise": 20}},

@@ -40,6 +40,7 @@ def main() -> None:
         run = tunewright.fit(
             [{"text": story} for story in stories],
             model=str(folder / "random"),
+            method="full",
             task="language",
             head={"name": "language", "ends": True},
             out=folder / "run",

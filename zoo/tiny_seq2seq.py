@@ -45,6 +45,7 @@ def main() -> None:
         run = tunewright.fit(
             rows,
             model={"source": str(folder / "random"), "dropout": 0.0},
+            method="full",
             task="generation",
             text="read",
             target="write",

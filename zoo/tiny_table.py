@@ -30,6 +30,7 @@ def main() -> None:
             DATA / "adult" / "train.csv.gz",
             test=DATA / "adult" / "test.csv.gz",
             model=str(folder / "random"),
+            method="full",
             target="income",
             out=folder / "run",
             data={"near_duplicates": "ignore"},

@@ -36,6 +36,7 @@ def main() -> None:
         run = tunewright.fit(
             DATA / "fashion_mnist" / "fashion_mnist.npz",
             model=str(folder / "random"),
+            method="full",
             out=folder / "run",
             data={"near_duplicates": "ignore", "augmentation": {"horizontal_flip": 0.5, "crop_scale": 0.7}},
             rates={"backbone": 2e-3, "head": 2e-3, "weight_decay": 0.05, "schedule": {"name": "one_cycle"}},

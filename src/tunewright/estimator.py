@@ -50,7 +50,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         model: str = "all-MiniLM-L6-v2",
-        strategy: str = "full",
+        strategy: str = "auto",
         epochs: int | None = None,
         rate: float | None = None,
         seed: int = 0,

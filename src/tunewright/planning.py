@@ -144,7 +144,7 @@ def find_rate(recipe: Recipe, given: Given | None = None, *, low: float = 1e-6, 
     job.forward.cut_at(open_layers(setup.network, applied.trainable, 0))
     optimiser = build_optimiser(job, 0)
     windows = [window for epoch in range(1 + steps // job.steps_per_epoch) for window in job.windows(epoch)]
-    reference = recipe.rates.backbone or recipe.rates.head
+    reference = setup.recipe.rates.backbone or setup.recipe.rates.head
     held = job.validation.subset(np.unique(np.linspace(0, len(job.validation) - 1, _HELD).astype(int)))
 
     def step(rate: float) -> float:

@@ -240,7 +240,11 @@ class Recipe(Section):
     """A whole run, every default resolved."""
 
     version: Literal[1] = Field(1, description="Of this format.")
-    strategy: str | None = Field(None, description="A named combination of the sections below; `tunewright parts strategies`.")
+    strategy: str | None = Field(
+        None,
+        description="A named combination of the sections below; `tunewright parts strategies`. Where none is named, and neither "
+        "method, initialisation nor unfreezing is, it is auto.",
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="Of splits, order, initial values and dropout.")
     out: str | None = Field(None, description="Folder of the run; a new one under runs/ when None.")
     data: Data = Data()  # type: ignore[call-arg]

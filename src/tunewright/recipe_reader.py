@@ -30,6 +30,11 @@ _FAMILIES = {
 }
 _PATHS = ("train", "validation", "test")
 
+AUTO = "auto"  # the strategy that is decided once the network is known
+
+# Who names one of these without a strategy composes the run by hand.
+_BY_HAND = ("method", "initialisation", "unfreezing")
+
 
 def read_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe of a YAML file, with ``a.b=value`` settings on top; relative paths in it are relative to its folder."""
@@ -47,8 +52,19 @@ def read_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 def resolve(user: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
     """A recipe with every default resolved, from the user's own keys; raises all faults together."""
     wanted = merge(dict(user), parse_settings(overrides))
+    if not {"strategy", *_BY_HAND} & wanted.keys():
+        wanted["strategy"] = AUTO
     name = wanted.get("strategy")
-    base = load_strategy(str(name)).settings if name is not None else {}
+    return _resolved(load_strategy(str(name)).settings if name is not None else {}, wanted)
+
+
+def completed(recipe: Recipe, base: Mapping[str, Any]) -> Recipe:
+    """The recipe with the settings of ``base`` where it names none itself."""
+    return _resolved(base, recipe.model_dump(mode="json", exclude_unset=True))
+
+
+def _resolved(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> Recipe:
+    """What is wanted on top of a strategy's settings, and every default."""
     training = wanted.get("training")
     if isinstance(training, Mapping) and "epochs" in training:  # who names a number of epochs gets it
         base = merge(base, {"training": {"rows_in_all": None}})
@@ -64,6 +80,11 @@ def resolve(user: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
     faults += _crossed(recipe)
     raise_all(faults)
     return recipe
+
+
+def is_undecided(recipe: Recipe) -> bool:
+    """Whether what trains is still to be decided for the network."""
+    return recipe.strategy == AUTO and "method" not in recipe.model_fields_set
 
 
 def check_part(family: str, key: str, choice: Choice) -> None:
@@ -221,7 +242,7 @@ def _crossed(recipe: Recipe) -> list[UserError]:
             UserError(f"data.group and data.time are both '{recipe.data.group}'", expected="two columns, or one of the two keys")
         )
     if recipe.model.quantise != "none":
-        if recipe.method.name != "lora":
+        if recipe.method.name != "lora" and not is_undecided(recipe):
             said = f"model.quantise freezes the base, which {recipe.method.name} trains"
             faults.append(UserError(said, try_="--strategy lora"))
         if recipe.evaluation.certify:

@@ -58,6 +58,7 @@ from tunewright.models.seconds import fit_seconds
 from tunewright.models.sources import find_model
 from tunewright.recipe import OWN, Choice, Model, Recipe
 from tunewright.recipe_reader import check_part
+from tunewright.selection.automatic import decided_strategy, start_of
 
 PARTS = ("train", "validation", "test")
 
@@ -93,6 +94,7 @@ class Setup:
     arithmetic: Arithmetic
     store: FeatureStore | None
     sized: str | None = None  # what was changed of the images' size, in words
+    chosen: str | None = None  # what the strategy auto decided, in words
 
     @property
     def precision(self) -> Precision:
@@ -153,12 +155,14 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
         prepared = replace(prepared, labels=head.decided(prepared.labels, settings))
     groups_to_decide_by(prepared, settings)  # a column that is missing is told before anything trains
     recipe = sourced(_with_defaults(recipe, head), prepared.schema)
-    model, training, device = recipe.model, recipe.training, pick_device(recipe.training.device)
+    model, device = recipe.model, pick_device(recipe.training.device)
     network = untuned(recipe, prepared, head, backbone).to(device)
     network.still_batch_norm = model.still_batch_norm
     sized = fit_images(network, recipe.data)
     fit_seconds(network, recipe.data.max_seconds)
     network.stack  # noqa: B018 - read before a method changes the module tree
+    recipe, strategy = decided_strategy(recipe, network, head)
+    training = recipe.training
     settings, prepared = _settled(head, settings, network, prepared)
     examples = {
         part: _encode(network, head, settings, rows, recipe.data.max_length)
@@ -177,7 +181,7 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
     keeps = training.cache and not recipe.data.streaming  # what is kept of each row is larger than its text
     store = FeatureStore(memory=memory, disk=disk) if keeps else None
     resolved = recipe.model_copy(update={"training": chosen})
-    return Setup(resolved, prepared, network, head, settings, examples, arithmetic, store, sized)
+    return Setup(resolved, prepared, network, head, settings, examples, arithmetic, store, sized, strategy)
 
 
 def untuned(recipe: Recipe, prepared: Prepared, head: ModuleType, backbone: Backbone | None = None) -> Network:
@@ -192,8 +196,7 @@ def said_of_model(setup: Setup) -> tuple[str, ...]:
     network, stack = setup.network, setup.network.stack
     total = sum(parameter.numel() for parameter in network.parameters())
     said = [f"{network.base}: {len(stack.blocks)} blocks, {total:,} parameters, pooling {network.pooling}"]
-    if setup.sized is not None:
-        said.append(setup.sized)
+    said += [one for one in (setup.chosen, setup.sized) if one is not None]
     said += getattr(network.processor, "said", ())
     if stack.shared > 1:
         said.append(f"each block runs {stack.shared} times with the same weights: layers cannot be frozen apart")
@@ -333,8 +336,9 @@ def baselines_of(setup: Setup) -> tuple[str, ...]:
     return tuple(name for name in setup.recipe.evaluation.baselines if name in meant)
 
 
-def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> Predictions:
-    """What a linear probe on the untouched network predicts for the test rows; the head is put back as it was.
+def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> tuple[Predictions, float | None]:
+    """What a linear probe on the untouched network predicts for the test rows, and its loss on the validation rows; the head is
+    put back as it was.
 
     Thresholds and temperatures are fitted for the probe, too: what they bring is not to pass for what training brings.
     """
@@ -343,13 +347,27 @@ def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> Predict
     probe = load_part("initialisation", "linear_probe")
     targets = _targets(probed(setup))
     probe.initialise(setup.network, features, targets, setup.prepared.labels, probe.Settings(), setup.recipe.seed)
+    loss = _validation_loss(setup, linear)
     labels = _tuned_labels(setup, _probe_logits(setup, linear, "validation"))
     probed_setup = replace(setup, prepared=replace(setup.prepared, labels=labels))
     predictions = predicted(probed_setup, _probe_logits(setup, linear, "test"))
     with torch.no_grad():
         for parameter, value in zip(linear.parameters(), before, strict=True):
             parameter.copy_(value)
-    return predictions
+    return predictions, loss
+
+
+def _validation_loss(setup: Setup, linear: torch.nn.Linear) -> float | None:
+    """The probe's mean loss on the validation rows, weighed as in training."""
+    outputs, how = _probe_logits(setup, linear, "validation"), (setup.head_settings, _class_weights(setup))
+    return decode_all(setup.head, setup.prepared.labels, setup.examples["validation"], outputs, how)[1]
+
+
+def _class_weights(setup: Setup, train: Examples | None = None) -> torch.Tensor | None:
+    """What the head's loss weighs each class by, from the training rows."""
+    targets = (setup.examples["train"] if train is None else train).targets
+    weights: torch.Tensor | None = setup.head.class_weights(targets, setup.prepared.labels, setup.head_settings)
+    return None if weights is None else weights.to(setup.network.device)
 
 
 def _probe_logits(setup: Setup, linear: torch.nn.Linear, part: str) -> Iterator[tuple[np.ndarray, Any]]:
@@ -475,13 +493,12 @@ def make_job(
     train = setup.examples["train"]
     if hasattr(setup.head, "for_training"):
         train = setup.head.for_training(train, setup.network, _packs(setup))
-    weights = setup.head.class_weights(train.targets, setup.prepared.labels, setup.head_settings)
     return Job(
         network=setup.network,
         applied=applied,
         head=setup.head,
         head_settings=setup.head_settings,
-        weights=None if weights is None else weights.to(setup.network.device),
+        weights=_class_weights(setup, train),
         train=train,
         validation=setup.examples["validation"],
         wanted=setup.prepared.validation.targets,
@@ -494,6 +511,7 @@ def make_job(
         checkpoints=checkpoints,
         watchers=watchers,
         world=world,
+        start=start_of(setup.recipe, setup.network, setup.head),
     )
 
 

@@ -53,6 +53,7 @@ from tunewright.runs.rows import keep_rows
 from tunewright.runs.run import Run, load
 from tunewright.runs.subject import loaded_of, subject_of
 from tunewright.selection.estimate import estimate
+from tunewright.selection.verdict import verdict
 from tunewright.steps import (
     PARTS,
     Given,
@@ -361,12 +362,12 @@ def _steps(
     world.said({"recipe": recipe.model_dump(mode="json"), "kept": kept, "folder": str(folder), "resuming": resuming})
     reports = chosen(recipe.evaluation.reports, setup.prepared.labels.task, setup.prepared.schema.kind)
     features = train_features(setup)
-    untrained = {}
+    untrained, probe_loss = {}, None
     if "before" in baselines_of(setup):
         tell.phase("baselines", "the untouched network itself")
         untrained["before"] = predicted(setup)
     if "frozen" in baselines_of(setup):
-        untrained["frozen"] = frozen_baseline(setup, features)
+        untrained["frozen"], probe_loss = frozen_baseline(setup, features)
         tell.phase("baselines", "a linear probe on the untouched network, and always the most frequent answer")
     frozen = untuned_features(setup, features) if "frozen" in untrained else {}  # known by now, and what reports need again
     applied = apply_method(setup)
@@ -379,9 +380,11 @@ def _steps(
     setup = tune_decisions(setup)
     labels = setup.prepared.labels
     by_group = [said_of(labels.groups, labels.names)] if labels.groups else []
+    beaten = verdict(job, trained, probe_loss)
+    by_group += [] if beaten is None else [beaten]
     tell.phase("evaluation", f"best at step {trained.best_step} of {trained.steps} ({trained.reason})", *by_group)
     tuned = predicted(setup)
-    write_results(folder, setup, job, trained, {"fine-tuned": tuned, **untrained}, expected, said)
+    write_results(folder, setup, job, trained, {"fine-tuned": tuned, **untrained}, expected, said, beaten)
     save_model(
         folder / "model",
         setup.network,
@@ -408,7 +411,7 @@ def _steps(
         tell.phase("reports", *(finding["message"] for one in made.values() for finding in one["findings"]))
     manifest.pop("error", None)  # that of a run which was continued
     failed = proof is not None and not proof["equal"]
-    manifest.update({"status": "failed" if failed else "done", "finished": now(), "certified": proof, **spent()})
+    manifest.update({"status": "failed" if failed else "done", "finished": now(), "certified": proof, "verdict": beaten, **spent()})
     write_manifest(folder, manifest)
     tell.phase("report", str(write_report(folder)))
     write_card(folder)

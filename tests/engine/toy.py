@@ -45,7 +45,8 @@ def toy_recipe(base: Path, **sections: Any) -> Recipe:
         "evaluation": {"baselines": (), "certify": False},
     }
     merged = {key: {**value, **sections.pop(key, {})} for key, value in defaults.items()}
-    return make_recipe(target="label", text="text", **merged, **sections)
+    by_hand = {} if "strategy" in sections else {"method": "full"}
+    return make_recipe(target="label", text="text", **merged, **by_hand | sections)
 
 
 def toy_setup(recipe: Recipe, rows: list[dict[str, str]] | None = None) -> Setup:

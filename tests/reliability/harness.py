@@ -94,6 +94,7 @@ def job_of(training: Training, folder: Path, storage: Storage = DISK) -> Job:
     }
     given = {key: {**defaults[key], **value} if key in defaults else value for key, value in training.sections.items()}
     sections = {**defaults, **given}
+    sections |= {} if "strategy" in sections or "method" in sections else {"method": "full"}
     named = {} if training.pictures else {"target": "label", "text": "text"}
     recipe = make_recipe(**named, **sections)
     rows = _pictures(training.rows) if training.pictures else toy_rows(training.rows)

@@ -72,6 +72,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "model": manifest["base"]["source"],
         "scores": by_name(groups.pop("fine-tuned", [])),
         "baselines": {name: by_name(scores) for name, scores in groups.items()},
+        "verdict": manifest.get("verdict"),
         "comparisons": read_json(run.folder / "scores.json").get("comparisons", []) if run.finished else [],
         "report": run.report if run.report.is_file() else None,
     }
@@ -87,7 +88,9 @@ def show_run(run: Run, *, as_json: bool) -> None:
         compared = read_json(run.folder / "scores.json").get("comparisons", ())
         for one in compared:
             tell(comparison(one))
-        if gained_nothing(compared):
+        if run.manifest.get("verdict"):
+            tell(run.manifest["verdict"])
+        elif gained_nothing(compared):
             tell(_NOTHING_GAINED)
     tell(f"run     {run.folder}")
     if run.report.is_file():

@@ -34,7 +34,8 @@ class Job:
     """A network with its method applied, the data to train and to choose by, and the settings.
 
     ``wanted`` are the validation rows' targets as metrics read them. ``row_weights`` (n,): what each training row's loss counts.
-    ``world``: the processes that share each batch; ``sharded``: and the weights.
+    ``world``: the processes that share each batch; ``sharded``: and the weights. ``start``: what the network is before the first
+    step, in words, where it is kept unless training brings a lower validation loss.
     """
 
     network: Network
@@ -55,6 +56,7 @@ class Job:
     watchers: tuple[Watcher, ...] = ()
     world: World = ALONE
     sharded: bool = False
+    start: str | None = None
 
     @property
     def monitor(self) -> str:
@@ -95,6 +97,7 @@ class State:
     best_step: int | None = None
     best_value: float | None = None
     best_loss: float | None = None
+    start_loss: float | None = None  # of validation before the first step, where that is to be beaten
     loss_sum: float = 0.0
     count: float = 0.0
     seconds: float = 0.0
@@ -106,11 +109,18 @@ class State:
 
 @dataclass(frozen=True)
 class Trained:
-    """How training ended: the network holds the best evaluation's weights."""
+    """How training ended: the network holds the best evaluation's weights, or those of the start (``best_step`` 0).
+
+    Validation losses: ``loss`` of what it holds, ``start_loss`` before the first step where that was to be beaten, and
+    ``lowest_loss`` of all evaluations.
+    """
 
     steps: int
     best_step: int
     best_value: float
     reason: str
     seconds: float
+    loss: float
+    lowest_loss: float
+    start_loss: float | None = None
     averaged: tuple[dict[str, Any], ...] = ()

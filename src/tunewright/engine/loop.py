@@ -6,9 +6,11 @@ evaluation: score the validation rows, keep the best, obey what the watchers ask
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import torch
 
@@ -70,6 +72,8 @@ class _Loop:
             self._restore()
         self._tell(_start_event(self))
         state = self.state
+        if job.start is not None and not resume:
+            self._score_start()
         with waiting_for_the_step() as asked:
             while state.epoch < job.epochs and not state.reason:
                 for window in job.windows(state.epoch)[state.window :]:
@@ -186,9 +190,28 @@ class _Loop:
         )
         self._obey([Request(**one) for one in job.world.said([asdict(request) for request in requests])])
 
+    def _score_start(self) -> None:
+        """Score the network before its first step: it stays the best until an evaluation has a lower loss."""
+        scores = validation_scores(self.job)
+        value, loss = scores.get(self.job.monitor), scores.get("loss")
+        if value is None or loss is None or not math.isfinite(loss):
+            return
+        state = self.state
+        state.best_step, state.best_value, state.best_loss, state.start_loss = 0, value, loss, loss
+        self.best = {name: tensor.detach().clone() for name, tensor in self._moving().items()}
+        self._tell({"kind": "phase", "name": "start", "said": [f"the {self.job.start} has a validation loss of {loss:.4g}"]})
+        self._save()
+
     def _is_better(self, value: float, loss: float) -> bool:
-        """By the monitored metric; of equal values, frequent where validation rows are few, the one with the lower loss."""
-        best = self.state.best_value
+        """By the monitored metric among those of lower loss than the start; of equal values, frequent where validation rows are
+        few, the one with the lower loss.
+        """
+        state = self.state
+        best = state.best_value
+        if state.start_loss is not None:
+            if not loss < state.start_loss:
+                return False
+            best = None if state.best_step == 0 else best
         if best is None or value == best:
             return best is None or loss < (self.state.best_loss or 0.0)
         return value > best if higher_is_better(self.job.monitor) else value < best
@@ -208,11 +231,19 @@ class _Loop:
         state = self.state
         assert state.best_step is not None
         assert state.best_value is not None
+        assert state.best_loss is not None
         self._load(self.best)
-        averaged = self.averages.finish({name: self.best[name] for name in self._moving_at_end()})
+        averaged = () if state.best_step == 0 else self._average()
+        loss = validation_scores(self.job)["loss"] if averaged else state.best_loss
         self.job.network.eval()
         self._tell({"kind": "end", "reason": state.reason})
-        return Trained(state.step, state.best_step, state.best_value, state.reason, self._elapsed(), averaged)
+        lowest = min((one.scores["loss"] for one in state.evaluations), default=state.best_loss)
+        return Trained(
+            state.step, state.best_step, state.best_value, state.reason, self._elapsed(), loss, lowest, state.start_loss, averaged
+        )
+
+    def _average(self) -> tuple[dict[str, Any], ...]:
+        return self.averages.finish({name: self.best[name] for name in self._moving_at_end()})
 
     def _load(self, tensors: dict[str, torch.Tensor]) -> None:
         moving = self._moving()
@@ -271,6 +302,7 @@ class _Loop:
     def _best_anew(self) -> dict[str, torch.Tensor]:
         """Where the best weights are lost, those of this very step are the best so far if it was evaluated."""
         state = self.state
+        state.start_loss = None
         here = state.evaluations[-1] if state.evaluations and state.evaluations[-1].step == state.step else None
         if here is None:
             state.best_step = state.best_value = state.best_loss = None

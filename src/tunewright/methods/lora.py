@@ -12,16 +12,19 @@ Nearest: dora (direction and length apart), ia3 (fewer weights still), bottlenec
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from tunewright.core.errors import UserError
 from tunewright.core.types import Applied
 from tunewright.methods._lora_conv import LoraConv, is_adaptable, refuse_lookers
 from tunewright.methods._lora_product import LoraProduct
 from tunewright.methods._low_rank import LowRank, LowRankSettings, install, plan_from_peft, plan_from_settings, saved_keys
 from tunewright.methods._peft_format import fill
+from tunewright.methods._select import linears_in
 from tunewright.models.network import Network
 
 
@@ -53,6 +56,17 @@ def apply(network: Network, settings: Settings) -> Applied:
     if any(isinstance(module, LoraConv) for module in network.modules()):
         refuse_lookers(network)
     return applied
+
+
+def unfit(network: Network) -> str | None:
+    """Why nothing can be put beside the network's layers, in words; None where it can."""
+    try:
+        plan_from_settings(network, Settings(), is_adaptable)
+        if not linears_in(network, None):  # convolutions, which a network may look into
+            apply(deepcopy(network), Settings(rank=1))
+    except UserError as error:
+        return error.what
+    return None
 
 
 def load(network: Network, config: dict[str, Any], state: dict[str, Tensor]) -> Applied:

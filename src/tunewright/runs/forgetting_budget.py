@@ -18,12 +18,13 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
 from tunewright.evaluation.evidence import Chart, Grid, Report
 from tunewright.recipe import Choice, Recipe
-from tunewright.recipe_reader import merge, resolve
+from tunewright.recipe_reader import is_undecided, merge, resolve
 from tunewright.runs.card import write_card
 from tunewright.runs.folder import check_free, new_folder
 from tunewright.runs.report import write_report
 from tunewright.runs.reports import keep_reports
 from tunewright.runs.run import Run
+from tunewright.selection.automatic import as_decided
 from tunewright.strategies import load_strategy
 
 _ASKED = "asked.json"
@@ -73,7 +74,9 @@ def fit_within(recipe: Recipe, folder: Path, fit: Callable[[Recipe, Path], Run])
     assert budget is not None
     tried: list[Attempt] = []
     untried: dict[str, str] = {}
-    for name, changed in _recipes(recipe):
+    waiting = _recipes(recipe)
+    while waiting:
+        name, changed = waiting.pop(0)
         place = attempts_of(folder) / name
         try:
             run = fit(changed, place)
@@ -83,6 +86,8 @@ def fit_within(recipe: Recipe, folder: Path, fit: Callable[[Recipe, Path], Run])
             untried[name] = str(error)  # references of another form, or no rows left to replay
             continue
         tried.append(_looked_at(name, run))
+        if len(tried) == 1 and is_undecided(recipe):  # remedies change what was decided for the network
+            waiting = _recipes(as_decided(recipe, run.recipe))[1:]
         if tried[-1].within(budget):
             break
     known = [attempt for attempt in tried if attempt.forgotten is not None]

@@ -104,6 +104,8 @@ def headline(scores: dict[str, Any]) -> list[str]:
         bounds = f" ({pair['low']:+.3f} to {pair['high']:+.3f})" if pair.get("low") is not None else ""
         p = "" if pair.get("p") is None else f"; p {_p(pair['p'])}, {pair['test']}"
         said.append(f"That is {abs(pair['difference']):.3f} {verb} than the {pair['b']} baseline on the same rows{bounds}{p}.")
+    if scores.get("verdict"):
+        said.append(printable(f"{scores['verdict'][0].upper()}{scores['verdict'][1:]}."))
     if scores.get("decided_by"):
         said.append(printable(scores["decided_by"]))
     return said

@@ -36,6 +36,7 @@ def open_manifest(folder: Path, setup: Setup, *, parent: str | None, command: st
         "status": "running",
         "created": now(),
         "strategy": setup.recipe.strategy or setup.recipe.method.name,
+        "chosen": setup.chosen,
         "command": command,
         "seed": setup.recipe.seed,
         "parent": parent,
@@ -76,10 +77,12 @@ def write_results(
     everyone: dict[str, Predictions],
     expected: Estimate,
     said: list[str],
+    verdict: str | None = None,
 ) -> dict[str, Any]:
     """Score the test rows, compare with the baselines, and write everything measured; returns the scores file's content.
 
-    ``everyone``: what 'fine-tuned' and the baselines that need a network predicted; the others are added.
+    ``everyone``: what 'fine-tuned' and the baselines that need a network predicted; the others are added. ``verdict``: that
+    training did not beat its start, in words.
     """
     labels, tuned = setup.prepared.labels, everyone["fine-tuned"]
     everyone = dict(everyone)
@@ -98,6 +101,8 @@ def write_results(
         ],
         "comparisons": [_comparison(setup, tuned, name, other) for name, other in everyone.items() if name != "fine-tuned"],
     }
+    if verdict is not None:
+        scores["verdict"] = verdict
     if labels.groups is not None:
         scores["decided_by"] = said_of(labels.groups, labels.names)
     write_json(folder / "scores.json", scores)
@@ -179,7 +184,7 @@ def _details(
         "averaging": list(trained.averaged),
         "steps": {"made": trained.steps, "best": trained.best_step, "reason": trained.reason},
         "findings": [asdict(finding) for finding in training_findings(history)],
-        "said": [*setup.prepared.said, *said],
+        "said": [*setup.prepared.said, *([] if setup.chosen is None else [setup.chosen]), *said],
     }
 
 

@@ -32,9 +32,8 @@ class Settings(BaseModel):
 
 def study(trials: Trials, settings: Settings) -> Report:
     """The recipe, the same from scratch, and the recipe on half the rows again and again."""
-    recipe = trials.recipe
     tuned = trials.run("pre-trained", {})
-    epochs = settings.epochs or 4 * recipe.training.epochs
+    epochs = settings.epochs or 4 * tuned.recipe.training.epochs
     plain: dict[str, Any] = {
         "strategy": None,
         "method": {"name": "full"},
