@@ -15,7 +15,9 @@ from tunewright.data.columns import find
 from tunewright.data.encoders.words import split_words
 from tunewright.data.labels import Where, is_empty, label_positions
 from tunewright.data.schema import Schema
+from tunewright.data.separators import refuse_broken
 from tunewright.data.table import Table
+from tunewright.data.written_lists import items_of
 
 
 def read(table: Table, schema: Schema) -> list[tuple[str, ...] | None]:
@@ -26,7 +28,8 @@ def read(table: Table, schema: Schema) -> list[tuple[str, ...] | None]:
         )
     cells = table.column(find(table, schema.target[0], "target")[0])
     words = table.column(find(table, schema.text[0], "text")[0])
-    tags = [None if is_empty(cell) else split_words(cell) for cell in cells]
+    refuse_broken(cells, table.where, bare=True)
+    tags = [None if is_empty(cell) else _tags_of(cell) for cell in cells]
     wrong = [
         index
         for index, (some, cell) in enumerate(zip(tags, words, strict=True))
@@ -40,6 +43,12 @@ def read(table: Table, schema: Schema) -> list[tuple[str, ...] | None]:
             try_="write words and tags as lists, or as strings with one space between",
         )
     return tags
+
+
+def _tags_of(cell: Any) -> tuple[str, ...]:
+    """As words are read; numbers may be tags, too."""
+    items = items_of(cell)
+    return split_words(cell) if items is None else tuple(map(str, items))
 
 
 def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
