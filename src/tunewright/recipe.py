@@ -58,6 +58,13 @@ class Data(Section):
     kind: Kind | None = Field(None, description="What the input columns hold; guessed from their names and values.")
     target: tuple[str, ...] | None = Field(None, description="The target column; several 0/1 columns for multi-label.")
     task: Task | None = Field(None, description="Guessed from the target when unambiguous.")
+    separator: str | None = Field(
+        None,
+        min_length=1,
+        max_length=8,
+        description="What stands between the labels of a row that are one text, such as ','; guessed where splitting there "
+        "leaves fewer labels than combinations.",
+    )
     group: str | None = Field(None, description="Rows of one group stay on one side of every split.")
     time: str | None = Field(None, description="Split by this column: the latest rows are the test rows.")
     validation_share: float = Field(0.15, gt=0, lt=0.9, description="Share of train held out to choose by (a guess).")

@@ -116,6 +116,7 @@ def prepare_rows(recipe: Recipe, given: Given) -> Prepared:
         kind=data.kind,
         target=data.target,
         task=data.task,
+        separator=data.separator,
         group=data.group,
         time=data.time,
         validation_share=data.validation_share,

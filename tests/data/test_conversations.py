@@ -21,6 +21,7 @@ from tunewright.data.language.conversations import (
     recognise,
 )
 from tunewright.data.language.messages import Message
+from tunewright.data.prepare import prepare
 from tunewright.data.table import Table
 
 USER, ANSWER = Message("user", "Hi"), Message("assistant", "Hello")
@@ -223,3 +224,34 @@ def test_real_files_read_whole(shared_data: Path, name: str) -> None:
     if form:
         reader = {"conversations": read, "preferences": read_preferences, "judgements": read_judgements}[form.kind]
         assert len(reader(data, form)) == rows  # type: ignore[operator]
+
+
+FIRST_WITHOUT = [
+    {"instruction": "Say hi", "output": "Hello there, my friend."},
+    *({"instruction": f"Add {n}", "input": f"{n} and 2", "output": f"The sum is {n + 2} here."} for n in range(30)),
+]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ""])
+def test_a_key_that_the_first_object_lacks_is_read_from_the_others(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    lines = "\n".join(map(json.dumps, FIRST_WITHOUT))
+    path.write_text(lines if suffix == ".jsonl" else json.dumps(FIRST_WITHOUT))
+    found = prepare(train=path if suffix else FIRST_WITHOUT)
+    assert found.schema.text == ("instruction", "input", "output")
+    asked = {row[0][0].content for part in (found.train, found.validation, found.test) for row in part.inputs}
+    assert asked == {"Say hi", *(f"Add {n}\n\n{n} and 2" for n in range(30))}
+    assert [(one.code, one.count) for one in found.findings if one.code.endswith("_keys")] == [("optional_keys", 30)]
+
+
+def test_a_key_that_the_first_object_has_is_still_needed() -> None:
+    with pytest.raises(UserError, match="row 30 lacks the key 'input'"):
+        prepare(train=[*FIRST_WITHOUT[1:], FIRST_WITHOUT[0]])
+
+
+def test_an_input_that_only_test_rows_have_is_told() -> None:
+    bare = [{"instruction": f"Say {n} now", "output": f"It is {n} that I say."} for n in range(30)]
+    codes = [one.code for one in prepare(train=bare, test=FIRST_WITHOUT[1:]).findings]
+    assert codes.count("unread_column") == 1
+    empty = [{**row, "input": ""} for row in FIRST_WITHOUT]
+    assert "unread_column" not in [one.code for one in prepare(train=bare, test=empty).findings]

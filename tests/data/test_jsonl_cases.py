@@ -63,9 +63,10 @@ def with_blank_lines(table: Table) -> None:
 
 
 def with_extra_key(table: Table) -> None:
-    assert list(table.columns) == ["text", "label"]
+    assert list(table.columns) == ["text", "label", "note"]
     assert len(table) == 24
-    assert [(finding.code, finding.count) for finding in table.findings] == [("extra_keys", 1)]
+    assert [value for value in table.columns["note"] if value is not None] == ["seen twice"]
+    assert [(finding.code, finding.count) for finding in table.findings] == [("optional_keys", 1)]
 
 
 def with_big_integer(table: Table) -> None:

@@ -11,12 +11,14 @@ import torch
 
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
+from tunewright.core.files import read_json
 from tunewright.core.types import Labels
 from tunewright.data.ragged import IGNORED, Ragged
 from tunewright.heads import tagging
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
+from tunewright.monitoring.history import read_history
 from tunewright.workflow import fit
 
 LABELS = Labels("tagging", ("O", "B-x", "I-x"))
@@ -139,3 +141,44 @@ def test_columns_of_other_names_are_named(tiny_bert: Path, tmp_path: Path) -> No
     assert "Words: 'w' (as named)." in run.details["said"]
     with pytest.raises(UserError, match="has no columns that are words"):
         fit([{"text": "a", "label": "b"}], model=str(tiny_bert), data={"kind": "words"})
+
+
+def plain(count: int, tags: dict[str, str]) -> list[dict[str, Any]]:
+    """The rows of ``toy`` with other names of their tags."""
+    return [{"tokens": row["tokens"], "tags": [tags[tag] for tag in row["tags"]]} for row in toy(count)]
+
+
+QUICK: dict[str, Any] = {"strategy": "full", "data": {"near_duplicates": "ignore"}, "rates": {"backbone": 3e-3, "head": 1e-2}}
+
+
+def test_tags_without_prefixes_are_scored_by_their_runs(tiny_bert: Path, tmp_path: Path) -> None:
+    rows = plain(40, {"O": "O", "B-thing": "thing", "B-art": "art"})
+    run = fit(rows, model=str(tiny_bert), out=tmp_path / "run", training={"epochs": 8, "batch_size": 8}, **QUICK)
+    scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}
+    assert scores["fine-tuned", "entity_f1"] == 1.0
+    assert scores["majority", "entity_f1"] == 0.0
+    assert any("no prefixes, so words of the same tag" in said for said in run.details["said"])
+
+
+def test_parts_of_speech_are_watched_by_the_share_of_right_tags(tiny_bert: Path, tmp_path: Path) -> None:
+    rows = plain(40, {"O": "X", "B-thing": "NOUN", "B-art": "VERB"})
+    run = fit(rows, model=str(tiny_bert), out=tmp_path / "run", training={"epochs": 2, "batch_size": 8}, **QUICK)
+    assert {entry["name"] for entry in run.all_scores()} == {"token_accuracy"}
+    assert read_json(run.folder / "scores.json")["primary"] == "token_accuracy"
+    watched = [one["scores"] for one in read_history(run.folder / "history.jsonl") if "scores" in one]
+    assert watched
+    assert all("token_accuracy" in one and "entity_f1" not in one for one in watched)
+    with pytest.raises(UserError, match="'entity_f1' is undefined"):
+        fit(rows, model=str(tiny_bert), training={"epochs": 1}, evaluation={"monitor": "entity_f1"}, **QUICK)
+
+
+def test_tags_of_no_known_scheme_are_refused_with_their_rows_before_a_model_is_opened() -> None:
+    rows = plain(40, {"O": "O", "B-thing": "B-thing", "B-art": "B-art"})
+    rows[4]["tags"][1] = "K-thing"
+    with pytest.raises(UserError) as caught:
+        fit(rows, model="no such model", **QUICK)
+    for fragment in ("row 4", "'K-thing'", "'B-art'", "BILOU"):
+        assert fragment in str(caught.value)
+    rows[4]["tags"][1] = "I-thing"
+    with pytest.raises(UserError, match="no such model"):  # the control
+        fit(rows, model="no such model", **QUICK)

@@ -18,6 +18,7 @@ Model = Annotated[str | None, typer.Option("--model", help="Local folder, instal
 Target = Annotated[list[str] | None, typer.Option("--target", help="Target column; several 0/1 columns for multi-label.")]
 Text = Annotated[list[str] | None, typer.Option("--text", help="Text column; twice for pairs.")]
 TaskName = Annotated[str | None, typer.Option("--task", help="classification, multi_label, regression or similarity.")]
+Separator = Annotated[str | None, typer.Option("--separator", help="What stands between several labels of a row, such as ','.")]
 Strategy = Annotated[str | None, typer.Option("--strategy", help="One of `tunewright parts strategies`.")]
 Validation = Annotated[str | None, typer.Option("--validation", help="Rows to choose the best evaluation by.")]
 Test = Annotated[str | None, typer.Option("--test", help="Rows to report on.")]

@@ -15,6 +15,7 @@ _KEYS = {
     "target": "data.target",
     "text": "data.text",
     "task": "data.task",
+    "separator": "data.separator",
     "validation": "data.validation",
     "test": "data.test",
     "strategy": "strategy",

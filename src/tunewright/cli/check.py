@@ -7,7 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from tunewright.cli._options import Json, Model, Out, Seed, Settings, Source, Strategy, Target, TaskName, Test, Text, Validation
+from tunewright.cli._options import (
+    Json,
+    Model,
+    Out,
+    Seed,
+    Separator,
+    Settings,
+    Source,
+    Strategy,
+    Target,
+    TaskName,
+    Test,
+    Text,
+    Validation,
+)
 from tunewright.cli._output import print_json, print_table, tell
 from tunewright.cli._recipe import recipe_of
 from tunewright.core.errors import UserError
@@ -35,6 +49,7 @@ def run(
     target: Target = None,
     text: Text = None,
     task: TaskName = None,
+    separator: Separator = None,
     strategy: Strategy = None,
     validation: Validation = None,
     test: Test = None,
@@ -56,6 +71,7 @@ def run(
         target=target,
         text=text,
         task=task,
+        separator=separator,
         strategy=strategy,
         validation=validation,
         test=test,
@@ -86,7 +102,7 @@ def run(
 def _fix(data: Any, out: Path, how: dict[str, Any], as_json: bool) -> None:
     from tunewright.data.quality.fix import fix
 
-    named = {"text": data.text or data.input, "target": data.target, "task": data.task, "kind": data.kind}
+    named = {"text": data.text or data.input, **{key: getattr(data, key) for key in ("target", "task", "kind", "separator")}}
     done = fix(data.train, out, validation=data.validation, test=data.test, **named, **how)
     if as_json:
         print_json(done.as_dict())

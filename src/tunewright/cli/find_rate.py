@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from tunewright.cli._options import Json, Model, Seed, Settings, Source, Strategy, Target, TaskName, Text
+from tunewright.cli._options import Json, Model, Seed, Separator, Settings, Source, Strategy, Target, TaskName, Text
 from tunewright.cli._output import print_json, tell
 from tunewright.cli._recipe import recipe_of
 
@@ -19,6 +19,7 @@ def run(
     target: Target = None,
     text: Text = None,
     task: TaskName = None,
+    separator: Separator = None,
     strategy: Strategy = None,
     seed: Seed = None,
     settings: Settings = None,
@@ -32,6 +33,7 @@ def run(
         target=target,
         text=text,
         task=task,
+        separator=separator,
         strategy=strategy,
         seed=seed,
     )

@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from tunewright.cli._options import Json, Model, Out, Seed, Settings, Source, Strategy, Target, TaskName, Test, Text, Validation
+from tunewright.cli._options import (
+    Json,
+    Model,
+    Out,
+    Seed,
+    Separator,
+    Settings,
+    Source,
+    Strategy,
+    Target,
+    TaskName,
+    Test,
+    Text,
+    Validation,
+)
 from tunewright.cli._output import print_json, print_table, tell
 from tunewright.cli._recipe import recipe_of
 
@@ -21,6 +35,7 @@ def run(
     target: Target = None,
     text: Text = None,
     task: TaskName = None,
+    separator: Separator = None,
     strategy: Strategy = None,
     validation: Validation = None,
     test: Test = None,
@@ -38,6 +53,7 @@ def run(
         target=target,
         text=text,
         task=task,
+        separator=separator,
         strategy=strategy,
         validation=validation,
         test=test,

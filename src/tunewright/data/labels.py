@@ -11,6 +11,7 @@ from tunewright.core.errors import UserError, nearest
 from tunewright.core.types import Labels, Task
 from tunewright.data.numbers import as_number
 from tunewright.data.table import listed
+from tunewright.data.written_lists import is_broken, texts_of
 
 Where = Callable[[Sequence[int]], str]
 
@@ -56,6 +57,19 @@ def _mixed_kinds(values: Sequence[Any], indices: Sequence[int], where: Where) ->
     ]
 
 
+def _written_lists(values: Sequence[Any], where: Where) -> list[UserError]:
+    wrong = [index for index, value in enumerate(values) if texts_of(value) is not None or is_broken(value)]
+    if not wrong:
+        return []
+    return [
+        UserError(
+            f"{where(wrong)}: the label {values[wrong[0]][:60]!r} is a list that was written as text",
+            expected="one label in each row",
+            try_="--task multi_label",
+        )
+    ]
+
+
 def _same_number_twice(values: Sequence[Any], where: Where) -> list[UserError]:
     spellings: dict[float, dict[str, int]] = {}
     for index, value in enumerate(values):
@@ -83,7 +97,8 @@ def label_faults(values: Sequence[Any], task: Task, where: Where = rows_of) -> l
     faults = missing_faults(values, task, where)
     filled = [index for index in range(len(values)) if not is_empty(values[index])]
     if task == "classification":
-        return faults + _mixed_kinds([values[index] for index in filled], filled, where) + _same_number_twice(values, where)
+        faults += _mixed_kinds([values[index] for index in filled], filled, where) + _written_lists(values, where)
+        return faults + _same_number_twice(values, where)
     wrong = [index for index in filled if as_number(values[index]) is None]
     if wrong:
         faults.append(

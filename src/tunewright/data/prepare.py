@@ -246,7 +246,9 @@ def prepare(
     unused = _unlabelled(tables, schema, {name for name, source in sources.items() if source is not None})
     said += [f"The split '{part}' of {tables.pop(part).source} has no targets and is not used." for part in unused]
     given = _examine(tables, schema)
-    labels = form_of(schema.task).labels(given["train"].values, schema.task, schema.target)
+    form = form_of(schema.task)
+    labels = form.labels(given["train"].values, schema.task, schema.target)
+    said += form.told(labels) if hasattr(form, "told") else []
     encoded = _encode(given, labels)
     near = _near(encoded)
     how = {"validation": validation_share, "test": test_share, "near_duplicates": near_duplicates, "seed": seed}

@@ -80,4 +80,5 @@ def _other_columns(table: Table, schema: Schema) -> tuple[Table, Schema]:
     """Texts alone are called as the run's are; of labelled rows the columns are guessed."""
     if schema.task in UNTARGETED and len(table.columns) == 1:
         return replace(table, columns={schema.text[0]: next(iter(table.columns.values()))}), schema
-    return table, guess_schema(table, task=schema.task, kind=schema.kind)
+    separator = schema.separator if schema.task == "multi_label" else None
+    return table, guess_schema(table, task=schema.task, kind=schema.kind, separator=separator)

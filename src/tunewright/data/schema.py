@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, TypedDict, Unpack, get_args
 
@@ -12,7 +12,9 @@ from tunewright.core.errors import UserError, unknown
 from tunewright.core.types import Finding, Kind, Task
 from tunewright.data import columns as look
 from tunewright.data.numbers import as_number
+from tunewright.data.separators import USUAL, possible, refuse_broken, separator_of
 from tunewright.data.table import Table, listed
+from tunewright.data.written_lists import items_of, texts_of
 
 # Kinds of rows besides texts, each asked in turn whether it recognises the columns.
 _KINDS: tuple[Kind, ...] = (
@@ -44,7 +46,8 @@ _LISTS = ("text", "target", "ignored", "said")
 class Schema:
     """The columns of a task. ``said`` tells in sentences what was guessed and what is not used.
 
-    ``kinds``: what each input column is, where they are of several kinds.
+    ``kinds``: what each input column is, where they are of several kinds. ``separator``: what stands between the labels of a row
+    that are written as one text.
     """
 
     text: tuple[str, ...]
@@ -57,16 +60,18 @@ class Schema:
     said: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     kinds: tuple[Kind, ...] = ()
+    separator: str = USUAL
 
     def as_dict(self) -> dict[str, Any]:
         """What prediction needs later, and what was said, as JSON holds it."""
-        plain = {name: getattr(self, name) for name in ("task", "group", "time", "kind")}
+        plain = {name: getattr(self, name) for name in ("task", "group", "time", "kind", "separator")}
         return plain | {name: list(getattr(self, name)) for name in (*_LISTS, "kinds")}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Schema:
         lists = {name: tuple(saved[name]) for name in _LISTS} | {"kinds": tuple(saved.get("kinds", ()))}
-        return cls(task=saved["task"], group=saved["group"], time=saved["time"], kind=saved["kind"], **lists)
+        plain = {name: saved[name] for name in ("task", "group", "time", "kind")}
+        return cls(**plain, separator=saved.get("separator", USUAL), **lists)
 
 
 class Named(TypedDict, total=False):
@@ -78,6 +83,7 @@ class Named(TypedDict, total=False):
     kind: Kind | None
     group: str | None
     time: str | None
+    separator: str | None
 
 
 def _as_tuple(names: Sequence[str] | str | None) -> tuple[str, ...]:
@@ -151,7 +157,9 @@ def guess_task(columns: Sequence[Sequence[Any]], texts: int) -> Task:
     if len(columns) > 1:
         return "multi_label"
     values = look.present(columns[0])
-    if any(isinstance(value, (list, tuple)) or (isinstance(value, str) and "|" in value) for value in values):
+    if any(isinstance(value, (list, tuple)) or (isinstance(value, str) and USUAL in value) for value in values):
+        return "multi_label"
+    if any(texts_of(value) is not None for value in values) or (values and all(items_of(value) is not None for value in values)):
         return "multi_label"
     if values and look.is_numeric(values) and _is_quantity(values):
         return "similarity" if texts == 2 else "regression"
@@ -217,6 +225,49 @@ def _of_kind(
 
 def guess_schema(table: Table, **named: Unpack[Named]) -> Schema:
     """Take what is named, guess what is not; two possible readings are a ``UserError`` that lists them."""
+    if named.get("separator") and named.get("task") is None:
+        named["task"] = "multi_label"
+    schema = _guessed(table, named)
+    cells = table.columns.get(schema.target[0], []) if len(schema.target) == 1 else []
+    if schema.task == "multi_label" and cells:
+        return _separated(schema, cells, named.get("separator"), table)
+    if named.get("separator"):
+        raise UserError(
+            f"data.separator is named, but a row of {schema.task.replace('_', '-')} has one target",
+            expected="one column with several labels in a row",
+            try_="--task multi_label, or name no separator",
+        )
+    if schema.task == "classification" and named.get("task") is None:
+        _ask_for_task(schema, cells, table)
+    return schema
+
+
+def _separated(schema: Schema, cells: Sequence[Any], separator: str | None, table: Table) -> Schema:
+    """With what separates the labels of a row, which is said where any row has it."""
+    if separator:
+        return replace(schema, separator=separator, said=(*schema.said, f"Labels are separated by {separator!r} (as named)."))
+    refuse_broken(cells, table.where, bare=True)
+    found, seen = separator_of(cells, schema.target[0], table.source)
+    said = [f"Labels are separated by {found!r} (guessed)."] if seen else []
+    written = sum(items_of(cell) is not None for cell in cells)
+    said += [f"Labels of {written} rows are lists that were written as text, and are read as lists."] if written else []
+    return replace(schema, separator=found, said=(*schema.said, *said))
+
+
+def _ask_for_task(schema: Schema, cells: Sequence[Any], table: Table) -> None:
+    sign = possible(cells)
+    if sign is not None:
+        example = next(cell for cell in cells if isinstance(cell, str) and sign in cell)
+        raise UserError(
+            f"{table.source}: the target '{schema.target[0]}' has {example[:60]!r}; other rows have the labels on both sides of "
+            f"{sign!r} alone or in other combinations, so it may be one class or several labels",
+            expected="the task by name",
+            try_="--task multi_label for several labels; --task classification for one class in each row",
+        )
+
+
+def _guessed(table: Table, named: Named) -> Schema:
+    """The columns and the task."""
     findings: list[Finding] = []
     task = named.get("task")
     if task is not None and task not in get_args(Task):

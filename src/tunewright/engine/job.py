@@ -20,6 +20,7 @@ from tunewright.engine.distillation import Teacher
 from tunewright.engine.forward import Forward
 from tunewright.engine.gradients import Gradients
 from tunewright.engine.passes import Passes
+from tunewright.heads import primary_of
 from tunewright.models.network import Network
 from tunewright.recipe import Recipe
 
@@ -61,7 +62,8 @@ class Job:
     @property
     def monitor(self) -> str:
         """Metric that decides which evaluation is best."""
-        return self.recipe.evaluation.monitor or str(getattr(self.head, "WATCHED", (self.head.PRIMARY,))[0])
+        watched = getattr(self.head, "WATCHED", None) or (primary_of(self.head, self.network.labels),)
+        return self.recipe.evaluation.monitor or str(watched[0])
 
     def windows(self, epoch: int) -> list[list[np.ndarray]]:
         """The row numbers of each optimiser step of an epoch: ``accumulate`` batches, the last window may be shorter."""

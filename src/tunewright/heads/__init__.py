@@ -20,7 +20,8 @@ Contract of a head file:
 - ``WHOLE_BATCH = True`` where a row's loss looks at the other rows of its batch (``engine/whole_batch.py``);
 - ``badness(targets, predictions) -> (n,)``, how wrong each row is, where it is no simple difference;
 - ``settled(settings, network, train) -> (settings, lines)`` where the training rows decide some of them, which are saved with it;
-- ``metrics(labels)`` where they depend on the labels; ``decided(labels, settings) -> Labels``, with what decides;
+- ``metrics(labels)`` and ``primary(labels)`` where they depend on the labels; ``decided(labels, settings) -> Labels``, with
+  what decides;
 - optional: ``DEFAULTS``, settings by section of the recipe where it names none; ``audit(network, rows, examples) -> Audit``,
   what is said of the examples before training; ``remembers(settings)`` and ``remember(examples, passes) -> Examples``, the
   examples with what the untouched network says of them; ``for_training(examples, network, packing) -> Examples``, those that
@@ -42,3 +43,8 @@ def metrics_of(head: ModuleType, labels: Labels) -> tuple[str, ...]:
     """Names of the metrics by which a task's test rows are judged."""
     found: tuple[str, ...] = head.metrics(labels) if hasattr(head, "metrics") else head.METRICS
     return found
+
+
+def primary_of(head: ModuleType, labels: Labels) -> str:
+    """Name of the metric that a task is judged by first."""
+    return str(head.primary(labels) if hasattr(head, "primary") else head.PRIMARY)

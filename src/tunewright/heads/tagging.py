@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tunewright.core.arrays import object_array
+from tunewright.core.tag_schemes import scheme_of
 from tunewright.core.types import Labels, Predictions
 from tunewright.data.encoders import windows, words
 from tunewright.data.examples import Examples
@@ -28,6 +29,17 @@ OUTPUT = "logits"
 BASELINES = ("majority", "frozen")
 METRICS = ("entity_f1", "entity_precision", "entity_recall", "token_accuracy")
 PRIMARY = "entity_f1"
+_WORDS = "token_accuracy"
+
+
+def metrics(labels: Labels) -> tuple[str, ...]:
+    """Entities and words; words alone where the tags name no entities, as parts of speech."""
+    return METRICS if scheme_of(labels.names).has_entities else (_WORDS,)
+
+
+def primary(labels: Labels) -> str:
+    """What decides: entities where the tags name any, else words."""
+    return PRIMARY if scheme_of(labels.names).has_entities else _WORDS
 
 
 class Settings(BaseModel):

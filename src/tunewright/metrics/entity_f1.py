@@ -1,7 +1,7 @@
 """F1 score of the entities whose place and type are both right, pooled over all rows.
 
 Source: Tjong Kim Sang and De Meulder 2003 (CoNLL's evaluation). Undefined where there is no entity on either side.
-When: tags in BIO. When not: tags that name no phrases, such as parts of speech (token_accuracy).
+When: tags in BIO or a relative, or types alone. When not: tags that name no phrases, such as parts of speech (token_accuracy).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Share of the entities given whose place and type are both right.
 
 Source: Tjong Kim Sang and De Meulder 2003 (CoNLL's evaluation). Undefined where no entity was given.
-When: tags in BIO. When not: tags that name no phrases, such as parts of speech (token_accuracy).
+When: tags in BIO or a relative, or types alone. When not: tags that name no phrases, such as parts of speech (token_accuracy).
 """
 
 from __future__ import annotations

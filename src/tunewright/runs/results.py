@@ -17,7 +17,7 @@ from tunewright.evaluation.intervals import score
 from tunewright.evaluation.overfitting import findings as training_findings
 from tunewright.evaluation.tables import confusion, per_class, worst_errors
 from tunewright.evaluation.trees import boosted
-from tunewright.heads import metrics_of
+from tunewright.heads import metrics_of, primary_of
 from tunewright.heads._group_thresholds import said_of
 from tunewright.monitoring.history import read_history
 from tunewright.rates.groups import param_groups
@@ -95,7 +95,7 @@ def write_results(
     inputs, train, free = setup.prepared.test.inputs, setup.prepared.train, ("popular", "copy", "lead")
     everyone |= {name: setup.head.from_inputs(name, inputs, train) for name in free if name in baselines_of(setup)}
     scores = {
-        "primary": setup.head.PRIMARY,
+        "primary": primary_of(setup.head, setup.prepared.labels),
         "scores": [
             {"of": name, **one.as_dict()} for name, predictions in everyone.items() for one in score_all(setup, predictions)
         ],
@@ -205,7 +205,7 @@ def _work(setup: Setup, job: Job) -> list[str]:
 def _comparison(setup: Setup, tuned: Predictions, name: str, other: Predictions) -> dict[str, Any]:
     evaluation = setup.recipe.evaluation
     compared = compare(
-        setup.head.PRIMARY,
+        primary_of(setup.head, setup.prepared.labels),
         setup.prepared.test.targets,
         tuned,
         other,

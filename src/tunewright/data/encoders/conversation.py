@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tunewright.core.errors import UserError
-from tunewright.core.types import Task
+from tunewright.core.types import Finding, Task
 from tunewright.data import columns as look
 from tunewright.data.language import conversations
 from tunewright.data.language.conversations import Form, Judgement, Preference
@@ -74,15 +74,31 @@ def form_of(columns: tuple[str, ...]) -> Form:
     return Form("conversations", "as named", dict(zip(uses, columns, strict=True)), "")
 
 
-def read(table: Table, columns: tuple[str, ...]) -> list[tuple[Row]]:
+def read(table: Table, columns: tuple[str, ...], findings: list[Finding] | None = None) -> list[tuple[Row]]:
     """Each row as a conversation, a preference or a judgement; all faults are told at once."""
     form = form_of(_present(table, columns))
+    if findings is not None:
+        findings += _unread(table, form)
     readers: dict[str, Callable[[Table, Form], Sequence[Row]]] = {
         "conversations": conversations.read,
         "preferences": conversations.read_preferences,
         "judgements": conversations.read_judgements,
     }
     return [(row,) for row in readers[form.kind](table, form)]
+
+
+def _unread(table: Table, form: Form) -> list[Finding]:
+    """Columns of this table that belong to its prompts, and that the training rows had not."""
+    whole = conversations.recognise(table.columns)
+    asked = {} if whole is None or "answer" not in form.columns else whole.columns
+    missed = [asked[use] for use in ("input", "system", "history") if use in asked and use not in form.columns]
+    filled = [name for name in missed if any(table.columns[name])]
+    return [
+        Finding(
+            "unread_column", f"{table.source}: '{name}' belongs to a prompt, but is not read from the training rows", "warning"
+        )
+        for name in filled
+    ]
 
 
 def read_prompts(table: Table, columns: tuple[str, ...]) -> list[Conversation]:

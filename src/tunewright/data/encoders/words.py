@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.errors import UserError
-from tunewright.core.types import Task
+from tunewright.core.types import Finding, Task
 from tunewright.data.columns import find, folded
 from tunewright.data.encoders import text, windows
+from tunewright.data.separators import refuse_broken
 from tunewright.data.table import Table
+from tunewright.data.written_lists import is_broken, items_of, texts_of
 
 _WORDS = frozenset(("tokens", "words"))
 _TAGS = frozenset(("tags", "ner_tags", "labels", "ner", "pos_tags", "pos"))
@@ -25,19 +27,27 @@ _OVERLAP = 4  # a window shares one token in so many with its neighbour (a guess
 
 
 def split_words(cell: Any) -> tuple[str, ...]:
-    """The words of a cell: a list as it is, a string at its spaces."""
-    return tuple(cell.split()) if isinstance(cell, str) else tuple(map(str, cell)) if isinstance(cell, (list, tuple)) else ()
+    """The words of a cell: a list as it is, also one that was written as text; a string at its spaces."""
+    if isinstance(cell, str):
+        written = texts_of(cell)
+        return tuple(cell.split()) if written is None else written
+    return tuple(map(str, cell)) if isinstance(cell, (list, tuple)) else ()
 
 
-def read(table: Table, columns: tuple[str, ...]) -> list[tuple[tuple[str, ...]]]:
+def read(table: Table, columns: tuple[str, ...], findings: list[Finding] | None = None) -> list[tuple[tuple[str, ...]]]:
     """The words of each row; a cell that is neither list nor text, or has no word, is a ``UserError``."""
     if len(columns) != 1:
         raise UserError(f"{len(columns)} text columns were named for words", expected="one column")
     cells = table.column(find(table, columns[0], "text")[0])
+    refuse_broken(cells, table.where)
     words = [split_words(cell) for cell in cells]
     empty = [index for index, some in enumerate(words) if not some]
     if empty:
         raise UserError(f"{table.where(empty)}: {cells[empty[0]]!r} has no words", expected="a list of words, or a text")
+    written = sum(texts_of(cell) is not None for cell in cells)
+    if written and findings is not None:
+        message = f"{table.source}: the words of {written} rows are lists that were written as text, and are read as lists"
+        findings.append(Finding("written_lists", message, "note", count=written))
     return [(some,) for some in words]
 
 
@@ -45,12 +55,17 @@ def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], 
     """A column of words beside one of tags, both lists, under the names that such files have."""
     if named.get("task") not in (None, "tagging"):
         return None
-    lists = [name for name, cells in table.columns.items() if cells and all(isinstance(cell, (list, tuple)) for cell in cells)]
+    lists = [name for name, cells in table.columns.items() if cells and all(map(_is_list, cells))]
     words = named.get("text") or [name for name in lists if folded(name) in _WORDS]
     tags = named.get("target") or [name for name in lists if folded(name) in _TAGS]
     if len(words) != 1 or len(tags) != 1 or (named.get("task") is None and not {*words, *tags} <= set(lists)):
         return None
     return tuple(words), tuple(tags), "tagging"
+
+
+def _is_list(cell: Any) -> bool:
+    """A list, or a text that a program wrote one as, whether or not it can be read."""
+    return isinstance(cell, (list, tuple)) or items_of(cell) is not None or is_broken(cell)
 
 
 def shown(row: tuple[Any, ...]) -> str:

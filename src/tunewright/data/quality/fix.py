@@ -53,6 +53,7 @@ def fix(
     target: Sequence[str] | str | None = None,
     task: Task | None = None,
     kind: Kind | None = None,
+    separator: str | None = None,
     also: Sequence[str] = (),
     skip: Sequence[str] = (),
     conflicts: Conflicts = "drop",
@@ -73,7 +74,7 @@ def fix(
     trace = path.with_name(f"{path.name.split('.')[0]}.changes.json")
     _refuse(sources, path, trace, conflicts)
     tables = read_parts(sources)
-    schema = guess_schema(tables["train"], text=text, target=target, task=task, kind=kind)
+    schema = guess_schema(tables["train"], text=text, target=target, task=task, kind=kind, separator=separator)
     if schema.kind not in ("text", "table"):
         raise UserError(
             f"rows of {schema.kind} are not mended",

@@ -43,11 +43,12 @@ def read(path: Path) -> Table:
 
 
 def pieces(path: Path, size: int) -> Iterator[Table]:
+    """The first piece's keys are the columns: one that comes later is ignored, and told."""
     if _is_array(path):
         raise UserError(f"{path} is one JSON array, which cannot be read in pieces", expected="one object on each line")
-    found, names = _records(path), None
+    found, needed, names = _records(path), None, None
     while rows := list(islice(found, size)):
         numbers, records = zip(*rows, strict=True)
-        table = from_records(records, numbers, str(path), "line", names)
-        names = names or list(table.columns)
+        table = from_records(records, numbers, str(path), "line", needed=needed, names=names)
+        needed, names = needed or list(records[0]), names or list(table.columns)
         yield table

@@ -2,7 +2,8 @@
 
 Contract: ``read(table, schema) -> list`` with one value for each row; ``faults(values, task, where)``, why they are unusable;
 ``measured(labels, targets)``, the labels with what numbers there are taken from the rows that are trained on;
-``notes(values, where)``, findings about what was mended, where a form mends anything;
+``notes(values, where)``, findings about what was mended, where a form mends anything; ``told(labels)``, sentences on how the
+targets are read, where that was guessed;
 ``labels(values, task, names) -> Labels`` of the train values; ``encode(values, labels, where) -> ndarray`` (n, …), of objects
 where rows differ in length, as metrics and the head's ``encode`` read them.
 """

@@ -9,14 +9,15 @@ import numpy as np
 
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
+from tunewright.core.tag_schemes import OUTSIDE, scheme_of, strange_tags, unknown_scheme
 from tunewright.core.types import Labels, Task
 from tunewright.data.columns import find
 from tunewright.data.encoders.words import split_words
 from tunewright.data.labels import Where, is_empty, label_positions
 from tunewright.data.schema import Schema
+from tunewright.data.separators import refuse_broken
 from tunewright.data.table import Table
-
-OUTSIDE = "O"  # the tag of a word in no entity
+from tunewright.data.written_lists import items_of
 
 
 def read(table: Table, schema: Schema) -> list[tuple[str, ...] | None]:
@@ -27,7 +28,8 @@ def read(table: Table, schema: Schema) -> list[tuple[str, ...] | None]:
         )
     cells = table.column(find(table, schema.target[0], "target")[0])
     words = table.column(find(table, schema.text[0], "text")[0])
-    tags = [None if is_empty(cell) else split_words(cell) for cell in cells]
+    refuse_broken(cells, table.where, bare=True)
+    tags = [None if is_empty(cell) else _tags_of(cell) for cell in cells]
     wrong = [
         index
         for index, (some, cell) in enumerate(zip(tags, words, strict=True))
@@ -43,10 +45,26 @@ def read(table: Table, schema: Schema) -> list[tuple[str, ...] | None]:
     return tags
 
 
+def _tags_of(cell: Any) -> tuple[str, ...]:
+    """As words are read; numbers may be tags, too."""
+    items = items_of(cell)
+    return split_words(cell) if items is None else tuple(map(str, items))
+
+
 def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
-    """Rows without tags."""
+    """Rows without tags, and tags of no scheme that is known."""
     empty = [index for index, value in enumerate(values) if value is None]
-    return [UserError(f"{where(empty)}: {len(empty)} rows have no tags", expected="a tag for each word")] if empty else []
+    found = [UserError(f"{where(empty)}: {len(empty)} rows have no tags", expected="a tag for each word")] if empty else []
+    names = {tag for value in values for tag in value or ()}
+    if strange := strange_tags(names):
+        rows = [index for index, value in enumerate(values) if not {*strange}.isdisjoint(value or ())]
+        found.append(unknown_scheme(strange, names, where(rows)))
+    return found
+
+
+def told(labels: Labels) -> list[str]:
+    """The scheme in which the tags are written, and what is an entity in it."""
+    return [scheme_of(labels.names).said]
 
 
 def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:

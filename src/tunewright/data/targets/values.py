@@ -13,6 +13,7 @@ from tunewright.data.labels import label_faults as faults
 from tunewright.data.labels import make_labels
 from tunewright.data.numbers import as_number
 from tunewright.data.schema import Schema
+from tunewright.data.separators import labels_of, refuse_broken
 from tunewright.data.table import Table
 
 __all__ = ["encode", "faults", "labels", "read"]
@@ -40,15 +41,6 @@ def _flags(table: Table, names: tuple[str, ...], said: tuple[str, ...]) -> list[
     return [tuple(name for name, flags in zip(said, chosen, strict=True) if flags[i]) for i in range(len(table))]
 
 
-def _labels_of(cell: Any) -> tuple[Any, ...]:
-    """A list as it is; 'a|b' in its parts; nothing for an empty cell."""
-    if isinstance(cell, (list, tuple)):
-        return tuple(cell)
-    if isinstance(cell, str):
-        return tuple(part.strip() for part in cell.split("|") if part.strip())
-    return () if cell is None else (cell,)
-
-
 def read(table: Table, schema: Schema) -> list[Any]:
     """One value for each row; several labels of a row come as a tuple."""
     names = tuple(find(table, name, "target")[0] for name in schema.target)
@@ -59,4 +51,7 @@ def read(table: Table, schema: Schema) -> list[Any]:
             )
         return list(_flags(table, names, schema.target))
     cells = table.column(names[0])
-    return [_labels_of(cell) for cell in cells] if schema.task == "multi_label" else list(cells)
+    if schema.task != "multi_label":
+        return list(cells)
+    refuse_broken(cells, table.where)
+    return [labels_of(cell, schema.separator) for cell in cells]

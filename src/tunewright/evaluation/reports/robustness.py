@@ -18,6 +18,7 @@ from tunewright.data.inputs import shown_input
 from tunewright.evaluation.compare import compare
 from tunewright.evaluation.evidence import Grid, Report
 from tunewright.evaluation.subject import Subject
+from tunewright.heads import primary_of
 from tunewright.metrics._columns import load_metric
 
 TASKS = ("classification", "regression", "ordinal", "multi_label", "similarity")
@@ -87,9 +88,14 @@ def _some(predictions: Predictions, chosen: np.ndarray) -> Predictions:
     return Predictions(predictions.values[chosen], None if shares is None else shares[chosen])
 
 
+def _metric(subject: Subject) -> str:
+    """The metric that the task is judged by first."""
+    return primary_of(subject.head, subject.labels)
+
+
 def _compared(subject: Subject, targets: np.ndarray, changed: Predictions, clean: Predictions) -> dict[str, Any]:
     found = compare(
-        subject.head.PRIMARY,
+        _metric(subject),
         targets,
         changed,
         clean,
@@ -103,7 +109,7 @@ def _compared(subject: Subject, targets: np.ndarray, changed: Predictions, clean
 
 
 def _score(name: str, one: dict[str, Any], n: int, subject: Subject) -> Score:
-    metric = subject.head.PRIMARY
+    metric = _metric(subject)
     unit = load_metric(metric).UNIT
     note = "undefined on these rows" if one["difference"] is None else f"{metric}, changed less clean; {one['test']}"
     named = f"change_{name.replace(' ', '_').replace(',', '').replace('%', '_percent')}"
@@ -112,19 +118,19 @@ def _score(name: str, one: dict[str, Any], n: int, subject: Subject) -> Score:
 
 def _grid(subject: Subject, found: dict[str, dict[str, Any]]) -> Grid:
     rows = [(name, one["difference"], one["low"], one["high"], one["p"], one["other"]) for name, one in found.items()]
-    metric = subject.head.PRIMARY.replace("_", " ")
+    metric = _metric(subject).replace("_", " ")
     return Grid("Changed rows less clean rows", ("change", metric, "low", "high", "p", "other answers"), rows)
 
 
 def _loss(subject: Subject, one: dict[str, Any]) -> float:
     """How much worse the changed rows are, whichever way the metric points."""
-    sign = -1.0 if load_metric(subject.head.PRIMARY).HIGHER_IS_BETTER else 1.0
+    sign = -1.0 if load_metric(_metric(subject)).HIGHER_IS_BETTER else 1.0
     return sign * (one["difference"] or 0.0)
 
 
 def _said(subject: Subject, found: dict[str, dict[str, Any]], n: int) -> tuple[str, ...]:
     name = max(found, key=lambda key: _loss(subject, found[key]))
-    one, metric = found[name], subject.head.PRIMARY.replace("_", " ")
+    one, metric = found[name], _metric(subject).replace("_", " ")
     if one["difference"] is None:
         return (f"The {metric} is undefined on these {n} rows.",)
     still = [key for key, each in found.items() if each["other"] == 0]
@@ -137,7 +143,7 @@ def _said(subject: Subject, found: dict[str, dict[str, Any]], n: int) -> tuple[s
 
 def _findings(subject: Subject, found: dict[str, dict[str, Any]], clean: Predictions, targets: np.ndarray) -> tuple[Finding, ...]:
     """Drops that are certain, for as many as were looked at, and large against what there is to lose."""
-    metric = load_metric(subject.head.PRIMARY)
+    metric = load_metric(_metric(subject))
     read = clean.probabilities if metric.NEEDS == "probabilities" else clean.values
     whole = None if read is None else metric.value(targets, read, subject.labels)
     told = []
@@ -150,5 +156,5 @@ def _findings(subject: Subject, found: dict[str, dict[str, Any]], clean: Predict
         )
     if not told:
         return ()
-    message = f"changed rows are answered worse ({subject.head.PRIMARY.replace('_', ' ')}): {'; '.join(told)}; "
+    message = f"changed rows are answered worse ({_metric(subject).replace('_', ' ')}): {'; '.join(told)}; "
     return (Finding("not_robust", message + _REMEDIES[subject.schema.kind], "warning", count=len(told)),)
