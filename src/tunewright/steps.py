@@ -210,7 +210,7 @@ def said_of_model(setup: Setup) -> tuple[str, ...]:
         if examples.encoded.truncated:
             said.append(
                 f"{examples.encoded.truncated} of {len(examples)} {part} rows are cut at "
-                f"{getattr(examples.encoded, 'limit', f'{setup.recipe.data.max_length} tokens')}"
+                f"{getattr(examples.encoded, 'limit', f'{network.longest(setup.recipe.data.max_length)} tokens')}"
             )
     return tuple(said)
 

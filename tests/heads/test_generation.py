@@ -86,6 +86,25 @@ def test_texts_too_long_are_cut_and_counted(models: dict[str, Path]) -> None:
         generation.encode(network, inputs, wanted, generation.Settings(), 16)
 
 
+@pytest.mark.parametrize("longest", [63, 64, 200])
+@pytest.mark.parametrize("name", ["bart", "mbart"])
+def test_texts_end_where_the_positions_do(models: dict[str, Path], name: str, longest: int) -> None:
+    network, how = network_of(models[name]), generation.Settings(longest=longest, beams=1)
+    inputs, wanted = [("card " * 200,)], object_array([("good " * 200,)])
+    examples = generation.encode(network, inputs, wanted, how, 128)
+    assert examples.encoded.lengths.max() >= 63
+    given = batch(examples, np.arange(1), network.reads, torch.device("cpu"))
+    assert given["decoder_input_ids"].shape[1] == 64
+    with torch.no_grad():
+        network(given)
+        longer = {key: torch.cat([value, value[:, -1:]], 1) for key, value in given.items() if key.startswith("decoder")}
+        with pytest.raises((IndexError, RuntimeError)):
+            network(given | longer)
+    network.inner.generation_config.eos_token_id = network.inner.generation_config.forced_eos_token_id = None
+    (written,) = generation.generate(network, examples, how).values
+    assert written
+
+
 def test_copy_and_lead() -> None:
     inputs = [("One here. Two there! Three.",), ("Only one",), ("它是。 它不是。",)]
     texts, numbers = object_array([("A. B.",), ("C. D.",), ("E.",)]), np.arange(3)

@@ -57,7 +57,7 @@ def prompt_ids(network: Network, prompts: Sequence[Conversation | str]) -> list[
 def generate(network: Network, prompts: Sequence[Conversation | str], settings: Settings, method: str = "") -> list[str]:
     """An answer to each prompt, its special tokens left out; ``method`` is the one that the network was tuned with."""
     read = prompt_ids(network, prompts)
-    places = getattr(network.inner.config, "max_position_embeddings", None) or 2**31
+    places = network.longest(2**31)
     too_long = [row for row, ids in enumerate(read, 1) if len(ids) >= places]
     if too_long:
         raise UserError(f"prompt {too_long[0]} has {len(read[too_long[0] - 1])} tokens", expected=f"fewer than {places}")

@@ -62,7 +62,7 @@ def encode(
 ) -> Examples:
     """Each row's text to read, and the first right one to write."""
     wanted = None if targets is None else [texts[0] for texts in targets]
-    how = (wanted, network.tokenizer, network.inner, network.longest(max_length), network.longest(settings.longest))
+    how = (wanted, network.tokenizer, network.inner, network.longest(max_length), _most(network, settings))
     if network.form.kind == "translation":
         encoded = translation.encode(inputs, *how, tag=settings.tag, prefix=settings.prefix, known=settings.languages)
     else:
@@ -101,6 +101,11 @@ def generate(network: Network, examples: Examples, settings: Settings) -> Predic
     return Predictions(object_array(written), None)
 
 
+def _most(network: Network, settings: Settings) -> int:
+    """Tokens that are written at most; the one that begins has a position, too."""
+    return network.longest(settings.longest + 1, written=True) - 1
+
+
 def _search(network: Network, settings: Settings) -> Any:
     """The model's own settings for writing (which tokens begin, end, or are forced), with ours for the search."""
     from transformers import GenerationConfig
@@ -110,7 +115,7 @@ def _search(network: Network, settings: Settings) -> Any:
     return GenerationConfig(
         **kept,
         num_beams=settings.beams,
-        max_new_tokens=settings.longest,
+        max_new_tokens=_most(network, settings),
         do_sample=False,
         no_repeat_ngram_size=settings.no_repeat,
         **({"length_penalty": settings.length_penalty, "early_stopping": True} if settings.beams > 1 else {}),

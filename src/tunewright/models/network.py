@@ -12,12 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
 from tunewright.models.dual_encoder import paired
 from tunewright.models.example_inputs import example_inputs
 from tunewright.models.form import CLASSIFY_TEXT, SEQUENCE_CLASSIFICATION, Form
 from tunewright.models.frames import each_frame, mean_over_frames
 from tunewright.models.pooling import NORM_EPSILON, Pooling, last_token, pool
+from tunewright.models.positions import token_places
 from tunewright.models.stack import LayerStack, find_stack
 from tunewright.models.vocabulary import Vocabulary
 
@@ -151,11 +153,20 @@ class Network(nn.Module):
         named: tuple[str, ...] | None = getattr(self.inner, "reads", None)
         return tuple(signature(self.inner.forward).parameters) if named is None else named
 
-    def longest(self, wanted: int) -> int:
-        """Tokens of an example: as many as wanted, at most as the model has positions."""
-        config = getattr(self.inner.config, "text_config", self.inner.config)
-        reserved = 2 if config.model_type in {"roberta", "mpnet", "xlm-roberta", "camembert"} else 0
-        return min(wanted, (getattr(config, "max_position_embeddings", None) or wanted + reserved) - reserved)
+    def longest(self, wanted: int, *, written: bool = False) -> int:
+        """Tokens of an example, or of a text written beside it: as many as wanted, at most as the model has positions."""
+        places = self._places[written]
+        if places is None:
+            return wanted
+        if places < 1:
+            raise UserError(f"{self.base} has positions for padding alone", expected="more positions than its padding id")
+        return min(wanted, places)
+
+    @cached_property
+    def _places(self) -> tuple[int | None, int | None]:
+        """Tokens that there are positions for, read and written; rows of several kinds have a text model of their own."""
+        own = getattr(self.processor, "longest", None) or token_places(self.inner)
+        return own, token_places(self.inner, written=True)
 
     @property
     def device(self) -> torch.device:

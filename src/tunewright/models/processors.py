@@ -21,7 +21,13 @@ _VOCABULARIES = (
     *("spiece.model", "spm.model", "sentencepiece.bpe.model"),
 )
 PREPROCESSOR = "preprocessor_config.json"  # transformers' name for an image's or sound's preparation
-PROCESSOR = "processor_config.json"  # its newer name where texts are prepared as well
+PROCESSOR = "processor_config.json"  # its newer name, with the preparation of each kind nested in it
+# Where each kind's preparation stands in the newer file.
+_NESTED: dict[Kind, tuple[str, ...]] = {
+    "image": ("image_processor",),
+    "video": ("video_processor", "image_processor"),
+    "audio": ("feature_extractor", "audio_processor"),
+}
 
 
 def load_processor(folder: Path, kind: Kind, config: Any) -> Any:
@@ -39,35 +45,48 @@ def _load_processor(folder: Path, kind: Kind, config: Any) -> Any:
         return Processor(load_tokenizer(folder, config), load_processor(folder, "image", config))
     if kind == "image_prompt":
         return _whole_processor(folder)
-    path = folder / PREPROCESSOR
+    path, settings = _declared(folder, kind)
+    with unusable(path, f"what prepares the inputs of a model of {kind} rows"):
+        return _preparation(folder, kind, config, settings)
+
+
+def _declared(folder: Path, kind: Kind) -> tuple[Path, dict[str, Any]]:
+    """The file that says how a kind is prepared, and what it says; as in transformers, the newer file comes first."""
+    newer, older, keys = folder / PROCESSOR, folder / PREPROCESSOR, _NESTED.get(kind, ())
+    nested = read_object(newer) if keys and newer.is_file() else {}
+    for key in keys:
+        if isinstance(nested.get(key), dict):
+            return newer, nested[key]
+    if keys and not older.is_file():
+        raise UserError(
+            f"the model folder '{folder}' does not say how {kind} rows are prepared",
+            expected=f"its {PREPROCESSOR}, or its {PROCESSOR} with {keys[0]}",
+        )
+    return older, read_object(older)
+
+
+def _preparation(folder: Path, kind: Kind, config: Any, settings: dict[str, Any]) -> Any:
     if kind == "table":
         from tunewright.data.tables.columns import Columns
 
-        return Columns.from_dict(read_object(path))
+        return Columns.from_dict(settings)
     if kind == "mixed":
-        return _of_kinds(folder, read_object(path))
+        return _of_kinds(folder, settings)
     if kind == "interactions":
         from tunewright.data.tables.interactions import Catalogue
 
-        return Catalogue.from_dict(read_object(path))
-    if not path.is_file():
-        nested = read_object(folder / PROCESSOR).get("image_processor") if (folder / PROCESSOR).is_file() else None
-        if kind == "image" and isinstance(nested, dict):
-            from tunewright.data.encoders.image import ImagePreprocessing
-
-            return ImagePreprocessing.from_processor_config(nested)
-        raise UserError(f"the model folder '{folder}' does not say how to prepare an {kind}", expected=f"its {PREPROCESSOR}")
+        return Catalogue.from_dict(settings)
     if kind == "image":
         from tunewright.data.encoders.image import ImagePreprocessing
 
-        return ImagePreprocessing.from_processor_config(read_object(path))
+        return ImagePreprocessing.from_processor_config(settings)
     if kind == "video":
         from tunewright.data.encoders.video import VideoPreprocessing
 
-        return VideoPreprocessing.from_processor_config(read_object(path))
+        return VideoPreprocessing.from_processor_config(settings)
     from tunewright.data.encoders.audio import AudioPreprocessing
 
-    sounds = AudioPreprocessing.from_processor_config(read_object(path))
+    sounds = AudioPreprocessing.from_processor_config(settings)
     return sounds.under(config.conv_kernel, config.conv_stride) if hasattr(config, "conv_kernel") else sounds
 
 
