@@ -411,7 +411,9 @@ def _steps(
         tell.phase("reports", *(finding["message"] for one in made.values() for finding in one["findings"]))
     manifest.pop("error", None)  # that of a run which was continued
     failed = proof is not None and not proof["equal"]
-    manifest.update({"status": "failed" if failed else "done", "finished": now(), "certified": proof, "verdict": beaten, **spent()})
+    manifest.update(
+        {"status": "failed" if failed else "done", "finished": now(), "certified": proof, "verdict": beaten, **spent()}
+    )
     write_manifest(folder, manifest)
     tell.phase("report", str(write_report(folder)))
     write_card(folder)
