@@ -78,7 +78,7 @@ def start_of(recipe: Recipe, network: Network, head: ModuleType) -> str | None:
 def _decision(recipe: Recipe, network: Network, head: ModuleType) -> _Decision:
     kind = network.form.kind
     if loading_of(kind) is not None:
-        said = f"no pre-trained model knows what a network of {kind} reads"
+        said = "no pre-trained model knows the columns of such rows"
         return _Decision("full", said, {} if models_in(kind, recipe.model.source) else _FROM_SCRATCH)
     if recipe.model.source.startswith(SOURCE):
         return _Decision("full", "a Python module is saved whole")
