@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from tests.data.examples import sentence
-from tunewright.data.duplicates import THRESHOLD, near_groups, normalise, one_slip, resemblance, same_groups, signatures
+from tunewright.data import duplicates, sketches
+from tunewright.data.duplicates import THRESHOLD, near, near_groups, normalise, one_slip, resemblance, same_groups, signatures
 
 BANKING = Path(__file__).parents[2] / "../shared/data/banking77/train.csv.gz"
 
@@ -175,3 +176,87 @@ def test_boilerplate_does_not_make_the_search_quadratic() -> None:
     found = groups_of([f"{letter}{number}" for number in range(4000)])
     assert time.process_time() - started < 10
     assert len(set(found)) == 1
+
+
+def templated(many: int) -> list[tuple[str]]:
+    return [(f"message number {number} about {number % 97} things",) for number in range(many)]
+
+
+def compared(many: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Pairs of so many templated rows that are compared in full."""
+    pairs = [0]
+    original = sketches.overlaps
+
+    def counted(texts: list[str], size: int, first: np.ndarray, second: np.ndarray) -> sketches.Overlaps:
+        pairs[0] += len(first)
+        return original(texts, size, first, second)
+
+    monkeypatch.setattr(duplicates, "overlaps", counted)
+    near(templated(many))
+    return pairs[0]
+
+
+def test_comparisons_of_templated_rows_grow_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = (compared(rows, monkeypatch) for rows in (1000, 4000))
+    assert many <= 4000 * sketches.MOST
+    assert many / few <= 4.5
+
+
+def test_without_the_bounds_they_would_grow_with_its_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sketches, "_NEAREST", 10**6)
+    monkeypatch.setattr(sketches, "MOST", 10**6)
+    few, many = (compared(rows, monkeypatch) for rows in (200, 800))
+    assert many / few > 10
+
+
+def test_rows_that_may_be_overlooked_are_told_and_only_those() -> None:
+    rows = templated(3000)
+    assert near(rows).unsure.sum() > 2000
+    assert not near(rows[:30]).unsure.any()
+    letter = "dear customer, thank you for your order. it will be sent to you within three working days. your number is "
+    assert not near([(f"{letter}{number}",) for number in range(3000)]).unsure.any()  # they are one group, none is overlooked
+    assert not near([(sentence(number),) for number in range(576)]).unsure.any()
+
+
+def all_pairs(texts: list[str]) -> list[int]:
+    """Groups by comparing every text with every other."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counts = CountVectorizer(analyzer="char", ngram_range=(3, 3), binary=True, lowercase=False, dtype=np.int32).fit_transform(
+        [f" {text} " for text in texts]
+    )
+    common = (counts @ counts.T).toarray()
+    sizes = np.diag(common)
+    share = common / (sizes[:, None] + sizes[None, :] - common)
+    first, second = np.nonzero(np.triu(share >= 0.4, 1))  # one slip changes four of twenty shingles at most
+    alike = [
+        share[a, b] >= THRESHOLD or (min(len(texts[a]), len(texts[b])) >= 20 and one_slip(texts[a], texts[b]))
+        for a, b in zip(first.tolist(), second.tolist(), strict=True)
+    ]
+    edges = coo_array((np.ones(sum(alike)), (first[alike], second[alike])), shape=(len(texts), len(texts)))
+    return connected_components(edges, directed=False)[1].tolist()
+
+
+def ordinary(many: int, seed: int) -> list[str]:
+    """Distinct texts of ordinary words, a third of which are nearly like another."""
+    generator = random.Random(seed)
+    words = sorted({word for number in range(576) for word in sentence(number).split()})
+    texts = [" ".join(generator.choices(words, k=generator.randint(4, 20))) for _ in range(2 * many // 3)]
+    texts += [spoilt(text, generator.randrange(5)) for text in generator.choices(texts, k=many - len(texts))]
+    return list(dict.fromkeys(normalise([text]) for text in texts))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ordinary_rows_have_the_groups_that_a_search_of_all_pairs_finds(seed: int) -> None:
+    texts = ordinary(3000, seed)
+    expected = same_groups(all_pairs(texts)).tolist()
+    assert len(set(expected)) < len(texts) - 300
+    assert groups_of(texts) == expected
+
+
+def test_a_search_that_compares_too_little_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sketches, "_NEAREST", 0)
+    texts = ordinary(3000, 0)
+    assert groups_of(texts) != same_groups(all_pairs(texts)).tolist()

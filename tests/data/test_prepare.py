@@ -178,3 +178,15 @@ def test_nothing_given_is_refused() -> None:
 
 def test_the_rows_of_the_helpers_are_sound() -> None:
     assert not prepare(train=rows(400)).findings
+
+
+def test_rows_too_many_of_which_are_of_one_form_are_told() -> None:
+    def of(texts: list[str]) -> Prepared:
+        return prepare(train=[{"text": text, "label": "ab"[number % 2]} for number, text in enumerate(texts)])
+
+    many = of([f"message number {number} about {number % 97} things" for number in range(2000)])
+    (note,) = found_in(many, "near_duplicates_cut")
+    assert note.level == "note"
+    assert note.count > 1000
+    assert "some near-duplicates may be overlooked" in note.message
+    assert not found_in(of([sentence(number) for number in range(500)]), "near_duplicates_cut")

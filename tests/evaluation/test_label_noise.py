@@ -198,3 +198,14 @@ def test_features_that_a_run_knows_are_not_computed_again(tiny_bert: Path, tmp_p
     fresh = subject_of(loaded_of(setup), setup.recipe, setup.prepared, tmp_path)
     assert fresh.features(train, True) == pytest.approx(known, abs=1e-5)
     assert made.features(train, False) == pytest.approx(known, abs=1e-5)  # those of the network itself are computed
+
+
+def test_rows_of_equal_shares_are_as_likely_as_their_mean() -> None:
+    """The mean of equal numbers may be rounded above them: of ten times 0.1 and 0.7 it is."""
+    for share in (0.1, 0.3, 0.7, 0.9):
+        for many in (3, 10, 77):
+            shares = np.tile([share, 1 - share], (2 * many, 1))
+            targets = np.repeat([0, 1], many)
+            assert (confident_class(shares, targets) == (0 if share > 0.5 else 1)).all()
+    shares = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])  # a real difference is one: the second is below its class's mean
+    assert confident_class(shares, np.array([0, 0, 1])).tolist() == [0, -1, 1]

@@ -217,3 +217,15 @@ def test_a_run_is_examined(tiny_bert: Path, tmp_path: Path) -> None:
     assert found["error"] is None
     assert found["findings"] == []
     assert found["grids"]
+
+
+def test_equal_rows_have_no_discrepancy_by_their_last_bits() -> None:
+    generator = np.random.default_rng(0)
+    row = generator.normal(size=48).astype(np.float32)
+    noise = 1 + np.finfo(np.float32).eps * generator.integers(-2, 3, (60, 48))
+    rows = (row * noise).astype(np.float32)
+    found, p = mean_discrepancy(rows[:30], rows[30:], 100)
+    assert abs(found) < 1e-9
+    assert p == 1
+    apart = np.concatenate([rows[:30], rows[30:] * np.float32(1.001)])  # a real difference, small as it is
+    assert mean_discrepancy(apart[:30], apart[30:], 100)[1] == pytest.approx(1 / 101)

@@ -12,7 +12,7 @@ from tests.evaluation.stand_in import classifier, regressor
 from tunewright.evaluation.evidence import Report
 from tunewright.evaluation.intervals import exact_interval
 from tunewright.evaluation.reports.slices import Settings, report
-from tunewright.evaluation.slicing import Loss, by_cluster, by_column, by_word, p_against_rest, thirds, worst
+from tunewright.evaluation.slicing import Loss, _excess, by_cluster, by_column, by_word, p_against_rest, thirds, worst
 
 WORDS = ["card", "money", "bank", "order", "parcel", "late", "lost", "broken", "happy", "sad", "fine", "good", "price", "refund"]
 
@@ -176,3 +176,15 @@ def test_nearly_equal_slices_are_judged_once() -> None:
     second = by_column(["x"] * 19 + ["y"] * 81, "b")[1]
     explored = np.arange(100) % 2 == 0
     assert len(worst([first, second], Loss(values, True, "accuracy"), explored, 5, 3)) == 1
+
+
+def test_losses_that_differ_by_rounding_alone_speak_against_no_slice() -> None:
+    generator = np.random.default_rng(0)
+    inside = generator.random((5, 200)) < 0.3
+    noise = generator.integers(-4, 5, 200) * np.finfo(np.float32).eps
+    equal = (0.7 * (1 + noise)).astype(np.float32)
+    assert equal.std() > 0
+    assert (_excess(inside, equal) == 0).all()
+    real = equal + np.float32(1e-3) * inside[0]
+    assert _excess(inside, real).argmax() == 0
+    assert _excess(inside, real)[0] > 5

@@ -212,3 +212,39 @@ def test_a_tuned_language_model_answers_for_both(masked: Path, tmp_path: Path) -
         found = run.examine("stereotypes", crows_pairs=path)["stereotypes"]
         assert found["error"] is None
         assert next(one["n"] for one in found["scores"] if one["name"] == "crows_pairs") == 12
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_an_effect_is_undefined_where_words_differ_by_rounding_alone_whatever_the_last_bits(kind: type[np.floating]) -> None:
+    eps = np.finfo(kind).eps
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        first, second = (generator.integers(-8, 9, (5, 8)) * eps for _ in range(2))
+        assert np.concatenate([first, second], -1).std(-1).min() > 0  # by equality with 0 they would be defined
+        assert np.isnan(effects(first.astype(kind), second.astype(kind))).all()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_an_effect_of_words_that_differ_little_is_defined(kind: type[np.floating]) -> None:
+    generator = np.random.default_rng(0)
+    first, second = generator.normal(size=8), generator.normal(size=8)
+    plain = (first.mean() - second.mean()) / np.concatenate([first, second]).std(ddof=1)
+    small = 1000 * np.finfo(kind).eps  # a millionth or less of a cosine
+    assert effects((first * small).astype(kind), (second * small).astype(kind)) == pytest.approx(plain, rel=1e-3)
+
+
+def test_words_of_one_vector_have_no_association_in_any_order_of_the_sums() -> None:
+    generator = np.random.default_rng(0)
+    for width in (32, 100, 384):
+        vector = generator.normal(size=width)
+        noise = 1 + np.finfo(np.float32).eps * generator.integers(-4, 5, (4, 16, width))
+        words, others, topic, opposite = (vector * noise).astype(np.float32)
+        found = effects(nearer(words, topic, opposite), nearer(others, topic, opposite))
+        assert np.isnan(found)
+
+
+def test_ties_count_as_reached_in_float32_too() -> None:
+    values = np.array([0.1, 0.2, 0.3, 0.7], dtype=np.float32)
+    first, second = values[[3, 2]], values[[0, 1]]  # the largest difference: only it and its like reach it, one draw of six
+    assert p_value(first, second, 6000, 0) == pytest.approx(1 / 6, abs=0.02)
+    assert p_value(first, second, 6000, 0) == p_value(first.astype(np.float64), second.astype(np.float64), 6000, 0)

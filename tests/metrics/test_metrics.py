@@ -254,6 +254,7 @@ def test_on_draws(name: str) -> None:
     [
         ("matthews", np.zeros(5, int), np.zeros(5, int)),
         ("r2", np.ones(5), X[:5]),
+        ("r2", np.full(3, 0.1), X[:3]),  # their mean is 0.1 but for its last bits
         ("pearson", X[:5], np.full(5, 0.1 + 0.2)),
         ("spearman", np.full(5, 1e-3), X[:5]),
         ("roc_auc", np.zeros((4, 3), int), ODDS[:4]),

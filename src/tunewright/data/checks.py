@@ -15,6 +15,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.types import Finding, Labels
 from tunewright.data.duplicates import normalise, same_groups
 from tunewright.data.rows import Rows, StreamedRows
+from tunewright.data.sketches import MOST
 from tunewright.data.table import listed
 
 _ONE_CLASS = ("classification", "ordinal")  # tasks with one class for each row
@@ -94,6 +95,18 @@ def _duplicates(part: str, rows: Rows, near: np.ndarray) -> list[Finding]:
     if alike:
         findings.append(_warning("near_duplicates", f"{len(alike)} rows have nearly the text of another row", part, rows, alike))
     return findings
+
+
+def not_all_compared(unsure: np.ndarray) -> list[Finding]:
+    """That some rows have too many others that may be nearly like them. ``unsure``: which, (n,) bool."""
+    many = int(unsure.sum())
+    if not many:
+        return []
+    message = (
+        f"{many} of {len(unsure)} rows have a form that very many others have, too; each was compared with the {MOST} most like it "
+        "by their sketches only, so that some near-duplicates may be overlooked"
+    )
+    return [Finding("near_duplicates_cut", message, "note", count=many)]
 
 
 def _conflicts(part: str, rows: Rows) -> list[Finding]:

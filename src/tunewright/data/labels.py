@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.errors import UserError, nearest
+from tunewright.core.rounding import given_spread_or_one
 from tunewright.core.types import Labels, Task
 from tunewright.data.numbers import as_number
 from tunewright.data.table import listed
@@ -132,7 +133,7 @@ def make_labels(values: Sequence[Any], task: Task, *, names: Sequence[str] = ())
     if task == "multi_label":
         return Labels(task, tuple(names) or _in_order({label_name(label) for labels in values for label in labels}))
     numbers = np.array([as_number(value) for value in values], dtype=np.float64)
-    return Labels(task, (), float(numbers.mean()), float(numbers.std()) or 1.0)
+    return Labels(task, (), float(numbers.mean()), given_spread_or_one(numbers))
 
 
 def label_positions(found: Sequence[tuple[int, Any]], labels: Labels, where: Where) -> list[int]:

@@ -12,9 +12,9 @@ import numpy as np
 from tunewright.core.errors import UserError, gathering, raise_all
 from tunewright.core.files import hash_json
 from tunewright.core.types import Finding, Kind, Labels, Task
-from tunewright.data.checks import check, group_leakage, refuse
+from tunewright.data.checks import check, group_leakage, not_all_compared, refuse
 from tunewright.data.columns import find, folded
-from tunewright.data.duplicates import near_groups, same_groups
+from tunewright.data.duplicates import Near, near, same_groups
 from tunewright.data.inputs import compared_input, inputs_of, is_compared_by_digest
 from tunewright.data.labels import is_empty, label_name
 from tunewright.data.quality.look import look_at_columns, look_at_texts
@@ -205,11 +205,13 @@ def _parts(
     return parts, ids
 
 
-def _near(encoded: Mapping[str, Rows]) -> dict[str, np.ndarray]:
+def _near(encoded: Mapping[str, Rows]) -> tuple[dict[str, np.ndarray], list[Finding]]:
+    """Each part's near-duplicate group ids, and what is to be said of how they were found."""
     texts = [texts for rows in encoded.values() for texts in rows.texts]
-    ids = same_groups(texts) if is_compared_by_digest(encoded["train"].kind) else near_groups(texts)
+    by_digest = is_compared_by_digest(encoded["train"].kind)
+    found = Near(same_groups(texts), np.zeros(len(texts), dtype=bool)) if by_digest else near(texts)
     ends = np.cumsum([len(rows) for rows in encoded.values()])[:-1]
-    return dict(zip(encoded, np.split(ids, ends), strict=True))
+    return dict(zip(encoded, np.split(found.groups, ends), strict=True)), not_all_compared(found.unsure)
 
 
 def _unlabelled(tables: dict[str, Table], schema: Schema, named: set[str]) -> list[str]:
@@ -250,9 +252,9 @@ def prepare(
     labels = form.labels(given["train"].values, schema.task, schema.target)
     said += form.told(labels) if hasattr(form, "told") else []
     encoded = _encode(given, labels)
-    near = _near(encoded)
+    alike, said_of_alike = _near(encoded)
     how = {"validation": validation_share, "test": test_share, "near_duplicates": near_duplicates, "seed": seed}
-    parts, ids = _parts(given, encoded, schema, near, how)
+    parts, ids = _parts(given, encoded, schema, alike, how)
     if train_rows is not None and train_rows < len(parts["train"]):
         chosen = first_rows(parts["train"].targets, train_rows, seed)
         parts["train"], ids["train"] = parts["train"].select(chosen), ids["train"][chosen]
@@ -261,7 +263,7 @@ def prepare(
     findings = [finding for table in tables.values() for finding in table.findings]
     findings += [finding for source in given.values() for finding in source.findings]
     findings += [note for source in given.values() for note in (*source.notes(schema.task), *source.looked_at(schema))]
-    findings += [*schema.findings, *_given_group_leakage(given, encoded, schema), *check(parts, labels, ids)]
+    findings += [*schema.findings, *_given_group_leakage(given, encoded, schema), *said_of_alike, *check(parts, labels, ids)]
     return Prepared(
         parts["train"],
         parts["validation"],

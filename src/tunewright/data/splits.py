@@ -175,8 +175,10 @@ def _by_time(times: np.ndarray, groups: np.ndarray, shares: Sequence[float]) -> 
     parts = []
     for share in shares:
         part: list[np.ndarray] = []
-        while len(units) > 1 and sum(map(len, part)) < round(share * len(times)):
+        missing = round(share * len(times))
+        while len(units) > 1 and missing > 0:
             part.append(units.pop())
+            missing -= len(part[-1])
         parts.append(np.sort(np.concatenate(part)) if part else np.zeros(0, dtype=np.int64))
     return [*parts, np.sort(np.concatenate(units))]
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from tunewright.core.errors import UserError, gathering, raise_all
 from tunewright.core.files import hash_json
+from tunewright.core.rounding import given_spread_or_one
 from tunewright.core.types import Finding, Labels
 from tunewright.data.checks import check_targets, check_texts, refuse_targets
 from tunewright.data.duplicates import normalise, same_groups
@@ -168,8 +169,7 @@ def _measured(labels: Labels, targets: np.ndarray) -> Labels:
     """Mean and spread of numbers are those of the rows that are trained on."""
     if labels.names:
         return labels
-    mean, spread = targets.mean(dtype=np.float64), targets.std(dtype=np.float64)
-    return Labels(labels.task, (), float(mean), float(spread) or 1.0)
+    return Labels(labels.task, (), float(targets.mean(dtype=np.float64)), given_spread_or_one(targets))
 
 
 def _said_of_shares(wanted: Mapping[str, float], held: Mapping[str, Rows], n: int) -> list[str]:

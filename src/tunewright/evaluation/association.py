@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from tunewright.core.rounding import grain
 from tunewright.evaluation.stereotype_pairs import token_inputs
 from tunewright.models.network import Network, evaluation_mode
 from tunewright.models.states import block_states
@@ -104,15 +105,20 @@ def nearer(vectors: np.ndarray, topic: np.ndarray, other: np.ndarray) -> np.ndar
 
 
 def effects(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Effect size d of words (..., n) of the two sets: difference of their means over the spread of all."""
-    spread = np.concatenate([first, second], -1).std(-1, ddof=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: np.ndarray = (first.mean(-1) - second.mean(-1)) / spread
+    """Effect size d of words (..., n) of the two sets: difference of their means over the spread of all.
+
+    nan where the words differ by rounding alone: cosines are rounded at 1, however little is left of their difference.
+    """
+    words = np.concatenate([first, second], -1)
+    spread = words.std(-1, ddof=1)
+    alike = spread <= grain(words, least=1.0)
+    found: np.ndarray = (first.mean(-1) - second.mean(-1)) / np.where(alike, np.nan, spread)
     return found
 
 
 def p_value(first: np.ndarray, second: np.ndarray, draws: int, seed: int) -> float:
     """How often words divided at random differ as much, one-sided as in the paper."""
+    first, second = first.astype(np.float64), second.astype(np.float64)  # so that ties are not told by last bits
     words, generator = np.concatenate([first, second]), np.random.default_rng(seed)
     mixed = generator.permuted(np.tile(words, (draws, 1)), axis=1)
     found = mixed[:, : len(first)].mean(1) - mixed[:, len(first) :].mean(1)

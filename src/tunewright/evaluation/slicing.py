@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tunewright.core.rounding import grain
 from tunewright.core.types import Score
 from tunewright.data.labels import is_empty, label_name
 from tunewright.data.numbers import as_number
@@ -145,6 +146,7 @@ def worst(slices: Sequence[Slice], loss: Loss, explored: np.ndarray, most: int, 
 def _excess(inside: np.ndarray, values: np.ndarray) -> np.ndarray:
     """How many standard errors the mean of each slice (slices, n) is above that of all rows."""
     many = inside.sum(1)
-    spread = values.std() * np.sqrt(np.maximum(1 / many - 1 / len(values), 1e-12))
-    found: np.ndarray = (inside @ values / many - values.mean()) / np.where(spread > 0, spread, np.inf)
+    width = values.std() if values.std() > grain(values) else np.inf
+    spread = width * np.sqrt(np.maximum(1 / many - 1 / len(values), 1e-12))
+    found: np.ndarray = (inside @ values / many - values.mean()) / spread
     return found

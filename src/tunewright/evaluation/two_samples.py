@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunewright.core.rounding import grain
+
 _STEPS = 2000
 _PERMUTED_AT_ONCE = 200
 
@@ -60,21 +62,26 @@ def classifier_test(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Jud
 def mean_discrepancy(first: np.ndarray, second: np.ndarray, permutations: int, seed: int = 0) -> tuple[float, float]:
     """The unbiased squared discrepancy, which chance may take below 0, and the share of shuffles that reach it."""
     rows = np.concatenate([first, second]).astype(np.float64)
-    kernel = _gaussian(rows)
+    sizes = np.linalg.norm(rows, axis=1)
+    kernel = _gaussian(rows, grain(sizes.astype(first.dtype)) ** 2 + grain(sizes**2))
     inside = np.arange(len(rows)) < len(first)
     found = float(_discrepancies(kernel, inside[None])[0])
     generator, reached, left = np.random.default_rng(seed), 0, permutations
     while left:
         some = min(left, _PERMUTED_AT_ONCE)
-        reached += int((_discrepancies(kernel, generator.permuted(np.tile(inside, (some, 1)), axis=1)) >= found).sum())
+        reached += int((_discrepancies(kernel, generator.permuted(np.tile(inside, (some, 1)), axis=1)) >= found - 1e-9).sum())
         left -= some
     return found, (1 + reached) / (1 + permutations)
 
 
-def _gaussian(rows: np.ndarray) -> np.ndarray:
-    """exp(-squared distance / squared median distance), its diagonal 0, since no row is compared with itself."""
+def _gaussian(rows: np.ndarray, least: float) -> np.ndarray:
+    """exp(-squared distance / squared median distance), its diagonal 0, since no row is compared with itself.
+
+    Rows up to the squared distance ``least`` are equal.
+    """
     squares = np.square(rows).sum(1)
-    distances = np.maximum(squares[:, None] + squares - 2 * rows @ rows.T, 0)
+    distances = squares[:, None] + squares - 2 * rows @ rows.T
+    distances[distances <= least] = 0.0  # of equal rows rounding leaves a little, which is no width
     apart = distances[np.triu_indices(len(rows), 1)]
     width = float(np.median(apart)) or float(apart.mean()) or 1.0
     kernel: np.ndarray = np.exp(-distances / width)

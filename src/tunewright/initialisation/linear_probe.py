@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
+from tunewright.core.rounding import spread_or_one
 from tunewright.core.types import Labels
 from tunewright.models.network import Network
 
@@ -47,7 +48,7 @@ def initialise(
     """Fit the probe and write it into the last linear layer, exactly folded back to the features' own scale."""
     linear = network.last_linear
     x = torch.from_numpy(features())
-    centre, spread = x.mean(0), float(x.std(correction=0)) or 1.0
+    centre, spread = x.mean(0), spread_or_one(x.numpy())
     has_bias = linear.bias is not None
     scaled = (x - centre) / spread if has_bias else x / spread
     weights, biases = [], []

@@ -17,5 +17,6 @@ READS = ("numbers",)
 
 def value(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> float | None:
     """Numbers (n,) against numbers (n,)."""
-    spread = np.square(targets - targets.mean()).sum() if len(targets) else 0.0
-    return float(1 - np.square(targets - predicted).sum() / spread) if spread else None
+    if not len(targets) or np.ptp(targets) == 0:  # not by their squares' sum, which rounding keeps from 0
+        return None
+    return float(1 - np.square(targets - predicted).sum() / np.square(targets - targets.mean()).sum())

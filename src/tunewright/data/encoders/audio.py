@@ -18,6 +18,7 @@ import numpy as np
 
 from tunewright.core.errors import UserError, unknown
 from tunewright.core.extras import require
+from tunewright.core.rounding import grain
 from tunewright.core.sound_augmentation import SoundAugmentation
 from tunewright.core.types import Finding, Task
 from tunewright.data import columns as look
@@ -333,11 +334,12 @@ def _features(clip: np.ndarray, how: AudioPreprocessing) -> np.ndarray:
         whole = np.pad(clip, (0, how.most_samples - len(clip)))
         return cepstra(whole, how.rate, LogMel(how.points, how.hop, how.mels, how.low, how.high, how.cepstra))
     features = kaldi_fbank(clip * np.float32(_FULL), how.rate, how.mels, povey=True)
+    rounding = grain(features)  # a silent band has no spread but for its last bits
     if how.normalise and how.means:
         features = features - features.mean(axis=0)
     if how.normalise and how.variances:
         spread = features.std(axis=0)
-        features = features / np.where(spread > 0, spread, 1)
+        features = features / np.where(spread > rounding, spread, 1)
     return features
 
 

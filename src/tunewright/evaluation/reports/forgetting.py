@@ -6,8 +6,10 @@ section 3. When: the model is to stay good at something else. When not: nothing 
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from tunewright.core.rounding import grain
 from tunewright.core.types import Finding, Score
 from tunewright.evaluation.bootstrap import bootstrapped
 from tunewright.evaluation.evidence import Chart, Grid, Report
@@ -55,7 +57,7 @@ def report(subject: Subject, settings: Settings) -> Report:
     return Report(
         said=(*_told(rows, lost), *left_out, *_moved(drift, bool(rows))),
         scores=scores,
-        findings=tuple(_finding(row[2]) for row in rows if row[2].low is not None and row[2].low > 0),
+        findings=tuple(_finding(row[2]) for row in rows if _is_certain(row[0], row[2])),
         grids=(_grid(rows, lost),) if rows else (),
         charts=(_chart(drift),) if drift else (),
     )
@@ -115,6 +117,11 @@ def _moved(drift: dict[str, float], has_references: bool) -> list[str]:
         else (" Whether anything was lost is told by reference rows: tunewright report RUN forgetting --set references=[FILE].")
     )
     return [said + more]
+
+
+def _is_certain(before: Score, change: Score) -> bool:
+    """Whether something is lost, by more than the last bits of the network's answers."""
+    return change.low is not None and change.low > grain(np.float32(before.value or 0.0))
 
 
 def _finding(change: Score) -> Finding:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.core.csv_text import csv_text
 from tunewright.core.files import write_text
+from tunewright.core.rounding import spread_or_one
 from tunewright.core.types import Finding, Score
 from tunewright.data.inputs import shown_input
 from tunewright.data.quality.fix import NOISE
@@ -128,7 +129,7 @@ def out_of_fold(features: np.ndarray, targets: np.ndarray, settings: Settings, s
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    scaled = (features - features.mean(0)) / (features.std() or 1.0)
+    scaled = (features - features.mean(0)) / spread_or_one(features)
     order = np.random.default_rng(seed).permutation(len(targets))
     order = order[np.argsort(targets[order], kind="stable")]
     fold = np.empty(len(targets), dtype=np.int64)
@@ -148,7 +149,7 @@ def confident_class(shares: np.ndarray, targets: np.ndarray) -> np.ndarray:
     many = np.bincount(targets, minlength=shares.shape[1])
     thresholds = np.bincount(targets, shares[np.arange(len(targets)), targets], shares.shape[1]) / np.maximum(many, 1)
     thresholds[many == 0] = np.inf
-    likely = np.where(shares >= thresholds, shares, -1.0)
+    likely = np.where(shares >= thresholds - 1e-9, shares, -1.0)
     return np.where(likely.max(1) >= 0, likely.argmax(1), -1)
 
 

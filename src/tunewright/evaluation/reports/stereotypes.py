@@ -28,6 +28,7 @@ LANGUAGE = ("language", "masked_language")
 TASKS = (*LANGUAGE, "classification", "ordinal", "multi_label", "regression", "similarity", "embedding")
 KINDS = ("text",)
 DEFAULT = False
+_TOLD = 0.01  # change of an effect size from which it is told: two decimals are shown, and rounding moves it by less
 
 
 class Settings(BaseModel):
@@ -161,7 +162,8 @@ def _associate(
         p = [_p(subject, *sides) for sides in of]
         rows.append((test.said, now.n, _bounded(was), p[0], _bounded(now), p[1], _bounded(change, "+")))
         sure = _effect_change(strict, f"association_{test.name}_change", of[0], of[1])
-        if sure.low is not None and sure.high is not None and not sure.low <= 0 <= sure.high:
+        beyond = sure.low is not None and sure.high is not None and not sure.low <= 0 <= sure.high
+        if beyond and abs(sure.value or 0.0) >= _TOLD:
             message = (
                 f"tuning moved the association of {test.said} from d = {was.value:.2f} to {now.value:.2f} "
                 f"(change {sure.low:+.2f} to {sure.high:+.2f}, {now.n} words, of {len(TESTS)} tests)"
