@@ -35,6 +35,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from common import DATA, done, machine, read_rows, results, write
 
+import tunewright
+
 FILE = "bias.jsonl"
 PLAIN = {"precision": "float32", "threads": 1, "checkpoints": False}
 QUIET = {"certify": False, "reports": (), "baselines": ()}
@@ -69,7 +71,6 @@ def once(key: str, measure: Any, **row: Any) -> None:
 
 
 def fitted(folder: str, rows: Any, **how: Any) -> Any:
-    import tunewright
 
     how = {"evaluation": QUIET, **({} if "strategy" in how else {"method": "full"}), **how}
     return tunewright.fit(rows, out=Path(folder) / "run", **how)
@@ -137,7 +138,9 @@ def of_table(name: str, arm: str, seed: int) -> dict[str, Row]:
             training={"epochs": 10 if name == "adult" else 30, "batch_size": 128, "patience": 4, **PLAIN},
         )
         accuracy = next(one for one in run.scores if one.name == "accuracy")
-        report = run.examine("fairness", columns=("sex", second), positive=positive, thresholds=arm == "plain")["fairness"]
+        report = tunewright.examine(run, "fairness", columns=("sex", second), positive=positive, thresholds=arm == "plain")[
+            "fairness"
+        ]
     found = {"": {"arm": arm, "accuracy": [accuracy.value, accuracy.low, accuracy.high], "scores": scores_of(report)}}
     found[""]["findings"] = len(report["findings"])
     chance = {f"{row[0]}:{row[1].split(' (')[0]}": row[3] for row in report["grids"][0]["rows"]}
@@ -187,8 +190,8 @@ def of_texts(arm: str, seed: int) -> dict[str, Row]:
     }
     with tempfile.TemporaryDirectory() as folder:
         run = fitted(folder, train, validation=held, test=equity(1000), **how)
-        found = run.examine("fairness", columns=("gender", "origin"))["fairness"]
-        swapped = run.examine("counterfactual", rows=1000, swaps=("gender", "names"))["counterfactual"]
+        found = tunewright.examine(run, "fairness", columns=("gender", "origin"))["fairness"]
+        swapped = tunewright.examine(run, "counterfactual", rows=1000, swaps=("gender", "names"))["counterfactual"]
         answers = run.predict([row["text"] for row in other])
         right = sum(answer["predicted"] == row["label"] for answer, row in zip(answers, other, strict=True))
         on_corpus = next(one for one in run.scores if one.name == "accuracy")
@@ -302,7 +305,8 @@ def of_authors(model: str, arm: str, seed: int) -> dict[str, Row]:
     )
     with tempfile.TemporaryDirectory() as folder:
         run = fitted(folder, {"text": books(arm, LETTERS[model], seed)}, **language(task, base, rate, 2, seed))
-        report = run.examine(
+        report = tunewright.examine(
+            run,
             "stereotypes",
             crows_pairs=gender_pairs(folder),
             winobias=str(DATA / "winobias"),

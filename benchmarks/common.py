@@ -89,8 +89,8 @@ def machine() -> dict[str, Any]:
     """Versions and hardware, for every line."""
     import torch
 
+    from tunewright.artifacts.manifest import versions
     from tunewright.core.device import describe_hardware, pick_device
-    from tunewright.runs.manifest import versions
 
     return {"versions": versions(), "hardware": describe_hardware(pick_device("auto")), "threads": torch.get_num_threads()}
 

@@ -32,9 +32,9 @@ def measure(model: str) -> dict[str, Any]:
     """Forward and backward passes of full fine-tuning on batches of several lengths."""
     import torch
 
-    from tunewright.data.examples import batch, targets_of
-    from tunewright.steps import Given, apply_method, make_job, prepare_rows, set_up
-    from tunewright.workflow import make_recipe
+    from tunewright.datasets.encoded import batch, targets_of
+    from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, set_up
+    from tunewright.pipeline.workflow import make_recipe
 
     warnings.filterwarnings("ignore")
     rows = few_per_class(read_rows("banking77", "train"), 10, 0)

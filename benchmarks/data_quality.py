@@ -30,17 +30,17 @@ import numpy as np
 from common import DATA, Rows, done, machine, read_rows, results, write
 from sklearn.model_selection import StratifiedKFold
 
+from tunewright.analysis.reports import label_noise
 from tunewright.core.types import Labels
-from tunewright.data.encoders.table import encode
-from tunewright.data.numbers import as_number
-from tunewright.data.prepare import prepare
-from tunewright.data.quality.fix import fix
-from tunewright.data.quality.national import _FINNISH, _SPANISH
-from tunewright.data.quality.outliers import far_numbers
-from tunewright.data.quality.personal import KINDS
-from tunewright.data.tables.columns import learn_columns
-from tunewright.evaluation.reports import label_noise
+from tunewright.datasets.numbers import as_number
+from tunewright.datasets.prepare import prepare
+from tunewright.datasets.quality.fix import fix
+from tunewright.datasets.quality.national import _FINNISH, _SPANISH
+from tunewright.datasets.quality.outliers import far_numbers
+from tunewright.datasets.quality.personal import KINDS
 from tunewright.evaluation.trees import boosted
+from tunewright.modalities.table.columns import learn_columns
+from tunewright.modalities.table.modality import encode
 
 FILE = "data_quality.jsonl"
 SETS = {"banking77": "train", "ag_news": "test"}
@@ -335,10 +335,10 @@ def multi30k(generator: random.Random, many: int) -> list[str]:
 
 def frozen(texts: list[str]) -> np.ndarray:
     """What the untouched sentence encoder makes of each text."""
-    from tunewright.engine.predict import predict_features
-    from tunewright.heads import classification
-    from tunewright.steps import Given, prepare_rows, set_up
-    from tunewright.workflow import make_recipe
+    from tunewright.pipeline.steps import Given, prepare_rows, set_up
+    from tunewright.pipeline.workflow import make_recipe
+    from tunewright.tasks.classification import task as classification
+    from tunewright.training.predict import predict_features
 
     rows = [{"text": text, "label": "ab"[place % 2]} for place, text in enumerate(texts)]
     recipe = make_recipe(target="label", text="text", data={"max_length": 64, "near_duplicates": "ignore"})

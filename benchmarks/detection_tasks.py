@@ -89,10 +89,10 @@ def the_same(train: list[Row], test: list[Row]) -> Row:
     """Scores of each class's median box, in shares of the sides; as sure as the class is frequent among the pictures."""
     from tunewright.core.arrays import object_array
     from tunewright.core.types import Labels
-    from tunewright.data.media import numbered
-    from tunewright.data.targets.boxes import encode
-    from tunewright.heads.detection import majority
+    from tunewright.datasets.media import numbered
+    from tunewright.datasets.targets.boxes import encode
     from tunewright.metrics import average_precision_50, mean_average_precision
+    from tunewright.tasks.detection.task import majority
 
     labels = Labels("detection", tuple(sorted({one["label"] for row in train for one in row["objects"]})))
     learned, wanted = (encode([row["objects"] for row in rows], labels, numbered) for rows in (train, test))

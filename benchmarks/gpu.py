@@ -183,21 +183,21 @@ def ours(model: Any, ids: Any, method: str, batch: int, device: Any) -> tuple[li
     import numpy as np
     import torch
 
-    from tunewright.core.parts import load_part
+    from tunewright.core.registry import load_part
     from tunewright.core.types import Labels
-    from tunewright.data.encoders.language import Encoded
-    from tunewright.data.examples import Examples
-    from tunewright.engine.forward import Forward
-    from tunewright.engine.gradients import Gradients
-    from tunewright.engine.job import Job
-    from tunewright.engine.optimiser import build_optimiser
-    from tunewright.engine.passes import Passes
-    from tunewright.engine.stages import open_layers
-    from tunewright.engine.step import optimiser_step
-    from tunewright.heads import language
+    from tunewright.datasets.encoded import Examples
+    from tunewright.modalities.language.causal import Encoded
     from tunewright.models.form import Form
     from tunewright.models.network import Network
-    from tunewright.workflow import make_recipe
+    from tunewright.pipeline.workflow import make_recipe
+    from tunewright.tasks.language import task as language
+    from tunewright.training.context import Job
+    from tunewright.training.forward import Forward
+    from tunewright.training.gradients import Gradients
+    from tunewright.training.microbatches import Passes
+    from tunewright.training.optimizer import build_optimiser
+    from tunewright.training.stages import open_layers
+    from tunewright.training.step import optimiser_step
 
     form = Form("text", "AutoModelForCausalLM", "vocabulary")
     processor = SimpleNamespace(eos_token_id=2, pad_token_id=0, padding_side="right")

@@ -145,12 +145,12 @@ def domain(options: argparse.Namespace) -> None:
 def perplexity(run: Any, texts: list[str]) -> float:
     """Of a tuned run, or of stories260K itself."""
     from tunewright.core.types import Labels
-    from tunewright.engine.evaluate import decode_all
-    from tunewright.engine.predict import passes
-    from tunewright.heads import language
     from tunewright.metrics import perplexity as metric
     from tunewright.models.form import Form
     from tunewright.models.loading import load_network
+    from tunewright.tasks.language import task as language
+    from tunewright.training.evaluate import decode_all
+    from tunewright.training.predict import passes
 
     labels = Labels("language")
     form = Form("text", "AutoModelForCausalLM", "vocabulary")
@@ -232,8 +232,8 @@ def rows_of(task: str) -> list[dict[str, Any]]:
 
 def job_of(task: str, method: str, model: str, precision: str) -> Any:
     """Our job on the rows that fit, in float32 or as said, at a constant rate."""
-    from tunewright.steps import Given, apply_method, make_job, prepare_rows, set_up
-    from tunewright.workflow import make_recipe
+    from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, set_up
+    from tunewright.pipeline.workflow import make_recipe
 
     batch, full, low, longest, count = SETTINGS[task]
     recipe = make_recipe(
@@ -254,7 +254,7 @@ def job_of(task: str, method: str, model: str, precision: str) -> Any:
 
 def prepared(task: str, method: str, model: str, folder: Path) -> None:
     """Write the rows as the peers read them, and our adapter before its first step."""
-    from tunewright.methods._peft_format import write_adapter
+    from tunewright.models.peft_format import write_adapter
 
     job = job_of(task, method, model, "float32")
     (folder / "rows.json").write_text(json.dumps(as_peers_read(task, job)))
@@ -267,9 +267,10 @@ def fits(model: str, rows: list[dict[str, Any]], longest: int) -> list[int]:
     """Places of rows whose whole text stays below ``longest`` tokens."""
     from transformers import AutoTokenizer
 
-    from tunewright.data.encoders import conversation, language
-    from tunewright.data.python_data import from_python
-    from tunewright.data.schema import guess_schema
+    from tunewright.datasets.in_memory import from_python
+    from tunewright.datasets.schema import guess_schema
+    from tunewright.modalities.conversation import modality as conversation
+    from tunewright.modalities.language import causal as language
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     table = from_python(rows)["train"]
@@ -304,7 +305,7 @@ def ours(task: str, method: str, model: str, precision: str) -> dict[str, Any]:
     """Train, and tell the loss of each step and the seconds to the end of the last."""
     from dataclasses import replace
 
-    from tunewright.engine.loop import train
+    from tunewright.training.trainer import train
 
     steps: list[dict[str, Any]] = []
     ends: list[float] = []

@@ -48,9 +48,9 @@ def main() -> None:
 
 def measure(seed: int) -> None:
     """One study: 4 curves over all layers of the stack."""
-    from tunewright.steps import Given
-    from tunewright.studies._trials import make_study
-    from tunewright.workflow import make_recipe
+    from tunewright.experiments.trials import make_study
+    from tunewright.pipeline.steps import Given
+    from tunewright.pipeline.workflow import make_recipe
 
     rows = few_per_class(read_rows("ag_news", "test"), SHOTS + TESTED, seed)
     seen: dict[str, int] = {}
@@ -108,7 +108,7 @@ def drawn(file: str, title: str, lines: dict[str, list[tuple[float, float]]], x:
     """A line chart as a picture of its own, for light and dark pages, with a legend below."""
     from markupsafe import escape
 
-    from tunewright.runs.plots import Series, line_chart
+    from tunewright.analysis.plots import Series, line_chart
 
     series = [Series(name, f"c{place}", tuple(points)) for place, (name, points) in enumerate(lines.items(), start=1)]
     chart = str(line_chart(title, series, x_label=x))

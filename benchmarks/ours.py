@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def recipe_of(options: argparse.Namespace) -> Any:
-    from tunewright.workflow import make_recipe
+    from tunewright.pipeline.workflow import make_recipe
 
     training = {
         "epochs": options.epochs,
@@ -88,8 +88,8 @@ def trained(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
     """All rows train; four of them stand in for validation rows, which the other side does not have."""
     import torch
 
-    from tunewright.engine.loop import train
-    from tunewright.steps import Given, apply_method, initialise, make_job, prepare_rows, set_up, train_features
+    from tunewright.pipeline.steps import Given, apply_method, initialise, make_job, prepare_rows, set_up, train_features
+    from tunewright.training.trainer import train
 
     torch.set_num_threads(options.threads)
     watch = Watch()
@@ -111,8 +111,8 @@ def answered(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
     """Answers or features of all rows, from text."""
     import torch
 
-    from tunewright.engine.predict import predict_features, predict_logits
-    from tunewright.steps import Given, prepare_rows, set_up
+    from tunewright.pipeline.steps import Given, prepare_rows, set_up
+    from tunewright.training.predict import predict_features, predict_logits
 
     torch.set_num_threads(options.threads)
     watch = Watch()
@@ -137,9 +137,9 @@ def few_shot(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
     """Vectors of a class drawn together, and a logistic regression on them."""
     import torch
 
-    from tunewright.engine.loop import train
-    from tunewright.engine.predict import predict_logits
-    from tunewright.steps import Given, apply_method, make_job, prepare_rows, set_up
+    from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, set_up
+    from tunewright.training.predict import predict_logits
+    from tunewright.training.trainer import train
 
     torch.set_num_threads(options.threads)
     watch = Watch()
@@ -160,7 +160,7 @@ def few_shot(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
 
 
 def accuracy(setup: Any) -> float:
-    from tunewright.steps import predicted
+    from tunewright.pipeline.steps import predicted
 
     labels, test = setup.prepared.labels, setup.prepared.test
     values = predicted(setup).values

@@ -123,16 +123,16 @@ def preferred(objective: str, seed: int, base: Path) -> Row:
 
 def likelier(folder: Path, rows: list[Row]) -> float:
     """Share of pairs whose chosen answer has the higher probability per token; equal ones are wrong."""
+    from tunewright.config.recipe import Choice
     from tunewright.core.types import Labels
-    from tunewright.data.encoders import conversation
-    from tunewright.data.python_data import from_python
-    from tunewright.data.schema import guess_schema
-    from tunewright.engine.evaluate import decode_all
-    from tunewright.engine.predict import passes
-    from tunewright.heads import preference
+    from tunewright.datasets.in_memory import from_python
+    from tunewright.datasets.schema import guess_schema
+    from tunewright.modalities.conversation import modality as conversation
     from tunewright.models.form import Form
     from tunewright.models.loading import load_network
-    from tunewright.recipe import Choice
+    from tunewright.tasks.preference import task as preference
+    from tunewright.training.evaluate import decode_all
+    from tunewright.training.predict import passes
 
     labels, table = Labels("preference"), from_python(rows)["train"]
     network = load_network(str(folder), labels, form=Form("text", "AutoModelForCausalLM", "vocabulary"))

@@ -36,9 +36,9 @@ def main() -> None:
 
 def suggest(data: str, strategy: str, model: str) -> dict[str, Any]:
     """What the finder suggests, and what following it reaches."""
-    from tunewright.planning import find_rate
-    from tunewright.steps import Given
-    from tunewright.workflow import make_recipe
+    from tunewright.pipeline.planning import find_rate
+    from tunewright.pipeline.steps import Given
+    from tunewright.pipeline.workflow import make_recipe
 
     train, _ = rows(data)
     recipe = make_recipe(model=model, target="label", text="text", strategy=strategy, seed=0)

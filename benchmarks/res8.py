@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tunewright.core.files import read_tensors
-from tunewright.data.encoders import audio
-from tunewright.data.encoders.audio import AudioPreprocessing
+from tunewright.modalities.audio import modality as audio
+from tunewright.modalities.audio.modality import AudioPreprocessing
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")  # the classes after silence and others
 
@@ -71,7 +71,7 @@ def preprocessing() -> AudioPreprocessing:
 
 def heard(network: Res8, clips: Path) -> tuple[int, int]:
     """Clips of its own ten words that are told rightly, and how many there are."""
-    from tunewright.data.readers.npz import read_splits
+    from tunewright.datasets.readers.npz import read_splits
 
     right = total = 0
     for table in read_splits(clips).values():

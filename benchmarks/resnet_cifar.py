@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tunewright.core.files import read_tensors
-from tunewright.data.encoders.image import ImagePreprocessing
+from tunewright.modalities.image.modality import ImagePreprocessing
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # as the weights were trained
 

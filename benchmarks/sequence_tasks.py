@@ -78,7 +78,7 @@ def unlabelled(task: str, train: list[Row], others: list[Row]) -> list[Row]:
 
 def tuned(task: str, arm: str, train: list[Row], validation: list[Row], test: list[Row], seed: int) -> dict[str, float]:
     import tunewright
-    from tunewright.data.language.sequences import sequence_tokenizer
+    from tunewright.modalities.language.sequences import sequence_tokenizer
     from tunewright.models.new_encoder import new_encoder
 
     target = "label" if task == "splice" else "energy"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tunewright.core.files import read_tensors
-from tunewright.data.encoders.image import ImagePreprocessing
+from tunewright.modalities.image.modality import ImagePreprocessing
 
 STAGES = ((24, 48, 4), (48, 96, 8), (96, 192, 4))  # channels read, channels made, blocks
 

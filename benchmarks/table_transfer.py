@@ -95,8 +95,8 @@ def read(path: str) -> list[dict[str, str]]:
 
 
 def load(name: str) -> Task:
-    from tunewright.data.encoders.table import encode
-    from tunewright.data.tables.columns import learn_columns
+    from tunewright.modalities.table.columns import learn_columns
+    from tunewright.modalities.table.modality import encode
 
     if name == "adult":
         parts = [read("adult/train.csv.gz"), read("adult/test.csv.gz")]

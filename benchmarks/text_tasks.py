@@ -368,7 +368,7 @@ def similarity(arm: str, seed: int) -> Row:
 
 def questions() -> tuple[list[Row], list[Row], list[Row]]:
     """Train, validation and test questions of other contexts each."""
-    from tunewright.data.read import read_table
+    from tunewright.datasets.read import read_table
 
     table = read_table(DATA / "xquad" / "xquad.en.json.gz")
     rows = [dict(zip(table.columns, cells, strict=True)) for cells in zip(*table.columns.values(), strict=True)]

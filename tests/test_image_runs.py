@@ -14,9 +14,9 @@ from tests.data.pictures import saved
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.planning import check
-from tunewright.steps import Given, apply_method, make_job, prepare_rows, probed, set_up, train_features
-from tunewright.workflow import make_recipe, reproduce
+from tunewright.pipeline.planning import check
+from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, probed, set_up, train_features
+from tunewright.pipeline.workflow import make_recipe, reproduce
 
 QUICK: dict[str, Any] = {
     "rates": {"backbone": 1e-3, "head": 1e-2},

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tests.engine.toy import toy_rows
-from tunewright.workflow import load
+from tunewright.pipeline.workflow import load
 
 
 def test_a_killed_process_ends_all_and_torchrun_continues_the_run(tiny_bert: Path, tmp_path: Path) -> None:

@@ -16,14 +16,14 @@ import torch
 
 import tunewright
 from tests.engine.toy import toy_rows
+from tunewright.config.recipe import Recipe, Section
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json, read_tensors
-from tunewright.data import streaming
-from tunewright.engine.interrupts import Interrupted
-from tunewright.planning import check, find_rate, plan
-from tunewright.recipe import Recipe, Section
-from tunewright.steps import Given
-from tunewright.workflow import make_recipe, reproduce, resume
+from tunewright.datasets import streaming
+from tunewright.pipeline.planning import check, find_rate, plan
+from tunewright.pipeline.steps import Given
+from tunewright.pipeline.workflow import make_recipe, reproduce, resume
+from tunewright.training.interrupts import Interrupted
 
 QUICK: dict[str, Any] = {
     "method": "full",  # what trains is named: what auto decides is not asked here (tests/selection/test_automatic.py)
@@ -117,7 +117,7 @@ def test_reproduce_gives_the_same_weights(finished: tunewright.Run, tmp_path: Pa
 
 def test_reproduce_says_what_differs(finished: tunewright.Run, tiny_bert: Path, rows_file: Path, tmp_path: Path) -> None:
     """Negative control: another seed gives other weights and the comparison says so."""
-    from tunewright.runs.reproduce import compare_weights
+    from tunewright.runs.reproduction import compare_weights
 
     other = tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=tmp_path / "other", seed=1, **QUICK)
     compared = compare_weights(finished, other)

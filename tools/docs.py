@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from tunewright.core.parts import FAMILIES, list_parts
-from tunewright.recipe import Choice, Recipe, Section
+from tunewright.config.recipe import Choice, Recipe, Section
+from tunewright.core.registry import FAMILIES, list_parts
 from tunewright.strategies import Strategy, list_strategies
 
 ROOT = Path(__file__).resolve().parent.parent

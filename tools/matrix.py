@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.errors import UserError
-from tunewright.core.parts import list_parts
+from tunewright.core.registry import list_parts
 from tunewright.strategies import list_strategies
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "matrix.md"
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
 
 def column(task: str, folder: Path) -> dict[str, str]:
     """What happens to one step of each strategy on a task."""
-    from tunewright.workflow import fit
+    from tunewright.pipeline.workflow import fit
 
     rows, model, sections = TOYS[task](folder)
     found = {}

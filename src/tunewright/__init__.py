@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "fit": "tunewright.workflow",
-    "fix": "tunewright.data.quality.fix",
+    "examine": "tunewright.pipeline.examine",
+    "fit": "tunewright.pipeline.workflow",
+    "fix": "tunewright.datasets.quality.fix",
     "load": "tunewright.runs.run",
-    "resume": "tunewright.workflow",
+    "resume": "tunewright.pipeline.workflow",
     "Run": "tunewright.runs.run",
-    "Recipe": "tunewright.recipe",
+    "Recipe": "tunewright.config.recipe",
     "FineTuner": "tunewright.estimator",
-    "AudioPreprocessing": "tunewright.data.encoders.audio",
-    "ImagePreprocessing": "tunewright.data.encoders.image",
+    "AudioPreprocessing": "tunewright.modalities.audio.modality",
+    "ImagePreprocessing": "tunewright.modalities.image.modality",
     "UserError": "tunewright.core.errors",
 }
 
@@ -30,6 +31,7 @@ __all__ = [
     "Run",
     "UserError",
     "__version__",
+    "examine",
     "fit",
     "fix",
     "load",
@@ -37,14 +39,15 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from tunewright.config.recipe import Recipe
     from tunewright.core.errors import UserError
-    from tunewright.data.encoders.audio import AudioPreprocessing
-    from tunewright.data.encoders.image import ImagePreprocessing
-    from tunewright.data.quality.fix import fix
+    from tunewright.datasets.quality.fix import fix
     from tunewright.estimator import FineTuner
-    from tunewright.recipe import Recipe
+    from tunewright.modalities.audio.modality import AudioPreprocessing
+    from tunewright.modalities.image.modality import ImagePreprocessing
+    from tunewright.pipeline.examine import examine
+    from tunewright.pipeline.workflow import fit, resume
     from tunewright.runs.run import Run, load
-    from tunewright.workflow import fit, resume
 
 
 def __getattr__(name: str) -> Any:

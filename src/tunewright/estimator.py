@@ -14,9 +14,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from tunewright.core.errors import UserError
-from tunewright.data.duplicates import near_groups
-from tunewright.data.numbers import as_number
-from tunewright.data.splits import split
+from tunewright.datasets.numbers import as_number
+from tunewright.datasets.quality.duplicates import near_groups
+from tunewright.datasets.splits import split
 
 if TYPE_CHECKING:
     from tunewright.runs.run import Run
@@ -112,9 +112,9 @@ class FineTuner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _train(self, columns: Columns, codes: np.ndarray) -> Run:
         """Run the workflow in a folder that is gone afterwards, unless ``out`` names one."""
-        from tunewright.recipe_reader import resolve
-        from tunewright.steps import Given
-        from tunewright.workflow import fit_recipe
+        from tunewright.config.reader import resolve
+        from tunewright.pipeline.steps import Given
+        from tunewright.pipeline.workflow import fit_recipe
 
         texts = list(zip(*columns.values(), strict=True))
         parts = split(codes, validation_share=_VALIDATION_SHARE, test_share=0.0, groups=near_groups(texts), seed=self.seed)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tunewright.averaging import Averaged, Tensors
 from tunewright.core.files import read_tensors, write_tensors
-from tunewright.core.parts import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part
 
 NAMES = [part.name for part in list_parts("averaging")]
 SHAPES = {"matrix": (3, 2), "vector": (4,)}

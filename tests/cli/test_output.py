@@ -12,8 +12,8 @@ from tunewright.cli._options import parse_duration
 from tunewright.cli._output import aligned, cell, print_json, print_table
 from tunewright.cli._results import _show_scores, gained_nothing
 from tunewright.core.errors import UserError
+from tunewright.core.text import count, duration
 from tunewright.core.types import Score
-from tunewright.core.words import count, duration
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tunewright.monitoring.progress import describe, progress
+from tunewright.callbacks.progress import describe, progress
 
 EVENTS = [
     {"kind": "phase", "name": "data", "said": ["600 rows", "text column guessed: 'message'"]},

@@ -116,7 +116,7 @@ def test_reproduce_is_equal_and_sees_a_difference(call, place, fitted):
 
 
 def test_ctrl_c_saves_and_the_resumed_run_is_the_same(call, place, fitted, rows_file, tiny_bert):
-    import tunewright.monitoring.progress as module
+    import tunewright.callbacks.progress as module
 
     write = module._write
 

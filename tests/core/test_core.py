@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tunewright.core import parts
+from tunewright.core import registry as parts
 from tunewright.core.errors import Faults, UserError, nearest, raise_all, unknown
 from tunewright.core.files import hash_file, hash_json, read_json, read_tensors, write_json, write_tensors, write_text
-from tunewright.core.parts import FAMILIES, list_parts, load_part
+from tunewright.core.registry import FAMILIES, list_parts, load_part
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -33,13 +33,13 @@ def test_every_part_loads_and_says_what_it_is(family: str) -> None:
 
 
 def test_listing_imports_nothing() -> None:
-    code = "import sys; from tunewright.core.parts import *; [list_parts(f) for f in FAMILIES]; print('torch' in sys.modules)"
+    code = "import sys; from tunewright.core.registry import *; [list_parts(f) for f in FAMILIES]; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
 def test_other_packages_bring_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("my-decay", "tunewright.rates.schedules.linear", "tunewright.schedules")
+    point = EntryPoint("my-decay", "tunewright.schedules.linear", "tunewright.schedules")
     monkeypatch.setattr(parts, "entry_points", lambda group: [point] if group == "tunewright.schedules" else [])
     list_parts.cache_clear()
     try:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.core.extras import require
+from tunewright.core.optional_packages import require
 
 
 def test_what_is_there_is_imported() -> None:

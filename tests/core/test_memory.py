@@ -45,8 +45,8 @@ from tunewright.core.memory import page_faults
 from tunewright.engine.loop import train
 from tunewright.models.tiny import tiny_model
 if sys.argv[1] == "plain":
-    tunewright.steps.keep_freed_memory = lambda: False
-elif not tunewright.steps.keep_freed_memory():
+    tunewright.pipeline.steps.keep_freed_memory = lambda: False
+elif not tunewright.pipeline.steps.keep_freed_memory():
     sys.exit(3)
 base = tiny_model("bert", Path(sys.argv[2]), layers=2, width=512)
 seen = []

@@ -17,8 +17,8 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import write_bytes, write_json
 from tunewright.core.outputs import MODEL, check_output_folder, holds_ours, output_file, write_output
 from tunewright.core.storage import DISK
-from tunewright.engine import checkpoint_folder
 from tunewright.models.pooling import METADATA
+from tunewright.training import checkpoint_folder
 
 RUN = {"status": "done", "created": "now", "strategy": "lora", "more": 1}
 

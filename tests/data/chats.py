@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunewright.data.language.messages import Conversation, Message
+from tunewright.modalities.language.messages import Conversation, Message
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.data.table import Table
+from tunewright.datasets.table import Table
 
 
 def photo(height: int = 40, width: int = 60, seed: int = 0) -> np.ndarray:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.formats import archives
-from tunewright.data.formats.archives import Member, members
+from tunewright.datasets.formats import archives
+from tunewright.datasets.formats.archives import Member, members
 
 
 def packed(path: Path, files: dict[str, bytes], **settings: Any) -> Path:

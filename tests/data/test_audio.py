@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from tests.data.pictures import table, tone, wav
+from tunewright.config.audio_augmentation import SoundAugmentation
 from tunewright.core.errors import UserError
-from tunewright.core.sound_augmentation import SoundAugmentation
-from tunewright.data.encoders import audio
-from tunewright.data.encoders.audio import AudioPreprocessing
-from tunewright.data.sounds.files import Sound
-from tunewright.data.sounds.log_mel import frame_count, kaldi_fbank, mel_filters
-from tunewright.data.sounds.noise import disturbed
-from tunewright.data.sounds.spec_augment import spec_augment
-from tunewright.data.table import Table
+from tunewright.datasets.formats.audio_files import Sound
+from tunewright.datasets.table import Table
+from tunewright.modalities.audio import modality as audio
+from tunewright.modalities.audio.log_mel import frame_count, kaldi_fbank, mel_filters
+from tunewright.modalities.audio.modality import AudioPreprocessing
+from tunewright.modalities.audio.noise import disturbed
+from tunewright.modalities.audio.spec_augment import spec_augment
 
 pytest.importorskip("soundfile")
 

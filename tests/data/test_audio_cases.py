@@ -13,7 +13,7 @@ import pytest
 from tests.data.pictures import table, tone, wav
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
-from tunewright.data.encoders import audio
+from tunewright.modalities.audio import modality as audio
 
 soundfile = pytest.importorskip("soundfile")
 

@@ -12,13 +12,13 @@ from tests.data import chats
 from tests.data.chats import byte_tokenizer, chat
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
-from tunewright.data.encoders import preference
-from tunewright.data.encoders.language import Encoded, encode_completions, encode_conversations, encode_raw
-from tunewright.data.language.audit import audit, equal_answers, shown, tokens_in_text, unjudged
-from tunewright.data.language.chat_template import choose
-from tunewright.data.language.conversations import Preference
-from tunewright.data.language.messages import Message
-from tunewright.preferences import dpo, kto
+from tunewright.modalities.language import preference
+from tunewright.modalities.language.audit import audit, equal_answers, shown, tokens_in_text, unjudged
+from tunewright.modalities.language.causal import Encoded, encode_completions, encode_conversations, encode_raw
+from tunewright.modalities.language.chat_template import choose
+from tunewright.modalities.language.conversations import Preference
+from tunewright.modalities.language.messages import Message
+from tunewright.preference_losses import dpo, kto
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import torch
 from pydantic import ValidationError
 
 from tests.data.pictures import photo
-from tunewright.core.augmentation import Augmentation, Mixing
-from tunewright.data.images import augment as changes
-from tunewright.data.images.augment import augment
+from tunewright.config.augmentation import Augmentation, Mixing
+from tunewright.modalities.image import augment as changes
+from tunewright.modalities.image.augment import augment
 
 
 def pictures(count: int = 4, height: int = 24, width: int = 32) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunewright.data.batching import batches, for_evaluation, within_budget
+from tunewright.datasets.batching import batches, for_evaluation, within_budget
 
 
 def lengths_of(n: int, seed: int = 0) -> np.ndarray:

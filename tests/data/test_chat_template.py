@@ -10,8 +10,8 @@ import pytest
 from tests.data import chats
 from tests.data.chats import as_dictionaries, byte_tokenizer, chat
 from tunewright.core.errors import UserError
-from tunewright.core.worker import Worker
-from tunewright.data.language.chat_template import ALPACA, CHATML, Rendered, choose, prompt_text, render, writes_marks
+from tunewright.core.guarded_process import Worker
+from tunewright.modalities.language.chat_template import ALPACA, CHATML, Rendered, choose, prompt_text, render, writes_marks
 
 TURNS = chat("Hello there", "Hello", "What is two?", "It is\nfour.")
 
@@ -157,7 +157,7 @@ def test_a_template_that_refuses_system_messages_says_so() -> None:
     ],
 )
 def test_a_runaway_template_is_stopped(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunewright.data.language.chat_template._SECONDS", 2.0)
+    monkeypatch.setattr("tunewright.modalities.language.chat_template._SECONDS", 2.0)
     with pytest.raises(UserError, match="did not end within"):
         render(choose(byte_tokenizer(body)), chat("Hi", "Ho"))
     assert render(choose(byte_tokenizer()), chat("Hi", "Ho")).answers  # and the next one is written
@@ -165,7 +165,7 @@ def test_a_runaway_template_is_stopped(body: str, monkeypatch: pytest.MonkeyPatc
 
 def test_the_process_of_a_template_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "a secret")
-    worker = Worker("tunewright.data.language.template_worker", 1 << 30)
+    worker = Worker("tunewright.modalities.language.template_worker", 1 << 30)
     try:
         said = worker.ask({"source": "{{ one }}", "given": {"one": 1}, "most": 9}, 20)
         environment = Path(f"/proc/{worker._child.pid}/environ").read_bytes()  # type: ignore[union-attr]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.read import read_splits
-from tunewright.data.schema import guess_schema
+from tunewright.datasets.read import read_splits
+from tunewright.datasets.schema import guess_schema
 
 SENTENCES = """-DOCSTART- -X- O O
 

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.formats.records import from_records
-from tunewright.data.language.conversations import (
+from tunewright.datasets.formats.records import from_records
+from tunewright.datasets.prepare import prepare
+from tunewright.datasets.table import Table
+from tunewright.modalities.language.conversations import (
     Form,
     Judgement,
     Preference,
@@ -20,9 +22,7 @@ from tunewright.data.language.conversations import (
     read_preferences,
     recognise,
 )
-from tunewright.data.language.messages import Message
-from tunewright.data.prepare import prepare
-from tunewright.data.table import Table
+from tunewright.modalities.language.messages import Message
 
 USER, ANSWER = Message("user", "Hi"), Message("assistant", "Hello")
 CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]

@@ -11,9 +11,9 @@ import pytest
 
 from tests.data.examples import as_csv, rows, sentence
 from tunewright.core.errors import UserError
-from tunewright.data.prepare import Prepared, prepare
-from tunewright.data.read import read_table
-from tunewright.data.readers.csv import read
+from tunewright.datasets.prepare import Prepared, prepare
+from tunewright.datasets.read import read_table
+from tunewright.datasets.readers.csv import read
 
 BASE = as_csv(rows())
 LINES = BASE.splitlines()

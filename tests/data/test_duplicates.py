@@ -12,8 +12,18 @@ import numpy as np
 import pytest
 
 from tests.data.examples import sentence
-from tunewright.data import duplicates, sketches
-from tunewright.data.duplicates import THRESHOLD, near, near_groups, normalise, one_slip, resemblance, same_groups, signatures
+from tunewright.datasets import sketches
+from tunewright.datasets.quality import duplicates
+from tunewright.datasets.quality.duplicates import (
+    THRESHOLD,
+    near,
+    near_groups,
+    normalise,
+    one_slip,
+    resemblance,
+    same_groups,
+    signatures,
+)
 
 BANKING = Path(__file__).parents[2] / "../shared/data/banking77/train.csv.gz"
 

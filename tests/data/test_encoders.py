@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.encoders.text import Encoded, encode_texts
+from tunewright.modalities.text.modality import Encoded, encode_texts
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tunewright.core.errors import UserError
-from tunewright.data.encoders.table import Encoded, encode, key, read, shown
-from tunewright.data.table import Table
-from tunewright.data.tables.columns import Columns, learn_columns
+from tunewright.datasets.table import Table
+from tunewright.modalities.table.columns import Columns, learn_columns
+from tunewright.modalities.table.modality import Encoded, encode, key, read, shown
 
 NAMES = ("age", "job", "since")
 ROWS: list[tuple[Any, ...]] = [

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from tests.data.pictures import photo, saved, table
-from tunewright.core.augmentation import Augmentation, Mixing
+from tunewright.config.augmentation import Augmentation, Mixing
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
-from tunewright.data.encoders import image
-from tunewright.data.encoders.image import ImagePreprocessing
-from tunewright.data.table import Table
+from tunewright.datasets.table import Table
+from tunewright.modalities.image import modality as image
+from tunewright.modalities.image.modality import ImagePreprocessing
 
 pytest.importorskip("PIL")
 

@@ -14,7 +14,7 @@ import pytest
 from tests.data.pictures import photo, png_chunk, png_declaring, saved, table
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding
-from tunewright.data.encoders import image
+from tunewright.modalities.image import modality as image
 
 pytest.importorskip("PIL")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.encoders import interactions
-from tunewright.data.schema import guess_schema
-from tunewright.data.table import Table
-from tunewright.data.tables.interactions import Catalogue, learn_catalogue
+from tunewright.datasets.schema import guess_schema
+from tunewright.datasets.table import Table
+from tunewright.modalities.interactions import modality as interactions
+from tunewright.modalities.interactions.catalogue import Catalogue, learn_catalogue
 
 ROWS = [("ann", "tea"), ("ann", "jam"), ("bob", "rye"), ("ann", "rye"), ("cy", "jam"), ("ann", "tea")]
 

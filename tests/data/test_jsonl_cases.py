@@ -12,9 +12,9 @@ import pytest
 
 from tests.data.examples import as_jsonl, rows, sentence
 from tunewright.core.errors import UserError
-from tunewright.data.prepare import prepare
-from tunewright.data.read import read_table
-from tunewright.data.table import Table
+from tunewright.datasets.prepare import prepare
+from tunewright.datasets.read import read_table
+from tunewright.datasets.table import Table
 
 BASE = as_jsonl(rows())
 LINES = BASE.splitlines()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.labels import encode, label_faults, make_labels
+from tunewright.datasets.labels import encode, label_faults, make_labels
 
 
 def test_numeric_labels_are_ordered_as_numbers() -> None:
@@ -30,7 +30,7 @@ def test_words_are_ordered_by_code_point() -> None:
 @pytest.mark.parametrize("values", ["[str(n % 13) for n in range(39)]", "[f'class {n % 13}' for n in range(39)]"])
 def test_the_order_is_the_same_in_every_process(values: str) -> None:
     program = (
-        "from tunewright.data.labels import make_labels, encode; import random, sys\n"
+        "from tunewright.datasets.labels import make_labels, encode; import random, sys\n"
         f"values = {values}; random.Random(int(sys.argv[1])).shuffle(values)\n"
         "labels = make_labels(values, 'classification')\n"
         "print(labels.names, encode(sorted(values), labels).tolist(), 'torch' in sys.modules)"

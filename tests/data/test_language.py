@@ -11,8 +11,8 @@ import pytest
 from tests.data import chats
 from tests.data.chats import as_dictionaries, byte_tokenizer, chat
 from tunewright.core.errors import UserError
-from tunewright.data.encoders.language import Encoded, encode_completions, encode_conversations, encode_raw
-from tunewright.data.language.audit import audit
+from tunewright.modalities.language.audit import audit
+from tunewright.modalities.language.causal import Encoded, encode_completions, encode_conversations, encode_raw
 
 TURNS = chat("Hello there", "Hello", "What is two?", "It is\nfour, 二 and é.")
 TEMPLATES = {"chatml": chats.CHATML, "llama-3": chats.LLAMA_3, "gemma": chats.GEMMA, "llama-2": chats.LLAMA_2, "none": None}
@@ -34,7 +34,7 @@ def test_ids_are_transformers_own_and_answers_alone_are_learned(name: str, bos: 
     tokenizer = byte_tokenizer(TEMPLATES[name], bos=bos)
     encoded = encode_conversations(tokenizer, [TURNS, TURNS[:2]], 256)
     if TEMPLATES[name] is None:
-        from tunewright.data.language.chat_template import choose
+        from tunewright.modalities.language.chat_template import choose
 
         tokenizer.chat_template = choose(tokenizer).source
     for row, conversation in enumerate([TURNS, TURNS[:2]]):

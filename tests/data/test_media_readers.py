@@ -15,10 +15,10 @@ from PIL import Image
 
 from tests.data.pictures import photo, saved, tone, wav
 from tunewright.core.errors import UserError
-from tunewright.data.read import read_splits
-from tunewright.data.readers import boxes_csv, coco, image_folder, image_zip, npz
-from tunewright.data.schema import guess_schema
-from tunewright.data.table import Table
+from tunewright.datasets.read import read_splits
+from tunewright.datasets.readers import boxes_csv, coco, image_folder, image_zip, npz
+from tunewright.datasets.schema import guess_schema
+from tunewright.datasets.table import Table
 
 PNG = b"not looked at here"
 
@@ -82,7 +82,7 @@ def test_an_archive_is_the_same_without_its_outer_folder(tmp_path: Path) -> None
 
 def test_paths_of_folders_and_archives_lead_to_their_images(tmp_path: Path) -> None:
     pytest.importorskip("PIL")
-    from tunewright.data.encoders import image
+    from tunewright.modalities.image import modality as image
 
     (tmp_path / "set" / "ants").mkdir(parents=True)
     (tmp_path / "set" / "ants" / "1.png").write_bytes(saved(photo(8, 8)))
@@ -397,7 +397,7 @@ def test_real_arrays(shared_data: Path, name: str, sizes: dict[str, int], column
 @pytest.mark.real_data
 def test_real_sounds_are_encoded(shared_data: Path) -> None:
     pytest.importorskip("soundfile")
-    from tunewright.data.encoders import audio
+    from tunewright.modalities.audio import modality as audio
 
     table = npz.read(real(shared_data, "fsdd/fsdd.npz")).select(range(40))
     assert set(npz.read(real(shared_data, "fsdd/fsdd.npz")).columns["speaker"]) >= {"george", "jackson", "theo"}
@@ -409,7 +409,7 @@ def test_real_sounds_are_encoded(shared_data: Path) -> None:
 @pytest.mark.real_data
 def test_a_real_archive_of_images(shared_data: Path) -> None:
     pytest.importorskip("PIL")
-    from tunewright.data.encoders import image
+    from tunewright.modalities.image import modality as image
 
     found = image_zip.read_splits(real(shared_data, "hymenoptera/hymenoptera_192px.zip"))
     assert counts(found) == {"train": 243, "val": 153}
@@ -427,7 +427,7 @@ def test_a_real_archive_of_images(shared_data: Path) -> None:
 )
 def test_real_boxes(shared_data: Path, name: str, sizes: dict[str, int], boxes: int, said: dict[str, int]) -> None:
     pytest.importorskip("PIL")
-    from tunewright.data.encoders import image
+    from tunewright.modalities.image import modality as image
 
     path = real(shared_data, name)
     assert boxes_csv.recognises(path)
@@ -444,7 +444,7 @@ def test_real_boxes(shared_data: Path, name: str, sizes: dict[str, int], boxes: 
 
 def test_a_folder_of_sounds_is_read(tmp_path: Path) -> None:
     pytest.importorskip("soundfile")
-    from tunewright.data.encoders import audio
+    from tunewright.modalities.audio import modality as audio
 
     for name in ("yes/1.wav", "no/2.wav"):
         (tmp_path / "set" / name).parent.mkdir(parents=True)

@@ -10,8 +10,8 @@ import torch
 
 from tests.tiny import folders
 from tunewright.core.errors import UserError
-from tunewright.data.encoders.language import Encoded
-from tunewright.data.language.packing import additive, block_causal, collate_flat, collate_packed, masks_of, pack
+from tunewright.modalities.language.causal import Encoded
+from tunewright.modalities.language.packing import additive, block_causal, collate_flat, collate_packed, masks_of, pack
 from tunewright.models.quiet import quiet_transformers
 
 LENGTHS = [5, 9, 3, 20, 7, 1, 12]

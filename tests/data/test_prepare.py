@@ -10,8 +10,8 @@ import pytest
 
 from tests.data.examples import as_csv, rows, sentence
 from tunewright.core.errors import Faults, UserError
-from tunewright.data.prepare import Prepared, label_rows, prepare
-from tunewright.data.read import read_table
+from tunewright.datasets.prepare import Prepared, label_rows, prepare
+from tunewright.datasets.read import read_table
 
 
 def numbered(n: int, start: int = 0, labels: tuple[Any, ...] = ("neg", "pos")) -> list[dict[str, Any]]:

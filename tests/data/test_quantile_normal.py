@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.tables.quantile_normal import QuantileNormal, apply_quantiles, learn_quantiles
+from tunewright.modalities.table.quantile_normal import QuantileNormal, apply_quantiles, learn_quantiles
 
 
 def test_each_training_number_maps_to_the_normal_quantile_of_its_rank() -> None:

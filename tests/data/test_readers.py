@@ -12,9 +12,9 @@ import pytest
 
 from tests.data.examples import as_csv, as_jsonl, rows
 from tunewright.core.errors import UserError
-from tunewright.core.parts import list_parts, load_part
-from tunewright.data.prepare import prepare
-from tunewright.data.read import read_splits, read_table
+from tunewright.core.registry import list_parts, load_part
+from tunewright.datasets.prepare import prepare
+from tunewright.datasets.read import read_splits, read_table
 
 ROWS = rows()
 

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from tests.engine.toy import toy_recipe, toy_rows
+from tunewright.analysis.references import read_reference
+from tunewright.config.reader import read_recipe
 from tunewright.core.errors import UserError
-from tunewright.data.cells import cells_of
-from tunewright.data.rows import Rows
-from tunewright.evaluation.references import read_reference
+from tunewright.datasets.cells import cells_of
+from tunewright.datasets.rows import Rows
 from tunewright.models.tiny import tiny_model
-from tunewright.recipe_reader import read_recipe
-from tunewright.steps import Given, measured_rows, prepare_rows
-from tunewright.workflow import fit, load, reproduce
+from tunewright.pipeline.examine import examine
+from tunewright.pipeline.steps import Given, measured_rows, prepare_rows
+from tunewright.pipeline.workflow import fit, load, reproduce
 
 
 def written(path: Path, rows: list[dict[str, str]]) -> str:
@@ -123,7 +124,7 @@ def test_a_run_tells_reproduces_and_its_reports_leave_out_what_was_replayed(tiny
     )
     assert run.reports["label_noise"]["error"] is None
     assert reproduce(run.folder).equal
-    said = load(run.folder).examine("forgetting", references=[old], rows=300)["forgetting"]
+    said = examine(load(run.folder), "forgetting", references=[old], rows=300)["forgetting"]
     assert said["error"] is None
     assert any("were trained on and are left out" in one for one in said["said"])
     assert next(one for one in said["scores"] if one["name"].startswith("forgotten_"))["n"] < 300

@@ -10,13 +10,13 @@ import torch
 
 from tests.engine.toy import toy_recipe, toy_rows
 from tunewright.core.errors import UserError
-from tunewright.data.prepare import prepare
-from tunewright.data.reweighing import reweighed, row_weights
-from tunewright.engine.job import Job
-from tunewright.engine.optimiser import build_optimiser
-from tunewright.engine.stages import open_layers
-from tunewright.engine.step import optimiser_step
-from tunewright.steps import Given, apply_method, make_job, prepare_rows, set_up
+from tunewright.datasets.group_reweighting import reweighed, row_weights
+from tunewright.datasets.prepare import prepare
+from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, set_up
+from tunewright.training.context import Job
+from tunewright.training.optimizer import build_optimiser
+from tunewright.training.stages import open_layers
+from tunewright.training.step import optimiser_step
 
 # Kamiran and Calders 2012, table 1 and section 4.2: sex and class of ten applicants, and the weights they give.
 SEX = np.array([1, 1, 1, 1, 1, 0, 0, 0, 0, 0])

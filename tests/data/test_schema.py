@@ -8,10 +8,10 @@ import pytest
 
 from tests.data.examples import sentence
 from tunewright.core.errors import UserError
-from tunewright.data.inputs import texts_of
-from tunewright.data.prepare import prepare
-from tunewright.data.read import read_table
-from tunewright.data.schema import Schema, guess_schema
+from tunewright.datasets.inputs import texts_of
+from tunewright.datasets.prepare import prepare
+from tunewright.datasets.read import read_table
+from tunewright.datasets.schema import Schema, guess_schema
 
 TEXTS = [sentence(number) for number in range(40)]
 OTHERS = [sentence(number) for number in range(40, 80)]

@@ -10,10 +10,10 @@ import pytest
 from tests.data.examples import sentence
 from tunewright.cli.main import app
 from tunewright.core.errors import UserError
-from tunewright.data.prepare import label_rows, prepare
-from tunewright.data.read import read_table
-from tunewright.data.schema import Schema, guess_schema
-from tunewright.data.table import Table
+from tunewright.datasets.prepare import label_rows, prepare
+from tunewright.datasets.read import read_table
+from tunewright.datasets.schema import Schema, guess_schema
+from tunewright.datasets.table import Table
 
 CELLS = ["billing, delivery", "billing", "delivery,login", "login", "billing , login", ""]
 

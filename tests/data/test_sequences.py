@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.language.sequences import SPECIAL, sequence_tokenizer
+from tunewright.modalities.language.sequences import SPECIAL, sequence_tokenizer
 from tunewright.models.new_encoder import new_encoder
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
 
 MOLECULES = ["CC(=O)Nc1ccc(O)cc1", "ClCCBr", "C%12CCCCC%12", "[nH]1cccc1", "C[C@@H](N)C(=O)O"]
 

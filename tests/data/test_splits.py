@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.splits import Split, join_groups, split
+from tunewright.datasets.splits import Split, join_groups, split
 
 HOW = {"validation_share": 0.15, "test_share": 0.15}
 

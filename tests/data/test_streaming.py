@@ -14,13 +14,13 @@ import pytest
 
 from tests.data.examples import as_csv, as_jsonl, sentence
 from tunewright.core.errors import Faults, UserError
-from tunewright.data import streaming
-from tunewright.data.encoders.on_disk import on_disk
-from tunewright.data.encoders.text import encode_texts
-from tunewright.data.prepare import Prepared, prepare
-from tunewright.data.read import read_pieces, read_table
-from tunewright.data.rows import Rows, StreamedRows
-from tunewright.data.streaming import prepare_streamed
+from tunewright.datasets import streaming
+from tunewright.datasets.prepare import Prepared, prepare
+from tunewright.datasets.read import read_pieces, read_table
+from tunewright.datasets.rows import Rows, StreamedRows
+from tunewright.datasets.streaming import prepare_streamed
+from tunewright.modalities.text.modality import encode_texts
+from tunewright.modalities.text.on_disk import on_disk
 
 PIECE = 7
 

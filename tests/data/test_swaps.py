@@ -6,9 +6,9 @@ import pytest
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Swap
-from tunewright.data.counterfactual import with_counterfactuals
-from tunewright.data.prepare import prepare
-from tunewright.data.swaps import _words, side, swap
+from tunewright.datasets.counterfactual import with_counterfactuals
+from tunewright.datasets.prepare import prepare
+from tunewright.datasets.word_swaps import _words, side, swap
 
 
 @pytest.mark.parametrize(

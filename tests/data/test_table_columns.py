@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.tables.columns import MISSING, OTHER, Column, Columns, learn_columns, numbers_of, places_of
+from tunewright.modalities.table.columns import MISSING, OTHER, Column, Columns, learn_columns, numbers_of, places_of
 
 
 def learn(cells: list[Any], **settings: Any) -> Columns:

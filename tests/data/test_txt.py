@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.read import read_table
-from tunewright.data.readers import txt
+from tunewright.datasets.read import read_table
+from tunewright.datasets.readers import txt
 
 
 def written(folder: Path, text: str) -> Path:

@@ -12,13 +12,13 @@ import torch
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.encoders import video
-from tunewright.data.prepare import prepare
-from tunewright.data.table import Table
+from tunewright.datasets.prepare import prepare
+from tunewright.datasets.table import Table
+from tunewright.modalities.video import modality as video
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
 
 Image = pytest.importorskip("PIL.Image")
 

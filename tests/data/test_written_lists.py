@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from tunewright.core.errors import UserError
-from tunewright.data.prepare import label_rows, prepare
-from tunewright.data.read import read_table
-from tunewright.data.written_lists import is_broken, items_of, texts_of
+from tunewright.datasets.prepare import label_rows, prepare
+from tunewright.datasets.read import read_table
+from tunewright.datasets.written_lists import is_broken, items_of, texts_of
 
 ODD = ["it's", 'say "hi"', "a, b", "[x]", "back\\slash", "line\nbreak", "Göteborg", "😀", "", " "]
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.engine.toy import toy_job, toy_recipe, toy_rows, toy_setup
-from tunewright.engine import arithmetic as module
-from tunewright.engine.arithmetic import choose_arithmetic
-from tunewright.engine.loop import train
+from tunewright.training import precision as module
+from tunewright.training.precision import choose_arithmetic
+from tunewright.training.trainer import train
 
 
 @pytest.fixture

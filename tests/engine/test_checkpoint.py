@@ -15,8 +15,8 @@ import torch
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_tensors
 from tunewright.core.storage import DISK, Storage
-from tunewright.engine.checkpoint import Checkpoint, Checkpoints
-from tunewright.engine.checkpoint_folder import Unusable, folders, step_of, verify
+from tunewright.training.checkpoint import Checkpoint, Checkpoints
+from tunewright.training.checkpoint_folder import Unusable, folders, step_of, verify
 
 
 def moment(step: int, best: int | None = None) -> Checkpoint:

@@ -11,19 +11,19 @@ import torch
 
 from tests.engine.toy import toy_rows
 from tests.heads.test_tagging import toy as toy_tags
+from tunewright.config.recipe import Distillation
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, read_tensors, write_json, write_tensors
-from tunewright.core.parts import load_part
+from tunewright.core.registry import load_part
 from tunewright.core.types import Labels
-from tunewright.engine.distillation import Teacher, _in_units
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.quiet import quiet_transformers
 from tunewright.models.tiny import tiny_model
 from tunewright.models.tiny_audio import tiny_audio_model
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.recipe import Distillation
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.training.distillation import Teacher, _in_units
 
 QUICK = {"evaluation": {"baselines": (), "certify": False}, "data": {"near_duplicates": "ignore"}}
 

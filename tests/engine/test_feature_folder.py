@@ -18,8 +18,8 @@ import torch
 from tests.engine.test_feature_store import ABOUT, VALUES, put, store_in
 from tunewright.core.files import hash_json
 from tunewright.core.processes import identity
-from tunewright.engine import feature_folder
-from tunewright.engine.feature_store import FeatureStore
+from tunewright.training import feature_folder
+from tunewright.training.feature_cache import FeatureStore
 
 NAME = "0" * 64
 DRAFT = ".0123456789abcdef-abcdefgh"
@@ -159,7 +159,7 @@ def test_a_draft_stays_while_it_is_made(tmp_path: Path, maker: str, age: float, 
 
 def test_a_draft_in_use_survives_another_run_that_needs_room(tmp_path: Path) -> None:
     code = (
-        "import sys, torch; from pathlib import Path; from tunewright.engine.feature_store import FeatureStore\n"
+        "import sys, torch; from pathlib import Path; from tunewright.training.feature_cache import FeatureStore\n"
         "store = FeatureStore(Path(sys.argv[1]), memory=0, disk=2**20)\n"
         "draft = store.draft({'number': 'theirs'}, (1000,), torch.float32)\n"
         "draft.values.fill_(7); print('made', flush=True); sys.stdin.readline()\n"
@@ -179,7 +179,7 @@ def test_a_draft_in_use_survives_another_run_that_needs_room(tmp_path: Path) -> 
 
 def test_a_killed_runs_draft_leaves_with_the_next(tmp_path: Path) -> None:
     code = (
-        "import os, sys, torch; from pathlib import Path; from tunewright.engine.feature_store import FeatureStore\n"
+        "import os, sys, torch; from pathlib import Path; from tunewright.training.feature_cache import FeatureStore\n"
         "FeatureStore(Path(sys.argv[1]), memory=0, disk=2**20).draft({'number': 'theirs'}, (1000,), torch.float32)\n"
         "os.kill(os.getpid(), 9)\n"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tunewright.engine.feature_store import FeatureStore
+from tunewright.training.feature_cache import FeatureStore
 
 ABOUT = {"what": "a test", "depth": 3}
 VALUES = torch.arange(12.0).view(4, 3)
@@ -107,7 +107,7 @@ def test_a_disk_that_cannot_be_written_costs_time_and_not_the_run(tmp_path: Path
 
 def test_several_runs_may_make_the_same_entry_at_once(tmp_path: Path) -> None:
     code = (
-        "import sys, torch; from pathlib import Path; from tunewright.engine.feature_store import FeatureStore\n"
+        "import sys, torch; from pathlib import Path; from tunewright.training.feature_cache import FeatureStore\n"
         "for turn in range(30):\n"
         "    store = FeatureStore(Path(sys.argv[1]), memory=0, disk=2**20)\n"
         "    found = store.find({'turn': turn})\n"

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from tests.engine.toy import toy_job, toy_recipe
-from tunewright.engine.feature_store import default_folder
-from tunewright.engine.job import Job
-from tunewright.engine.loop import train
 from tunewright.models.tiny import FAMILIES, tiny_model
+from tunewright.training.context import Job
+from tunewright.training.feature_cache import default_folder
+from tunewright.training.trainer import train
 
 TOP = {"name": "last_layers", "k": 1}
 WAYS: dict[str, dict[str, Any]] = {
@@ -63,8 +63,8 @@ def test_every_way_to_freeze_trains_alike_from_kept_states(way: str, tiny_bert: 
 
 
 def test_unfreezing_layer_by_layer_reads_each_row_once_for_all_stages(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tunewright.engine import frozen_features
     from tunewright.models.prefix import capture
+    from tunewright.training import frozen_features
 
     rows: list[int] = []
 
@@ -81,7 +81,7 @@ def test_unfreezing_layer_by_layer_reads_each_row_once_for_all_stages(tiny_bert:
 def test_weights_are_hashed_once_for_each_set_of_rows(
     sections: dict[str, Any], tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tunewright.engine.frozen_features import FrozenFeatures
+    from tunewright.training.frozen_features import FrozenFeatures
 
     hashed: list[int] = []
     below = FrozenFeatures._below

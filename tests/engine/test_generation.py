@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from tunewright.core.errors import UserError
-from tunewright.core.parts import load_part
+from tunewright.core.registry import load_part
 from tunewright.core.types import Labels
-from tunewright.data.language.messages import Message
-from tunewright.engine.generation import Settings, generate, prompt_ids
+from tunewright.inference.decoding import Settings, generate, prompt_ids
+from tunewright.modalities.language.messages import Message
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from tunewright.engine.gradients import Gradients
+from tunewright.training.gradients import Gradients
 
 ROWS, WIDTH = 2**14, 64  # large enough to be kept by rows
 

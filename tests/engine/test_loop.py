@@ -12,13 +12,13 @@ import torch
 
 from tests.engine.toy import toy_job, toy_recipe, toy_rows
 from tunewright.core.types import Request
-from tunewright.engine.checkpoint import Checkpoints
-from tunewright.engine.checkpoint_folder import folders, step_of, verify
-from tunewright.engine.interrupts import Interrupted
-from tunewright.engine.loop import train
-from tunewright.engine.predict import predict_features, predict_logits
-from tunewright.engine.stages import open_layers
 from tunewright.models.tiny import FAMILIES, tiny_model
+from tunewright.training.checkpoint import Checkpoints
+from tunewright.training.checkpoint_folder import folders, step_of, verify
+from tunewright.training.interrupts import Interrupted
+from tunewright.training.predict import predict_features, predict_logits
+from tunewright.training.stages import open_layers
+from tunewright.training.trainer import train
 
 
 def snapshot(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -41,7 +41,7 @@ def test_below_the_cut_nothing_moves_not_even_buffers(tiny_bert: Path, layers: i
 
 
 def test_frozen_weights_are_in_no_optimiser(tiny_bert: Path) -> None:
-    from tunewright.engine.optimiser import build_optimiser
+    from tunewright.training.optimizer import build_optimiser
 
     job = toy_job(toy_recipe(tiny_bert, method={"name": "last_layers", "k": 1}))
     optimiser = build_optimiser(job, 0)
@@ -64,7 +64,7 @@ def test_dropout_is_off_below_the_cut_and_on_above(tiny_bert: Path) -> None:
     hook = modules[lowest.modules[0]].register_forward_hook(
         lambda _, __, output: seen.append(output[0] if isinstance(output, tuple) else output)
     )
-    from tunewright.data.examples import batch
+    from tunewright.datasets.encoded import batch
 
     inputs = batch(job.train, np.arange(4), job.network.reads, job.network.device)
     outputs = [job.network(inputs), job.network(inputs)]
@@ -104,7 +104,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_bert:
 
 def test_the_best_evaluation_is_what_the_network_holds(tiny_bert: Path) -> None:
     """Rates far too high after the first epochs: the end is not the best, and the best is kept exactly."""
-    from tunewright.engine.evaluate import validation_scores
+    from tunewright.training.evaluate import validation_scores
 
     events: list[dict[str, Any]] = []
     recipe = toy_recipe(
@@ -267,7 +267,7 @@ def test_every_family_holds_still_below_the_cut(family: str, tmp_path: Path) -> 
 
 
 def test_predictions_do_not_depend_on_the_order_of_the_rows(tiny_bert: Path) -> None:
-    from tunewright.heads.classification import encode
+    from tunewright.tasks.classification.task import encode
 
     job = toy_job(toy_recipe(tiny_bert))
     texts = [(row["text"],) for row in toy_rows(30)]

@@ -11,10 +11,10 @@ import torch
 
 from tests.engine.toy import toy_job, toy_recipe
 from tunewright.core.errors import UserError
-from tunewright.engine.job import Job
-from tunewright.engine.loop import train
-from tunewright.engine.passes import Passes, is_out_of_memory
-from tunewright.engine.predict import predict_logits
+from tunewright.training.context import Job
+from tunewright.training.microbatches import Passes, is_out_of_memory
+from tunewright.training.predict import predict_logits
+from tunewright.training.trainer import train
 
 MESSAGE = (
     "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes."

@@ -12,12 +12,12 @@ import torch
 from tests.engine.test_world import together
 from tests.engine.toy import toy_job, toy_recipe
 from tests.tiny import folders
+from tunewright.core.distributed import ALONE, World
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_tensors, write_tensors
-from tunewright.core.shares import is_shared, shared_as, whole
-from tunewright.core.world import ALONE, World
-from tunewright.engine.loop import train
-from tunewright.engine.sharding import in_shares
+from tunewright.core.sharding import is_shared, shared_as, whole
+from tunewright.training.fsdp import in_shares
+from tunewright.training.trainer import train
 
 FAMILIES = ("albert", "gpt2", "llama", "t5", "modernbert")  # shared blocks, fused weights, tied tables, two towers, mixed layers
 

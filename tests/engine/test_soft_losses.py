@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from tunewright.core.types import Labels
-from tunewright.data.targets.masks import NO_CLASS
-from tunewright.engine import soft_losses
-from tunewright.heads import detection
+from tunewright.datasets.targets.masks import NO_CLASS
 from tunewright.models import vocabulary
 from tunewright.models.vocabulary import Vocabulary, divergences
+from tunewright.tasks.detection import task as detection
+from tunewright.training import distillation_losses as soft_losses
 
 WARMTH = 2.0
 LABELS = Labels("classification", ("a", "b", "c"))

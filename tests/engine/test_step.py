@@ -11,10 +11,10 @@ import torch
 
 from tests.engine.toy import toy_job, toy_recipe, toy_rows
 from tunewright.core.errors import UserError
-from tunewright.engine.loop import train
-from tunewright.engine.optimiser import build_optimiser
-from tunewright.engine.stages import open_layers
-from tunewright.engine.step import Diverged, optimiser_step
+from tunewright.training.optimizer import build_optimiser
+from tunewright.training.stages import open_layers
+from tunewright.training.step import Diverged, optimiser_step
+from tunewright.training.trainer import train
 
 
 def gradients(tiny_bert: Path, windows: list[list[np.ndarray]], **sections: object) -> tuple[dict[str, torch.Tensor], float]:
@@ -100,7 +100,7 @@ def test_divergence_ends_the_run_and_the_log_tells_the_truth(tiny_bert: Path) ->
 
 
 def test_overfits_eight_rows(tiny_bert: Path) -> None:
-    from tunewright.engine.predict import predict_logits
+    from tunewright.training.predict import predict_logits
 
     rows = [{**row, "label": "ab"[number % 3 == 0]} for number, row in enumerate(toy_rows(12))]
     recipe = toy_recipe(

@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from tests.engine.toy import toy_rows
+from tunewright.core.distributed import ALONE, World, join
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_tensors
-from tunewright.core.world import ALONE, World, join
 from tunewright.models.tiny import tiny_model
-from tunewright.workflow import fit, load
+from tunewright.pipeline.workflow import fit, load
 
 ROWS = toy_rows(45)  # neither a batch nor a window divides them
 

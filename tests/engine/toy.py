@@ -6,10 +6,10 @@ import random
 from pathlib import Path
 from typing import Any
 
-from tunewright.engine.job import Job
-from tunewright.recipe import Recipe
-from tunewright.steps import Given, Setup, apply_method, initialise, make_job, prepare_rows, set_up, train_features
-from tunewright.workflow import make_recipe
+from tunewright.config.recipe import Recipe
+from tunewright.pipeline.steps import Given, Setup, apply_method, initialise, make_job, prepare_rows, set_up, train_features
+from tunewright.pipeline.workflow import make_recipe
+from tunewright.training.context import Job
 
 TOPICS = {
     "money": ["card", "money", "bank", "pay", "paid", "refund", "price", "cheap", "dear"],

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from tunewright.analysis.context import Subject
 from tunewright.core.types import Kind, Labels, Predictions
-from tunewright.data.rows import Rows
-from tunewright.data.schema import Schema
-from tunewright.evaluation.subject import Subject
-from tunewright.heads import classification, regression
+from tunewright.datasets.rows import Rows
+from tunewright.datasets.schema import Schema
+from tunewright.tasks.classification import task as classification
+from tunewright.tasks.regression import task as regression
 
 
 def subject(

@@ -13,7 +13,7 @@ import torch
 import tunewright
 from tests.data.pictures import saved
 from tests.engine.toy import TOPICS, toy_rows
-from tunewright.evaluation.attribution import (
+from tunewright.analysis.attribution import (
     Parted,
     _follows,
     integrated_gradients,
@@ -23,10 +23,11 @@ from tunewright.evaluation.attribution import (
     steps_kept,
     whole_words,
 )
-from tunewright.evaluation.reports.attributions import Settings
-from tunewright.evaluation.reports.attributions import _curves as curves
+from tunewright.analysis.reports.attributions import Settings
+from tunewright.analysis.reports.attributions import _curves as curves
 from tunewright.models.network import Network
 from tunewright.models.tiny_images import tiny_image_model
+from tunewright.pipeline.examine import examine
 
 
 def row_of(network: Network, text: str) -> dict[str, torch.Tensor]:
@@ -131,7 +132,7 @@ def test_a_run_that_learnt_words_rests_on_them(tiny_bert: Path, tmp_path: Path) 
         evaluation={"certify": False, "resamples": 100, "reports": []},
     )
     assert run.scores[0].value > 0.7
-    found = run.examine("attributions", rows=20)["attributions"]
+    found = examine(run, "attributions", rows=20)["attributions"]
     assert found["error"] is None
     scores = {one["name"]: one for one in found["scores"]}
     assert scores["deletion_gain"]["low"] > 0
@@ -182,7 +183,7 @@ def test_a_run_of_pictures_is_examined(tmp_path: Path) -> None:
         training={"epochs": 4, "batch_size": 8},
         evaluation={"certify": False, "resamples": 100, "reports": []},
     )
-    found = run.examine("attributions", rows=8, patches=4)["attributions"]
+    found = examine(run, "attributions", rows=8, patches=4)["attributions"]
     assert found["error"] is None
     assert len(found["heats"]) == len(found["grids"][0]["rows"])
     assert found["scores"][0]["n"] >= 8

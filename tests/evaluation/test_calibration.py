@@ -9,14 +9,14 @@ import pytest
 
 from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import classifier
+from tunewright.analysis.reports.calibration import Settings, calibration_error, debiased_calibration_error, report
+from tunewright.artifacts.model_folder import load_model
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
 from tunewright.core.types import Labels
-from tunewright.evaluation.reports.calibration import Settings, calibration_error, debiased_calibration_error, report
-from tunewright.heads import classification
-from tunewright.heads._calibration import scaled, with_scaling
-from tunewright.runs.artefact import load_model
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.classification import task as classification
+from tunewright.tasks.shared.calibration import scaled, with_scaling
 
 LABELS = Labels("classification", ("a", "b", "c"))
 

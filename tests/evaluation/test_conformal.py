@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import classifier, regressor
+from tunewright.analysis.conformal import FILE, Conformal, Method, fitted, load, quantile, save, sets, strangeness, with_sets
+from tunewright.analysis.reports.conformal import Settings, chance_of_so_few, report
 from tunewright.cli.main import app
 from tunewright.core.errors import UserError
 from tunewright.core.types import Predictions
-from tunewright.evaluation.conformal import FILE, Conformal, Method, fitted, load, quantile, save, sets, strangeness, with_sets
-from tunewright.evaluation.reports.conformal import Settings, chance_of_so_few, report
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
 
 METHODS: tuple[Method, ...] = ("lac", "aps", "raps")
 

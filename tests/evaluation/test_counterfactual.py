@@ -11,11 +11,11 @@ import pytest
 
 from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import subject
+from tunewright.analysis.evidence import Report
+from tunewright.analysis.reports import counterfactual
+from tunewright.analysis.reports.counterfactual import Settings
 from tunewright.core.types import Labels, Predictions
-from tunewright.evaluation.evidence import Report
-from tunewright.evaluation.reports import counterfactual
-from tunewright.evaluation.reports.counterfactual import Settings
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
 
 LABELS = Labels("classification", ("bad", "good"))
 

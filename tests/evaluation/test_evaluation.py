@@ -11,13 +11,13 @@ import pytest
 from scipy import stats
 
 from tests.metrics.kinds import example
+from tunewright.analysis.tables import confusion, per_class, worst_errors
 from tunewright.core.arrays import object_array
-from tunewright.core.parts import load_part
+from tunewright.core.registry import load_part
 from tunewright.core.types import Labels, Predictions
 from tunewright.evaluation.compare import compare, mcnemar
 from tunewright.evaluation.intervals import measured, score
 from tunewright.evaluation.overfitting import findings
-from tunewright.evaluation.tables import confusion, per_class, worst_errors
 
 TWO = Labels("classification", ("no", "yes"))
 THREE = Labels("classification", ("a", "b", "c"))

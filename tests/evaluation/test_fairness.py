@@ -19,15 +19,16 @@ from fairlearn.metrics import (
 
 from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import subject
+from tunewright.analysis.context import Subject
+from tunewright.analysis.evidence import Report
+from tunewright.analysis.gaps import Rate, gaps, holm
+from tunewright.analysis.reports import fairness
+from tunewright.analysis.thresholds import by_group
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
-from tunewright.data.groups import MISSING, groups_of
-from tunewright.evaluation.evidence import Report
-from tunewright.evaluation.gaps import Rate, gaps, holm
-from tunewright.evaluation.reports import fairness
-from tunewright.evaluation.subject import Subject
-from tunewright.evaluation.thresholds import by_group
-from tunewright.workflow import fit
+from tunewright.datasets.groups import MISSING, groups_of
+from tunewright.pipeline.examine import examine
+from tunewright.pipeline.workflow import fit
 
 LABELS = Labels("classification", ("no", "yes"))
 
@@ -267,4 +268,4 @@ def test_a_run_compares_groups_that_its_model_does_not_read(tiny_bert: Path, tmp
     assert found["error"] is None
     assert [row[0] for row in found["grids"][1]["rows"]] == ["left", "right"]
     assert sum(row[1] for row in found["grids"][1]["rows"]) == 48
-    assert "'nobody' is not known" in str(run.examine("fairness", columns="nobody")["fairness"]["error"])
+    assert "'nobody' is not known" in str(examine(run, "fairness", columns="nobody")["fairness"]["error"])

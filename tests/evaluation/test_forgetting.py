@@ -11,12 +11,13 @@ import torch
 from scipy.stats import spearmanr
 
 from tests.engine.toy import toy_rows
+from tunewright.analysis.references import Asked, read_reference
+from tunewright.analysis.similarity import alignment
 from tunewright.core.errors import UserError
-from tunewright.evaluation.references import Asked, read_reference
-from tunewright.evaluation.similarity import alignment
 from tunewright.models.states import block_states
+from tunewright.pipeline.examine import examine
+from tunewright.pipeline.workflow import fit
 from tunewright.runs.run import Run
-from tunewright.workflow import fit
 
 
 def test_alignment_is_the_formula() -> None:
@@ -121,7 +122,7 @@ def test_a_frozen_network_forgets_nothing(tiny_bert: Path, other_task: str, tmp_
 
 def test_texts_are_asked_of_language_models_alone(run: Run, tmp_path: Path) -> None:
     texts = written(tmp_path / "texts.csv", [{"text": "the card is lost"}, {"text": "it was fine"}])
-    assert "this is none" in run.examine("forgetting", references=[texts])["forgetting"]["error"]
+    assert "this is none" in examine(run, "forgetting", references=[texts])["forgetting"]["error"]
     numbers = written(tmp_path / "numbers.csv", [{"text": f"row {n}", "y": str(n / 3)} for n in range(40)])
     with pytest.raises(UserError, match="rows for regression"):
         read_reference(numbers, 100, 0)

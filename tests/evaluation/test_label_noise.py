@@ -12,9 +12,7 @@ import pytest
 
 from tests.engine.toy import toy_recipe, toy_setup
 from tests.evaluation.stand_in import subject
-from tunewright.core.types import Labels
-from tunewright.data.quality.fix import fix
-from tunewright.evaluation.reports.label_noise import (
+from tunewright.analysis.reports.label_noise import (
     Settings,
     confident_class,
     confident_joint,
@@ -23,8 +21,10 @@ from tunewright.evaluation.reports.label_noise import (
     ranked,
     report,
 )
-from tunewright.runs.subject import loaded_of, subject_of
-from tunewright.steps import train_features
+from tunewright.core.types import Labels
+from tunewright.datasets.quality.fix import fix
+from tunewright.pipeline.analysis_context import loaded_of, subject_of
+from tunewright.pipeline.steps import train_features
 
 NAMES = ("a", "b", "c", "d")
 

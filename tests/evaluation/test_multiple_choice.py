@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from tests.engine.toy import toy_rows
+from tunewright.analysis.references import read_reference
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
-from tunewright.evaluation.references import read_reference
 from tunewright.models.tiny import tiny_model
+from tunewright.pipeline.examine import examine
+from tunewright.pipeline.workflow import fit
 from tunewright.runs.run import Run
-from tunewright.workflow import fit
 
 QUESTIONS = [
     {"question": "my card is", "choices": ["late", "not new and not old", "sad"], "answer": 1},
@@ -63,7 +64,7 @@ def test_the_likeliest_choice_is_the_one_of_plain_transformers(run: Run, tmp_pat
     picked = [by_hand(network.inner.eval(), network.tokenizer, question, choices) for question, *choices in reference.inputs]
     assert reference.targets is not None
     expected = [float(place == target) for place, target in zip(picked, reference.targets, strict=True)]
-    found = run.examine("forgetting", references=[written(tmp_path / "questions.jsonl", QUESTIONS)])["forgetting"]
+    found = examine(run, "forgetting", references=[written(tmp_path / "questions.jsonl", QUESTIONS)])["forgetting"]
     assert found["error"] is None
     scores = {score["name"].rpartition("_")[0].partition("_")[0]: score["value"] for score in found["scores"]}
     assert scores["after"] == pytest.approx(np.mean(expected))
@@ -89,5 +90,5 @@ def test_questions_that_cannot_be_asked_are_refused(tmp_path: Path, row: dict[st
 def test_an_encoder_is_not_asked(tiny_bert: Path, tmp_path: Path) -> None:
     evaluation = {"certify": False, "resamples": 100, "reports": ()}
     tuned = fit(toy_rows(40), model=str(tiny_bert), target="label", out=tmp_path / "run", evaluation=evaluation)
-    found = tuned.examine("forgetting", references=[written(tmp_path / "questions.jsonl", QUESTIONS)])["forgetting"]
+    found = examine(tuned, "forgetting", references=[written(tmp_path / "questions.jsonl", QUESTIONS)])["forgetting"]
     assert "causal language model" in found["error"]

@@ -10,11 +10,12 @@ from sklearn.neighbors import NearestNeighbors
 
 from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import subject
+from tunewright.analysis.context import Inputs, Subject
+from tunewright.analysis.reports.neighbours import Settings, nearest, report
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
-from tunewright.evaluation.reports.neighbours import Settings, nearest, report
-from tunewright.evaluation.subject import Inputs, Subject
-from tunewright.workflow import fit
+from tunewright.pipeline.examine import examine
+from tunewright.pipeline.workflow import fit
 
 
 def test_neighbours_are_scikit_learns() -> None:
@@ -90,7 +91,7 @@ def test_a_run_is_examined(tiny_bert: Path, tmp_path: Path) -> None:
         training={"epochs": 1},
         evaluation={"certify": False, "resamples": 100, "reports": []},
     )
-    found = run.examine("neighbours")["neighbours"]
+    found = examine(run, "neighbours")["neighbours"]
     assert found["error"] is None
     assert found["grids"][0]["rows"]
     assert "Worst errors" in run.report.read_text()

@@ -12,13 +12,14 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import subject
+from tunewright.analysis.context import Inputs, Subject
+from tunewright.analysis.distances import mahalanobis
+from tunewright.analysis.ranking import false_positives_at, ranking_area
+from tunewright.analysis.reports.out_of_distribution import Settings, energy, report
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
-from tunewright.evaluation.distances import mahalanobis
-from tunewright.evaluation.ranking import false_positives_at, ranking_area
-from tunewright.evaluation.reports.out_of_distribution import Settings, energy, report
-from tunewright.evaluation.subject import Inputs, Subject
-from tunewright.workflow import fit
+from tunewright.pipeline.examine import examine
+from tunewright.pipeline.workflow import fit
 
 CENTRES = np.array([[4.0, 0, 0, 0], [0, 4.0, 0, 0], [0, 0, 4.0, 0]])
 
@@ -141,7 +142,7 @@ def test_a_run_tells_its_texts_from_others(tiny_bert: Path, tmp_path: Path) -> N
         evaluation={"certify": False, "resamples": 100, "reports": []},
     )
     texts = [" ".join("hgfedcba")] * 30
-    found = run.examine("out_of_distribution", others=others(tmp_path, texts))["out_of_distribution"]
+    found = examine(run, "out_of_distribution", others=others(tmp_path, texts))["out_of_distribution"]
     assert found["error"] is None
     scores = {one["name"]: one for one in found["scores"]}
     assert scores["auroc_mahalanobis"]["value"] > 0.9

@@ -12,12 +12,13 @@ import pytest
 
 from tests.data.pictures import saved
 from tests.engine.toy import toy_rows
-from tunewright.core.parts import load_part
+from tunewright.analysis.reporting import means_something
+from tunewright.core.registry import load_part
 from tunewright.models.tiny_audio import tiny_audio_model
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.runs.reports import means_something
+from tunewright.pipeline.examine import examine
+from tunewright.pipeline.workflow import fit
 from tunewright.runs.run import Run
-from tunewright.workflow import fit
 
 NAMES = ("abstention", "conformal", "out_of_distribution", "robustness", "shift", "neighbours")
 QUICK: dict[str, Any] = {
@@ -42,7 +43,7 @@ def examined(run: Run, expected: set[str], **settings: dict[str, Any]) -> dict[s
     schema, task = run.model.schema, run.model.labels.task
     names = [name for name in NAMES if means_something(load_part("reports", name), task, schema["kind"])]
     assert set(names) == expected
-    found = {name: run.examine(name, **settings.get(name, {}))[name] for name in names}
+    found = {name: examine(run, name, **settings.get(name, {}))[name] for name in names}
     for name, one in found.items():
         assert one["error"] is None, f"{name}: {one['error']}"
         assert one["said"]

@@ -9,13 +9,14 @@ import pytest
 
 import tunewright
 from tests.engine.toy import toy_rows
+from tunewright.analysis.reporting import chosen
+from tunewright.config.recipe import DEFAULT_REPORTS, Choice
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
-from tunewright.core.parts import list_parts, load_part
-from tunewright.recipe import DEFAULT_REPORTS, Choice
-from tunewright.runs.reports import chosen
+from tunewright.core.registry import list_parts, load_part
+from tunewright.pipeline.examine import examine
+from tunewright.pipeline.workflow import fit
 from tunewright.runs.run import Run
-from tunewright.workflow import fit
 
 NAMES = [part.name for part in list_parts("reports")]
 
@@ -60,9 +61,9 @@ def test_a_run_makes_the_default_reports(run: Run) -> None:
 
 def test_a_finished_run_makes_the_same_again(run: Run) -> None:
     before = run.reports["calibration"]
-    again = run.examine("calibration")["calibration"]
+    again = examine(run, "calibration")["calibration"]
     assert [one["value"] for one in again["scores"]] == pytest.approx([one["value"] for one in before["scores"]], abs=1e-4)
-    more = run.examine("calibration", bins=5)["calibration"]
+    more = examine(run, "calibration", bins=5)["calibration"]
     assert len(more["charts"][0]["lines"][0][1]) == 5
     assert json.dumps(read_json(run.folder / "scores.json")["reports"]["calibration"]) == json.dumps(more)
 
@@ -82,7 +83,7 @@ def test_none_are_made_where_none_are_wanted(tiny_bert: Path, tmp_path: Path) ->
             toy_rows(60), model=str(tiny_bert), target="label", evaluation={"reports": [{"name": "calibration", "bin": 3}]}
         )
     with pytest.raises(UserError, match="settings belong to one report"):
-        run.examine(bins=5)
+        examine(run, bins=5)
 
 
 def test_a_report_that_fails_costs_the_run_nothing_else(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,10 +92,10 @@ def test_a_report_that_fails_costs_the_run_nothing_else(run: Run, monkeypatch: p
 
     monkeypatch.setattr(load_part("reports", "calibration"), "report", broken)
     monkeypatch.delenv("TUNEWRIGHT_STRICT")
-    found = run.examine("calibration", "abstention")
+    found = examine(run, "calibration", "abstention")
     assert "ZeroDivisionError: of nothing; this is our fault" in found["calibration"]["error"]
     assert found["abstention"]["error"] is None
     assert "Not made: ZeroDivisionError" in run.report.read_text()
     monkeypatch.setenv("TUNEWRIGHT_STRICT", "1")
     with pytest.raises(ZeroDivisionError):
-        run.examine("calibration")
+        examine(run, "calibration")

@@ -10,13 +10,14 @@ import pytest
 
 from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import subject
+from tunewright.analysis.context import Inputs
+from tunewright.analysis.corruptions import audio, image, table, text
+from tunewright.analysis.evidence import Report
+from tunewright.analysis.reports.robustness import Settings, report
 from tunewright.core.types import Kind, Labels, Predictions
-from tunewright.data.sounds.files import Sound
-from tunewright.evaluation.corruptions import audio, image, table, text
-from tunewright.evaluation.evidence import Report
-from tunewright.evaluation.reports.robustness import Settings, report
-from tunewright.evaluation.subject import Inputs
-from tunewright.workflow import fit
+from tunewright.datasets.formats.audio_files import Sound
+from tunewright.pipeline.examine import examine
+from tunewright.pipeline.workflow import fit
 
 ROW = ("Please RETURN my broken card, it isn't working!",)
 
@@ -175,7 +176,7 @@ def test_a_run_of_texts_is_examined(tiny_bert: Path, tmp_path: Path) -> None:
         rates={"backbone": 1e-3, "head": 1e-2},
         evaluation={"certify": False, "resamples": 100, "reports": []},
     )
-    found = run.examine("robustness")["robustness"]
+    found = examine(run, "robustness")["robustness"]
     assert found["error"] is None
     assert len(found["scores"]) == 8
     assert all(one["low"] <= one["value"] <= one["high"] for one in found["scores"])

@@ -13,14 +13,14 @@ from scipy.stats import false_discovery_control, fisher_exact
 
 from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import subject
+from tunewright.analysis.context import Inputs
+from tunewright.analysis.feature_drift import columns, words
+from tunewright.analysis.label_shift import estimated_shares, same_predictions
+from tunewright.analysis.reports.shift import Settings, report
+from tunewright.analysis.two_samples import a_distance, classifier_test, mean_discrepancy
 from tunewright.core.errors import UserError
 from tunewright.core.types import Kind, Labels, Predictions
-from tunewright.evaluation.label_shift import estimated_shares, same_predictions
-from tunewright.evaluation.moved import columns, words
-from tunewright.evaluation.reports.shift import Settings, report
-from tunewright.evaluation.subject import Inputs
-from tunewright.evaluation.two_samples import a_distance, classifier_test, mean_discrepancy
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
 
 
 def halves(seed: int, moved: float = 0.0, rows: int = 120, width: int = 10) -> tuple[np.ndarray, np.ndarray]:

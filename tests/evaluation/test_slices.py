@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import fisher_exact, mannwhitneyu
 
 from tests.evaluation.stand_in import classifier, regressor
-from tunewright.evaluation.evidence import Report
+from tunewright.analysis.evidence import Report
+from tunewright.analysis.reports.slices import Settings, report
+from tunewright.analysis.slicing import Loss, _excess, by_cluster, by_column, by_word, p_against_rest, thirds, worst
 from tunewright.evaluation.intervals import exact_interval
-from tunewright.evaluation.reports.slices import Settings, report
-from tunewright.evaluation.slicing import Loss, _excess, by_cluster, by_column, by_word, p_against_rest, thirds, worst
 
 WORDS = ["card", "money", "bank", "order", "parcel", "late", "lost", "broken", "happy", "sad", "fine", "good", "price", "refund"]
 

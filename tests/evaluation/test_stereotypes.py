@@ -12,16 +12,17 @@ import torch
 
 from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import subject
+from tunewright.analysis.association import effects, nearer, p_value, sentence_vectors
+from tunewright.analysis.reports import stereotypes
+from tunewright.analysis.reports.stereotypes import Settings
+from tunewright.analysis.stereotype_pairs import Pair, pseudo_likelihoods, read_crows_pairs, read_winobias
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.evaluation.association import effects, nearer, p_value, sentence_vectors
-from tunewright.evaluation.reports import stereotypes
-from tunewright.evaluation.reports.stereotypes import Settings
-from tunewright.evaluation.stereotype_pairs import Pair, pseudo_likelihoods, read_crows_pairs, read_winobias
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.tiny import tiny_model
-from tunewright.workflow import fit
+from tunewright.pipeline.examine import examine
+from tunewright.pipeline.workflow import fit
 
 LABELS = Labels("masked_language")
 
@@ -160,7 +161,7 @@ def test_an_encoder_is_asked_for_associations_before_and_after(tiny_bert: Path, 
         rates={"backbone": 1e-2, "head": 1e-2},
         evaluation={"certify": False, "resamples": 100, "reports": ()},
     )
-    found = run.examine("stereotypes", crows_pairs="pairs.csv")["stereotypes"]
+    found = examine(run, "stereotypes", crows_pairs="pairs.csv")["stereotypes"]
     assert found["error"] is None
     assert found["said"][0].startswith("crows_pairs: not asked; classification says nothing")
     assert len(found["scores"]) == 15
@@ -209,7 +210,7 @@ def test_a_tuned_language_model_answers_for_both(masked: Path, tmp_path: Path) -
             rates={"backbone": 1e-2},
             evaluation={"certify": False, "resamples": 100, "reports": ()},
         )
-        found = run.examine("stereotypes", crows_pairs=path)["stereotypes"]
+        found = examine(run, "stereotypes", crows_pairs=path)["stereotypes"]
         assert found["error"] is None
         assert next(one["n"] for one in found["scores"] if one["name"] == "crows_pairs") == 12
 

@@ -10,9 +10,9 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from tests.heads.test_tables import toy
 from tunewright.core.types import Labels
-from tunewright.data.encoders.table import Encoded
 from tunewright.evaluation.trees import boosted
-from tunewright.workflow import fit
+from tunewright.modalities.table.modality import Encoded
+from tunewright.pipeline.workflow import fit
 
 GENERATOR = np.random.default_rng(0)
 

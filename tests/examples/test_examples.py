@@ -7,8 +7,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from tunewright.data.duplicates import near_groups
-from tunewright.recipe_reader import read_recipe
+from tunewright.config.reader import read_recipe
+from tunewright.datasets.quality.duplicates import near_groups
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

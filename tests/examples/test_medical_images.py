@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from tunewright.config.reader import read_recipe
 from tunewright.core.files import read_tensors
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.recipe_reader import read_recipe
-from tunewright.workflow import fit_recipe
+from tunewright.pipeline.workflow import fit_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "examples" / "medical_images.yaml"

@@ -10,24 +10,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tunewright.core.damaged import unusable
+from tunewright.artifacts.model_folder import METADATA, form_of, read_labels, read_metadata
+from tunewright.artifacts.run_folder import is_unfinished
+from tunewright.config.reader import read_recipe
+from tunewright.core.damaged_files import unusable
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_tensors
-from tunewright.data.formats.archives import Member, members
-from tunewright.data.prepare import prepare
-from tunewright.data.read import read_splits
-from tunewright.data.schema import Schema
-from tunewright.engine.checkpoint_folder import Unusable, read_manifest
-from tunewright.methods._peft_format import method_of, read_adapter
+from tunewright.datasets.formats.archives import Member, members
+from tunewright.datasets.prepare import prepare
+from tunewright.datasets.read import read_splits
+from tunewright.datasets.schema import Schema
 from tunewright.models.config import read_config
 from tunewright.models.folder_checks import check_folder
+from tunewright.models.peft_format import method_of, read_adapter
 from tunewright.models.pooling import declared_pooling
 from tunewright.models.processors import load_processor
-from tunewright.recipe_reader import read_recipe
-from tunewright.runs.artefact import METADATA, form_of, read_labels, read_metadata
-from tunewright.runs.folder import is_unfinished
 from tunewright.runs.run import load
 from tunewright.runs.store import list_runs
+from tunewright.training.checkpoint_folder import Unusable, read_manifest
 
 SECONDS, MEGABYTES = 5.0, 512  # of the processor's time, and of memory that one input may add
 EXPECTED = (UserError, Unusable)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tunewright.config.recipe import Recipe
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
 from tunewright.core.types import Labels
@@ -15,9 +16,8 @@ from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.seconds import fit_seconds
 from tunewright.models.tiny_audio import tiny_audio_model
-from tunewright.recipe import Recipe
-from tunewright.steps import Given, prepare_rows
-from tunewright.workflow import fit, make_recipe
+from tunewright.pipeline.steps import Given, prepare_rows
+from tunewright.pipeline.workflow import fit, make_recipe
 
 pytest.importorskip("soundfile")
 

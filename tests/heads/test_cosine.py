@@ -14,8 +14,8 @@ from torch.nn import functional
 from tests.engine.toy import TOPICS
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.heads import cosine
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.cosine import task as cosine
 
 LABELS = Labels("similarity", mean=2.5, spread=5 / np.sqrt(12))  # of scores spread evenly from 0 to 5
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from tests.heads.test_tables import QUICK, toy
+from tunewright.artifacts.model_folder import load_model
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
 from tunewright.core.types import Labels
-from tunewright.heads import classification
 from tunewright.metrics import mean_cost
-from tunewright.runs.artefact import load_model
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.classification import task as classification
 
 LABELS = Labels("classification", ("fine", "fraud", "unsure"), costs=(1.0, 8.0, 2.0))
 

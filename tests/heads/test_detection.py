@@ -10,19 +10,19 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForObjectDetection
 
+from tunewright.config.augmentation import Augmentation, Mixing
 from tunewright.core.arrays import object_array
-from tunewright.core.augmentation import Augmentation, Mixing
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.read import read_splits
-from tunewright.heads import detection
+from tunewright.datasets.read import read_splits
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.planning import check
-from tunewright.steps import Given
-from tunewright.workflow import fit, make_recipe
+from tunewright.pipeline.planning import check
+from tunewright.pipeline.steps import Given
+from tunewright.pipeline.workflow import fit, make_recipe
+from tunewright.tasks.detection import task as detection
 
 LABELS = Labels("detection", ("cat", "dog"))
 FORM = Form("image", "AutoModelForObjectDetection", "boxes")

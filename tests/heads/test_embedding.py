@@ -13,12 +13,12 @@ from torch.nn import functional
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.prepare import prepare
-from tunewright.heads import embedding
+from tunewright.datasets.prepare import prepare
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.embedding import task as embedding
 
 LABELS = Labels("embedding")
 FORM = Form("pairs", "AutoModel", "vectors")
@@ -111,11 +111,11 @@ def test_ranks_are_those_counted_by_hand() -> None:
 
 def test_a_batch_cut_into_passes_has_the_same_gradient(tiny_bert: Path, tmp_path: Path) -> None:
     from tunewright.core.seed import seed_everything
-    from tunewright.engine.optimiser import build_optimiser
-    from tunewright.engine.stages import open_layers
-    from tunewright.engine.step import optimiser_step
-    from tunewright.steps import Given, apply_method, make_job, prepare_rows, set_up
-    from tunewright.workflow import make_recipe
+    from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, set_up
+    from tunewright.pipeline.workflow import make_recipe
+    from tunewright.training.optimizer import build_optimiser
+    from tunewright.training.stages import open_layers
+    from tunewright.training.step import optimiser_step
 
     found = []
     for tokens in (16_384, 1):
@@ -249,8 +249,8 @@ def test_faults_are_told(network: Network) -> None:
 
 def test_sentence_transformers_opens_what_is_saved(network: Network, tmp_path: Path) -> None:
     theirs = pytest.importorskip("sentence_transformers")
+    from tunewright.artifacts.sentence_transformers_folder import write_sentence_modules
     from tunewright.models.processors import save_processor
-    from tunewright.runs.sentence_folder import write_sentence_modules
 
     network.inner.save_pretrained(tmp_path)
     save_processor(network.processor, tmp_path)

@@ -12,14 +12,14 @@ import torch
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.examples import batch, targets_of
-from tunewright.data.rows import Rows
-from tunewright.heads import generation
+from tunewright.datasets.encoded import batch, targets_of
+from tunewright.datasets.rows import Rows
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny import tiny_model
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.generation import task as generation
 
 LABELS = Labels("generation")
 FORM = Form("text", "AutoModelForSeq2SeqLM", "vocabulary")

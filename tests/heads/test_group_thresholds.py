@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from tests.engine.toy import toy_recipe, toy_setup
+from tunewright.artifacts.model_folder import load_model
+from tunewright.config.reader import resolve
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
 from tunewright.core.types import GroupThresholds, Labels, Predictions
-from tunewright.data.groups import MISSING, groups_of, placed
-from tunewright.data.table import Table
-from tunewright.heads import classification
-from tunewright.heads._group_thresholds import FEWEST, decided_by, fitted, places_of
-from tunewright.recipe_reader import resolve
-from tunewright.runs.artefact import load_model
+from tunewright.datasets.groups import MISSING, groups_of, placed
+from tunewright.datasets.table import Table
+from tunewright.pipeline.workflow import fit
 from tunewright.runs.run import load
-from tunewright.workflow import fit
+from tunewright.tasks.classification import task as classification
+from tunewright.tasks.shared.group_thresholds import FEWEST, decided_by, fitted, places_of
 
 LABELS = Labels("classification", ("no", "yes"))
 

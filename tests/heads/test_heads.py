@@ -8,10 +8,12 @@ import torch
 from torch.nn import functional
 
 from tunewright.core.errors import UserError
-from tunewright.core.parts import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part
 from tunewright.core.types import Labels
-from tunewright.heads import classification, multi_label, regression
 from tunewright.metrics._columns import load_metric
+from tunewright.tasks.classification import task as classification
+from tunewright.tasks.multi_label import task as multi_label
+from tunewright.tasks.regression import task as regression
 
 ALL = [part.name for part in list_parts("heads")]
 # Those whose answer is a tensor of logits for each row or token; pixels, vocabularies, vectors and boxes have tests of their own.

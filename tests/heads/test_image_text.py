@@ -13,8 +13,7 @@ from torch.nn import functional
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.prepare import prepare
-from tunewright.heads import image_text
+from tunewright.datasets.prepare import prepare
 from tunewright.models.dual_encoder import join, paired
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
@@ -22,7 +21,8 @@ from tunewright.models.network import Network
 from tunewright.models.tiny import tiny_model
 from tunewright.models.tiny_dual import tiny_dual_model
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.image_text import task as image_text
 
 FORM = Form("captioned", "AutoModel", "pairs")
 LABELS = Labels("image_text")

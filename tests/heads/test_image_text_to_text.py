@@ -12,14 +12,14 @@ import torch
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.prepare import prepare
-from tunewright.data.ragged import IGNORED
-from tunewright.heads import image_text_to_text as head
+from tunewright.datasets.prepare import prepare
+from tunewright.datasets.ragged import IGNORED
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny_dual import tiny_image_reader
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.image_text_to_text import task as head
 
 LABELS = Labels("image_text_to_text")
 FORM = Form("image_prompt", "AutoModelForImageTextToText", "vocabulary")

@@ -12,17 +12,17 @@ import torch
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.examples import targets_of
-from tunewright.data.language.messages import Message
-from tunewright.engine.evaluate import decode_all
-from tunewright.engine.predict import passes
-from tunewright.heads import language
+from tunewright.datasets.encoded import targets_of
+from tunewright.modalities.language.messages import Message
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny import tiny_model
+from tunewright.pipeline.workflow import fit
 from tunewright.strategies import load_strategy
-from tunewright.workflow import fit
+from tunewright.tasks.language import task as language
+from tunewright.training.evaluate import decode_all
+from tunewright.training.predict import passes
 
 LABELS = Labels("language")
 QUICK: dict[str, Any] = {"data": {"near_duplicates": "ignore"}, "evaluation": {"certify": False, "resamples": 100}}

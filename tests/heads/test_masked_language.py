@@ -11,14 +11,14 @@ import torch
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.examples import Examples, targets_of
-from tunewright.data.ragged import IGNORED
-from tunewright.heads import masked_language
+from tunewright.datasets.encoded import Examples, targets_of
+from tunewright.datasets.ragged import IGNORED
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny import tiny_model
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.masked_language import task as masked_language
 
 LABELS = Labels("masked_language")
 CPU = torch.device("cpu")

@@ -10,18 +10,18 @@ import pytest
 import torch
 from torch.nn import functional
 
+from tunewright.artifacts.model_folder import load_model
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.prepare import prepare
-from tunewright.heads import classification
+from tunewright.datasets.prepare import prepare
 from tunewright.models import mixed_loading
 from tunewright.models.form import Form
 from tunewright.models.network import Network
 from tunewright.models.tiny_audio import tiny_audio_model
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.planning import check
-from tunewright.runs.artefact import load_model
-from tunewright.workflow import fit, make_recipe
+from tunewright.pipeline.planning import check
+from tunewright.pipeline.workflow import fit, make_recipe
+from tunewright.tasks.classification import task as classification
 
 INPUTS = ["photo", "note", "clip", "price", "town"]
 FORM = Form("mixed", "MixedNetwork")
@@ -214,7 +214,7 @@ def test_what_cannot_be_folded_is_refused(source: str, tmp_path: Path) -> None:
 
 
 def test_a_check_looks_for_every_model(source: str) -> None:
-    from tunewright.steps import Given
+    from tunewright.pipeline.steps import Given
 
     given = Given(train=rows())
     data = {"input": INPUTS, "target": ["label"]}

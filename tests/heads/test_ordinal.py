@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.prepare import prepare
-from tunewright.heads import ordinal
-from tunewright.workflow import fit
+from tunewright.datasets.prepare import prepare
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.ordinal import task as ordinal
 
 LABELS = Labels("ordinal", ("1", "2", "3", "4"))
 WORDS = ("awful", "bad", "good", "great")

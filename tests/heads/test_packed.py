@@ -11,10 +11,10 @@ import torch
 
 from tests.heads.test_language import alpaca
 from tunewright.core.errors import UserError
-from tunewright.engine.step import _backward
 from tunewright.models.tiny import tiny_model
-from tunewright.steps import Given, apply_method, make_job, prepare_rows, set_up
-from tunewright.workflow import fit, make_recipe
+from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, set_up
+from tunewright.pipeline.workflow import fit, make_recipe
+from tunewright.training.step import _backward
 
 
 def job_of(folder: Path, method: str, packing: str) -> Any:

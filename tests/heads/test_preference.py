@@ -10,20 +10,20 @@ import pytest
 import torch
 from torch.nn import functional
 
+from tunewright.config.recipe import Choice
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.examples import targets_of
-from tunewright.data.language.conversations import Judgement, Preference
-from tunewright.data.language.messages import Message
-from tunewright.engine.predict import passes
-from tunewright.heads import preference
+from tunewright.datasets.encoded import targets_of
+from tunewright.modalities.language.conversations import Judgement, Preference
+from tunewright.modalities.language.messages import Message
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny import tiny_model
-from tunewright.preferences import kto, log_probabilities
-from tunewright.recipe import Choice
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.preference_losses import kto, log_probabilities
+from tunewright.tasks.preference import task as preference
+from tunewright.training.predict import passes
 
 LABELS = Labels("preference")
 KTO = preference.Settings(objective=Choice(name="kto"))

@@ -15,15 +15,15 @@ import torch
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.prepare import prepare
-from tunewright.data.ragged import IGNORED, Ragged
-from tunewright.data.read import read_table
-from tunewright.data.targets.spans import Answer
-from tunewright.heads import question_answering as head
+from tunewright.datasets.prepare import prepare
+from tunewright.datasets.ragged import IGNORED, Ragged
+from tunewright.datasets.read import read_table
+from tunewright.datasets.targets.spans import Answer
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.question_answering import task as head
 
 LABELS = Labels("question_answering", ("start", "end"))
 FORM = Form("question", "AutoModelForQuestionAnswering", "spans")

@@ -12,11 +12,11 @@ from torch.nn import functional
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Kind, Labels
-from tunewright.data.encoders import interactions
-from tunewright.data.rows import Rows
-from tunewright.data.tables.interactions import learn_catalogue
-from tunewright.heads import recommendation
-from tunewright.workflow import fit
+from tunewright.datasets.rows import Rows
+from tunewright.modalities.interactions import modality as interactions
+from tunewright.modalities.interactions.catalogue import learn_catalogue
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.recommendation import task as recommendation
 
 LABELS = Labels("recommendation")
 TRAIN = [("ann", "tea"), ("ann", "jam"), ("bob", "rye"), ("bob", "tea"), ("cy", "tea"), ("cy", "oil")]

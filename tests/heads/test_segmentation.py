@@ -10,20 +10,20 @@ import pytest
 import torch
 
 from tests.data.pictures import saved
+from tunewright.config.augmentation import Augmentation, Mixing
 from tunewright.core.arrays import object_array
-from tunewright.core.augmentation import Augmentation, Mixing
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.targets.masks import NO_CLASS
-from tunewright.heads import segmentation
+from tunewright.datasets.targets.masks import NO_CLASS
 from tunewright.metrics import mean_iou, pixel_accuracy
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.planning import check
-from tunewright.steps import Given
-from tunewright.workflow import fit, make_recipe
+from tunewright.pipeline.planning import check
+from tunewright.pipeline.steps import Given
+from tunewright.pipeline.workflow import fit, make_recipe
+from tunewright.tasks.segmentation import task as segmentation
 
 LABELS = Labels("segmentation", ("0", "1", "4"))
 FORM = Form("image", "AutoModelForSemanticSegmentation", "logits")

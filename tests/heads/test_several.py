@@ -11,10 +11,12 @@ import torch
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
-from tunewright.data.prepare import prepare
+from tunewright.datasets.prepare import prepare
 from tunewright.evaluation.intervals import score
-from tunewright.heads import classification, regression, several
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.classification import task as classification
+from tunewright.tasks.regression import task as regression
+from tunewright.tasks.several import task as several
 
 TOPIC, STARS = Labels("classification", ("card", "film", "order")), Labels("regression", mean=2.0, spread=0.5)
 LABELS = Labels("several", parts=(("topic", TOPIC), ("stars", STARS)))

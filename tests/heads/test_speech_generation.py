@@ -13,16 +13,16 @@ import torch
 
 from tests.heads.test_transcription import sounds, texts, toy
 from tests.tiny import folders
-from tunewright.core.sound_augmentation import SoundAugmentation
+from tunewright.config.audio_augmentation import SoundAugmentation
 from tunewright.core.types import Labels
-from tunewright.data.encoders import sequences
-from tunewright.data.examples import Examples, targets_of
-from tunewright.heads import speech_generation
+from tunewright.datasets.encoded import Examples, targets_of
+from tunewright.modalities.text import sequences
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny_audio import SEQUENCE, tiny_audio_model
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.speech_generation import task as speech_generation
 
 pytest.importorskip("soundfile")
 

@@ -10,7 +10,7 @@ import pytest
 
 from tunewright.core.errors import UserError
 from tunewright.models.table import TableConfig, TableTransformer, save_table_network
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
 
 QUICK: dict[str, Any] = {"data": {"near_duplicates": "ignore"}, "evaluation": {"baselines": ("majority", "frozen")}}
 
@@ -62,8 +62,8 @@ def test_what_cannot_be_folded_in_is_refused(tmp_path: Path) -> None:
 
 
 def test_texts_stay_texts(tmp_path: Path) -> None:
-    from tunewright.steps import Given, prepare_rows
-    from tunewright.workflow import make_recipe
+    from tunewright.pipeline.steps import Given, prepare_rows
+    from tunewright.pipeline.workflow import make_recipe
 
     rows = [
         {"text": f"my card {number} is lost again today", "amount": number, "more": number % 7, "label": "ab"[number % 2]}

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from tunewright.callbacks.history import read_history
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
 from tunewright.core.types import Labels
-from tunewright.data.ragged import IGNORED, Ragged
-from tunewright.heads import tagging
+from tunewright.datasets.ragged import IGNORED, Ragged
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
-from tunewright.monitoring.history import read_history
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.tagging import task as tagging
 
 LABELS = Labels("tagging", ("O", "B-x", "I-x"))
 FORM = Form("words", "AutoModelForTokenClassification", "logits")
@@ -79,8 +79,8 @@ def test_the_loss_is_torchs_mean_over_words(network: Network) -> None:
 def test_padding_side_and_batch_change_no_answer(network: Network) -> None:
     inputs, targets = rows_of([3, 9, 1])
     examples = tagging.encode(network, inputs, targets, tagging.Settings(), 32)
-    from tunewright.engine.evaluate import decode_all
-    from tunewright.engine.predict import passes
+    from tunewright.training.evaluate import decode_all
+    from tunewright.training.predict import passes
 
     found = [
         decode_all(tagging, LABELS, examples, passes(network, examples, tokens=tokens), (tagging.Settings(), None))

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from tunewright.artifacts.model_folder import load_model
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
 from tunewright.core.types import Labels, Predictions
-from tunewright.heads import multi_label
-from tunewright.runs.artefact import load_model
-from tunewright.steps import Given, frozen_baseline, prepare_rows, set_up, train_features
-from tunewright.workflow import fit, make_recipe
+from tunewright.pipeline.steps import Given, frozen_baseline, prepare_rows, set_up, train_features
+from tunewright.pipeline.workflow import fit, make_recipe
+from tunewright.tasks.multi_label import task as multi_label
 
 LABELS = Labels("multi_label", ("a", "b", "c"))
 TUNED = multi_label.Settings(thresholds="tuned")

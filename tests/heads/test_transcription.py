@@ -15,14 +15,14 @@ from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, read_tensors, write_tensors
 from tunewright.core.types import Labels
-from tunewright.data.characters import Characters, from_folder, made_of
-from tunewright.data.sounds.files import Sound
-from tunewright.heads import transcription
+from tunewright.datasets.formats.audio_files import Sound
+from tunewright.datasets.transcripts import Characters, from_folder, made_of
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny_audio import tiny_audio_model
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.transcription import task as transcription
 
 pytest.importorskip("soundfile")
 
@@ -115,7 +115,7 @@ def test_the_loss_is_that_of_all_paths() -> None:
 def test_the_loss_is_transformers_own(hubert: Path) -> None:
     network = network_of(hubert)
     examples = transcription.encode(network, sounds(6000, 9000), texts("abba", "c d"), transcription.Settings(), 0)
-    from tunewright.data.examples import targets_of
+    from tunewright.datasets.encoded import targets_of
 
     batch = examples.encoded.collate(np.arange(2))
     targets = targets_of(examples, np.arange(2), torch.device("cpu"))

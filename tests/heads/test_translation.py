@@ -16,16 +16,16 @@ from tunewright.cli.main import app
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.encoders import translation
-from tunewright.data.examples import batch, targets_of
-from tunewright.data.read import read_table
-from tunewright.data.schema import Schema, guess_schema
-from tunewright.heads import generation
+from tunewright.datasets.encoded import batch, targets_of
+from tunewright.datasets.read import read_table
+from tunewright.datasets.schema import Schema, guess_schema
+from tunewright.modalities.translation import modality as translation
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny import tiny_model
-from tunewright.workflow import fit
+from tunewright.pipeline.workflow import fit
+from tunewright.tasks.generation import task as generation
 
 LABELS = Labels("generation")
 FORM = Form("translation", "AutoModelForSeq2SeqLM", "vocabulary")

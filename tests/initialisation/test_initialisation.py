@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from tunewright.core.errors import UserError
-from tunewright.core.parts import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part
 from tunewright.core.types import Labels
 from tunewright.models.network import Network
 from tunewright.models.tiny import FAMILIES

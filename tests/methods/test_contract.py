@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tunewright.core.errors import UserError
-from tunewright.core.parts import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part
 
 METHODS = [part.name for part in list_parts("methods")]
 MERGEABLE = ["dora", "ia3", "lora", "peft"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tunewright.core.errors import UserError
-from tunewright.core.parts import load_part
+from tunewright.core.registry import load_part
 from tunewright.models.tiny import FAMILIES
 
 EVERYWHERE = ["lora", "bottleneck", "bias_only", "norm_only"]

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
-from tunewright.core.parts import load_part
+from tunewright.core.registry import load_part
 from tunewright.methods.bottleneck import Settings as BottleneckSettings
 from tunewright.methods.bottleneck import apply as apply_bottleneck
 from tunewright.methods.dora import DoraLinear

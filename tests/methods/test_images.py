@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tests.tiny import folders
 from tunewright.core.errors import UserError
-from tunewright.core.parts import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part
 from tunewright.core.types import Labels
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tunewright.core.files import read_tensors, write_tensors
-from tunewright.core.parts import list_parts, load_part
-from tunewright.methods._peft_format import write_adapter
+from tunewright.core.registry import list_parts, load_part
+from tunewright.models.peft_format import write_adapter
 
 METHODS = [part.name for part in list_parts("methods")]
 CASES = [(method, pooling) for method in METHODS for pooling in ("native", "mean")]

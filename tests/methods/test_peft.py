@@ -7,8 +7,8 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from tunewright.core.errors import UserError
-from tunewright.methods._peft_format import load_adapter, write_adapter
 from tunewright.methods.peft import Settings, apply
+from tunewright.models.peft_format import load_adapter, write_adapter
 from tunewright.models.quiet import quiet_transformers
 
 peft = pytest.importorskip("peft")

@@ -10,8 +10,8 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, read_tensors, write_tensors
-from tunewright.core.parts import load_part
-from tunewright.methods._peft_format import head_modules, load_adapter, method_of, read_adapter, write_adapter
+from tunewright.core.registry import load_part
+from tunewright.models.peft_format import head_modules, load_adapter, method_of, read_adapter, write_adapter
 from tunewright.models.quiet import quiet_transformers
 
 peft = pytest.importorskip("peft")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tunewright.core.errors import UserError
-from tunewright.core.parts import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part
 
 CHANGES = {
     "last_layers": [{"k": 1}],

@@ -9,7 +9,7 @@ import pytest
 
 from tests.metrics.kinds import coco, example
 from tunewright.core.arrays import object_array
-from tunewright.core.parts import load_part
+from tunewright.core.registry import load_part
 from tunewright.core.types import Labels
 from tunewright.metrics._boxes import overlaps
 

@@ -13,7 +13,7 @@ from sklearn import metrics as reference
 from tests.metrics.kinds import KINDS, coco, example
 from tests.metrics.kinds import TAGS as TAG_NAMES
 from tunewright.core.arrays import object_array
-from tunewright.core.parts import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part
 from tunewright.core.types import Labels
 
 NAMES = [part.name for part in list_parts("metrics")]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tunewright.core.arrays import object_array
-from tunewright.core.parts import load_part
+from tunewright.core.registry import load_part
 from tunewright.core.types import Labels
 
 NONE = Labels("classification")

@@ -9,7 +9,7 @@ import pytest
 
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
-from tunewright.core.parts import load_part
+from tunewright.core.registry import load_part
 from tunewright.core.tag_schemes import scheme_of
 from tunewright.core.types import Labels
 from tunewright.metrics._tags import entities, entity_counts, well_formed

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tunewright.core.arrays import object_array
-from tunewright.core.parts import load_part
+from tunewright.core.registry import load_part
 from tunewright.core.types import Labels
 from tunewright.metrics._tags import entities
 

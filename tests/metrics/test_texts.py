@@ -10,7 +10,7 @@ import pytest
 from tests.metrics.kinds import example
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
-from tunewright.core.parts import load_part
+from tunewright.core.registry import load_part
 from tunewright.core.types import Labels
 from tunewright.metrics._bits import common_length, edit_distance
 

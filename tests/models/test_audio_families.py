@@ -12,18 +12,18 @@ from torch.nn import functional
 
 from tests.tiny import folders
 from tunewright.core.errors import UserError
-from tunewright.core.parts import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part
 from tunewright.core.seed import random_states, restore_random_states, seed_everything
 from tunewright.core.types import Labels
-from tunewright.data.encoders.audio import Encoded
-from tunewright.data.sounds.files import Sound
-from tunewright.engine.stages import open_layers
-from tunewright.heads import classification
+from tunewright.datasets.formats.audio_files import Sound
+from tunewright.modalities.audio.modality import Encoded
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.prefix import capture, find_prefix, replayed
 from tunewright.models.tiny_audio import CLASSIFIERS, tiny_audio_model
+from tunewright.tasks.classification import task as classification
+from tunewright.training.stages import open_layers
 
 pytest.importorskip("soundfile")
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")  # of WavLM, in transformers

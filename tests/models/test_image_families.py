@@ -14,13 +14,13 @@ from tests.tiny import folders, larger
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_tensors, write_tensors
 from tunewright.core.types import Labels
-from tunewright.engine.stages import open_layers
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.prefix import capture, find_prefix, replayed
 from tunewright.models.processors import save_processor
 from tunewright.models.tiny_images import IMAGE_FAMILIES, tiny_image_model
+from tunewright.training.stages import open_layers
 
 LABELS = Labels("classification", ("ant", "bee", "cat"))
 FORM = Form("image", "AutoModelForImageClassification", "logits")

@@ -14,9 +14,9 @@ import tunewright
 from tests.test_image_runs import QUICK, accuracy, pictures
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.data.encoders.image import ImagePreprocessing
-from tunewright.models.plain import Backbone, plain_network
-from tunewright.workflow import reproduce
+from tunewright.modalities.image.modality import ImagePreprocessing
+from tunewright.models.torch_module import Backbone, plain_network
+from tunewright.pipeline.workflow import reproduce
 
 LABELS = Labels("classification", ("ant", "bee", "cat"))
 READS = ImagePreprocessing(16, 16, resize=(16, 16), mean=(0.5,) * 3, std=(0.5,) * 3)

@@ -16,8 +16,8 @@ from tests.test_image_runs import QUICK, accuracy, pictures
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
 from tunewright.core.types import Labels
-from tunewright.data.encoders.audio import AudioPreprocessing
-from tunewright.models.plain import Backbone, plain_network
+from tunewright.modalities.audio.modality import AudioPreprocessing
+from tunewright.models.torch_module import Backbone, plain_network
 
 pytest.importorskip("soundfile")
 

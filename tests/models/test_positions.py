@@ -13,9 +13,9 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from tests.models.conftest import LABELS
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
-from tunewright.heads import classification
 from tunewright.models.loading import load_network
 from tunewright.models.positions import token_places
+from tunewright.tasks.classification import task as classification
 
 ROWS = 40
 SMALL: dict[str, Any] = {
@@ -150,7 +150,7 @@ def test_positions_for_padding_alone_are_said(tmp_path: Path) -> None:
 
 def test_a_run_tells_the_tokens_that_texts_are_cut_at(tmp_path: Path) -> None:
     from tunewright.models.tiny import tiny_model
-    from tunewright.workflow import fit
+    from tunewright.pipeline.workflow import fit
 
     folder = padded_with(tiny_model("roberta", tmp_path / "model", layers=1), 3)
     rows = [{"text": f"{'good' if row % 2 else 'bad'} {row} " + "card " * 100, "label": "ab"[row % 2]} for row in range(30)]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tunewright.core.errors import UserError
-from tunewright.workflow import fit, make_recipe
+from tunewright.pipeline.workflow import fit, make_recipe
 
 ROWS = [{"prompt": f"what is {number}", "completion": "a good old book"} for number in range(20)]
 

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from tunewright.core.types import Labels
-from tunewright.data.ragged import IGNORED
+from tunewright.datasets.ragged import IGNORED
 from tunewright.models import vocabulary
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tunewright.monitoring import cost
+from tunewright.core import energy as cost
 
 
 def work(seconds: float) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.monitoring.early_stopping import EarlyStopping
-from tunewright.monitoring.history import History, read_history
+from tunewright.callbacks.early_stopping import EarlyStopping
+from tunewright.callbacks.history import History, read_history
 
 
 def step(number: int) -> dict:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from tunewright.core.parts import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part
 from tunewright.models.network import Network
 
 NAMES = [part.name for part in list_parts("penalties")]

@@ -10,8 +10,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from tunewright.core.parts import list_parts, load_part
-from tunewright.preferences import Scored, log_probabilities, margins
+from tunewright.core.registry import list_parts, load_part
+from tunewright.preference_losses import Scored, log_probabilities, margins
 
 NAMES = ["dpo", "ipo", "kto", "orpo", "simpo"]
 CHOSEN, REJECTED = [-12.0, -30.5, -3.25], [-15.0, -28.0, -3.0]

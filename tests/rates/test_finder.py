@@ -10,7 +10,7 @@ import torch
 
 from tunewright.core.errors import UserError
 from tunewright.models.network import Network
-from tunewright.rates.finder import find_rate, restored
+from tunewright.training.lr_finder import find_rate, restored
 
 
 def bowl(curvature: float, seed: int = 0, noise: float = 0.0) -> Callable[[float], float]:

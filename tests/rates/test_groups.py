@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from tunewright.core.errors import UserError
-from tunewright.core.parts import load_part
+from tunewright.core.registry import load_part
 from tunewright.core.types import Applied
 from tunewright.models.network import Network
 from tunewright.models.tiny import FAMILIES
-from tunewright.rates.groups import param_groups
+from tunewright.training.parameter_groups import param_groups
 
 RATES = {"backbone": 1e-4, "head": 1e-2, "weight_decay": 0.1}
 

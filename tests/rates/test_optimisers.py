@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tunewright.core.parts import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part
 
 NAMES = [part.name for part in list_parts("optimisers")]
 

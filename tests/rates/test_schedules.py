@@ -9,7 +9,7 @@ import torch
 import transformers
 from pydantic import ValidationError
 
-from tunewright.core.parts import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part
 from tunewright.core.types import Evaluated
 
 NAMES = [part.name for part in list_parts("schedules")]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tunewright.config.reader import read_recipe
+from tunewright.config.recipe import Recipe
 from tunewright.core.errors import UserError
-from tunewright.recipe import Recipe
-from tunewright.recipe_reader import read_recipe
 
 # case -> (the recipe's text, what the error must say)
 REFUSED: dict[str, tuple[str, str]] = {
@@ -54,7 +54,7 @@ def test_refused(tmp_path: Path, case: str) -> None:
     text, said = REFUSED[case]
     with pytest.raises(UserError, match=said):
         recipe = read(tmp_path, text)
-        from tunewright.runs.folder import check_free
+        from tunewright.artifacts.run_folder import check_free
 
         check_free(Path(str(recipe.out)))
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tunewright.config.reader import known_keys, merge, parse_settings, read_recipe, resolve, to_yaml
 from tunewright.core.errors import Faults, UserError
 from tunewright.core.yaml12 import read_yaml
-from tunewright.recipe_reader import known_keys, merge, parse_settings, read_recipe, resolve, to_yaml
 from tunewright.strategies import list_strategies
 
 KEYS = Path(__file__).parent / "keys.txt"

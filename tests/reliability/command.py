@@ -12,11 +12,11 @@ from unittest.mock import patch
 
 from tests.engine.toy import toy_rows
 from tests.reliability.harness import Ended, Problems, base, ended, in_child, new_folder, start
+from tunewright.callbacks.history import read_history
 from tunewright.core.files import hash_file, read_json, write_text
 from tunewright.core.storage import Storage
-from tunewright.engine import loop
-from tunewright.engine.checkpoint import Checkpoints
-from tunewright.monitoring.history import read_history
+from tunewright.training import trainer as loop
+from tunewright.training.checkpoint import Checkpoints
 
 _RECIPE = """
 data: {{train: {rows}, text: [text], target: [label], near_duplicates: ignore}}
@@ -53,7 +53,7 @@ def command(*arguments: object, storage: Storage | None = None, at_step: Callabl
 
     under = Checkpoints if storage is None else partial(Checkpoints, storage=storage)
     sys.argv = ["tunewright", *map(str, arguments)]
-    with patch("tunewright.engine.loop.optimiser_step", counted), patch("tunewright.workflow.Checkpoints", under):
+    with patch("tunewright.training.trainer.optimiser_step", counted), patch("tunewright.pipeline.workflow.Checkpoints", under):
         main()
 
 

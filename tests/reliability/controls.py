@@ -11,11 +11,11 @@ from unittest.mock import ANY, patch
 from tests.reliability import faults, resume
 from tests.reliability.harness import Problems, Training, missed_without, whole
 from tunewright.core.storage import Storage
-from tunewright.engine import checkpoint, checkpoint_folder
-from tunewright.engine.checkpoint import Checkpoints
-from tunewright.engine.interrupts import Asked
-from tunewright.engine.job import State
-from tunewright.engine.loop import _Loop
+from tunewright.training import checkpoint, checkpoint_folder
+from tunewright.training.checkpoint import Checkpoints
+from tunewright.training.context import State
+from tunewright.training.interrupts import Asked
+from tunewright.training.trainer import _Loop
 
 CASES: dict[str, Callable[[], Problems]] = {}
 
@@ -89,39 +89,44 @@ off(
     "signals_are_not_waited_for",
     faults.CASES["term_amid_a_step_saves_and_ends_with_143"],
     None,
-    patch("tunewright.engine.loop.waiting_for_the_step", _not_waiting),
+    patch("tunewright.training.trainer.waiting_for_the_step", _not_waiting),
 )
-off("no_lock", faults.CASES["a_second_trainer_is_refused"], None, patch("tunewright.workflow.locked", lambda _: nullcontext()))
+off(
+    "no_lock",
+    faults.CASES["a_second_trainer_is_refused"],
+    None,
+    patch("tunewright.pipeline.workflow.locked", lambda _: nullcontext()),
+)
 off(
     "random_states_are_not_restored",
     resume.CASES["lora_with_dropout_amid_an_epoch"],
     resume.TRAININGS["lora_with_dropout"],
-    patch("tunewright.engine.loop.restore_random_states", _nothing),
+    patch("tunewright.training.trainer.restore_random_states", _nothing),
 )
 off(
     "the_optimiser_is_not_restored",
     resume.CASES["plain_amid_an_epoch"],
     resume.TRAININGS["plain"],
-    patch("tunewright.engine.loop.restore_optimiser", _nothing),
+    patch("tunewright.training.trainer.restore_optimiser", _nothing),
 )
 off(
     "the_epoch_begins_anew",
     resume.CASES["plain_amid_an_epoch"],
     resume.TRAININGS["plain"],
-    patch("tunewright.engine.loop.State", lambda **saved: State(**saved | {"window": 0})),
+    patch("tunewright.training.trainer.State", lambda **saved: State(**saved | {"window": 0})),
 )
 off(
     "lines_after_the_checkpoint_stay",
     resume.CASES["plain_within_a_step"],
     resume.TRAININGS["plain"],
-    patch("tunewright.monitoring.history.History._cut", _nothing),
+    patch("tunewright.callbacks.history.History._cut", _nothing),
 )
 off(
     "patience_begins_anew",
     resume.CASES["plateau_and_patience_at_the_last_step"],
     resume.TRAININGS["plateau_and_patience"],
-    patch("tunewright.engine.loop.State", lambda **saved: State(**saved | {"reason": ""})),
-    patch("tunewright.engine.loop._waited", lambda _: 0),
+    patch("tunewright.training.trainer.State", lambda **saved: State(**saved | {"reason": ""})),
+    patch("tunewright.training.trainer._waited", lambda _: 0),
 )
 off(
     "running_statistics_are_not_saved",
@@ -133,5 +138,5 @@ off(
     "averages_are_not_restored",
     resume.CASES["averaged"],
     resume.OTHERS["averaged"],
-    patch("tunewright.engine.averages.Averages.restore", _nothing),
+    patch("tunewright.training.weight_averaging.Averages.restore", _nothing),
 )

@@ -39,9 +39,9 @@ from tests.reliability.harness import (
     within_step,
 )
 from tunewright.core.files import read_json, read_tensors
-from tunewright.engine import loop
-from tunewright.engine.checkpoint_folder import folders, step_of, verify
-from tunewright.engine.job import Job
+from tunewright.training import trainer as loop
+from tunewright.training.checkpoint_folder import folders, step_of, verify
+from tunewright.training.context import Job
 
 # Checkpoints at steps 3, 6, 9 and 12. The rate makes later evaluations better, so that old checkpoints are removed.
 PLAIN = Training({"evaluation": {"monitor": "loss"}})
@@ -214,7 +214,7 @@ def term_while_the_results_are_written() -> Problems:
     def ask(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    with patch("tunewright.workflow.save_model", ask):
+    with patch("tunewright.pipeline.workflow.save_model", ask):
         end = command.run("fit", recipe, "--out", out)
     status = read_json(out / "manifest.json")["status"]
     return expecting(end, 143) + ([] if status == "interrupted" else [f"status {status}"]) + command.resumed(out)

@@ -23,21 +23,21 @@ from unittest.mock import patch
 import numpy as np
 
 from tests.engine.toy import toy_rows
+from tunewright.callbacks.early_stopping import EarlyStopping
+from tunewright.callbacks.history import History, read_history
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_json, read_json
 from tunewright.core.seed import seed_everything
 from tunewright.core.storage import DISK, Storage
-from tunewright.engine import loop
-from tunewright.engine.checkpoint import Checkpoints
-from tunewright.engine.checkpoint_folder import folders, verify
-from tunewright.engine.interrupts import Interrupted
-from tunewright.engine.job import Job
 from tunewright.models.tiny import tiny_model
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.monitoring.early_stopping import EarlyStopping
-from tunewright.monitoring.history import History, read_history
-from tunewright.steps import Given, apply_method, initialise, make_job, prepare_rows, set_up, train_features
-from tunewright.workflow import make_recipe
+from tunewright.pipeline.steps import Given, apply_method, initialise, make_job, prepare_rows, set_up, train_features
+from tunewright.pipeline.workflow import make_recipe
+from tunewright.training import trainer as loop
+from tunewright.training.checkpoint import Checkpoints
+from tunewright.training.checkpoint_folder import folders, verify
+from tunewright.training.context import Job
+from tunewright.training.interrupts import Interrupted
 
 SECONDS = 120  # that a child may take before it counts as hanging
 

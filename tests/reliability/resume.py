@@ -27,8 +27,8 @@ from tests.reliability.harness import (
     whole,
     within_step,
 )
+from tunewright.callbacks.history import read_history
 from tunewright.core.files import hash_file
-from tunewright.monitoring.history import read_history
 
 TERM, KILL = sending(signal.SIGTERM), sending(signal.SIGKILL)
 
@@ -187,7 +187,7 @@ def killed_while_the_results_are_written() -> Problems:
     def dying(*_: object, **__: object) -> None:
         KILL()
 
-    with patch("tunewright.runs.artefact._sync", dying):
+    with patch("tunewright.artifacts.model_folder._sync", dying):
         end = command.run("fit", recipe, "--out", out)
     if not list(out.glob(".model.*")):
         return ["nothing was half-written"]

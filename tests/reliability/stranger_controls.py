@@ -13,7 +13,7 @@ import jinja2
 from tests.reliability import inputs, strangers
 from tests.reliability.harness import Problems, missed_without
 from tunewright.core import tensor_header
-from tunewright.data.language import template_worker
+from tunewright.modalities.language import template_worker
 from tunewright.models import folder_checks
 
 CASES: dict[str, Callable[[], Problems]] = {}
@@ -43,7 +43,7 @@ def _without_sandbox() -> Iterator[None]:
     """Chat templates by plain Jinja in this process, as some servers did."""
     here = SimpleNamespace(ask=lambda question, seconds: template_worker.answer(question))
     with (
-        patch("tunewright.data.language.chat_template._worker", lambda: here),
+        patch("tunewright.modalities.language.chat_template._worker", lambda: here),
         patch.object(template_worker, "ImmutableSandboxedEnvironment", jinja2.Environment),
     ):
         template_worker._compiled.cache_clear()
@@ -88,15 +88,19 @@ off(
 off(
     "an_adapter_may_name_code",
     strangers.ARTEFACTS["adapter_names_code"],
-    patch("tunewright.methods._peft_format._refuse_code", _nothing),
+    patch("tunewright.models.peft_format._refuse_code", _nothing),
 )
-off("names_may_lead_out", strangers.PATHS["above"], patch("tunewright.runs.artefact.leads_out", _no))
+off("names_may_lead_out", strangers.PATHS["above"], patch("tunewright.artifacts.model_folder.leads_out", _no))
 off(
     "hashes_are_checked_once",
     strangers.PATHS["swapped_after_the_check"],
-    patch("tunewright.runs.artefact._states", lambda *_: []),
+    patch("tunewright.artifacts.model_folder._states", lambda *_: []),
 )
-off("archives_are_not_checked", strangers.ARCHIVES["above"], patch("tunewright.data.formats.archives._refuse_unsafe", _nothing))
+off(
+    "archives_are_not_checked",
+    strangers.ARCHIVES["above"],
+    patch("tunewright.datasets.formats.archives._refuse_unsafe", _nothing),
+)
 off(
     "addresses_are_tried",
     strangers.URIS["http"],
@@ -105,11 +109,11 @@ off(
 off(
     "nesting_is_not_counted",
     inputs.CASES["jsonl_depth_10,000"],
-    patch("tunewright.data.formats.strict_json._refuse_depth", _nothing),
+    patch("tunewright.datasets.formats.strict_json._refuse_depth", _nothing),
 )
 off(
     "links_of_cells_are_followed",
     inputs.CASES["image_link_that_leads_out"],
     patch("pathlib.Path.is_relative_to", lambda *_: True),
 )
-off("pixels_are_not_looked_at", inputs.CASES["image_1_x_1"], patch("tunewright.data.images.files._refuse", _nothing))
+off("pixels_are_not_looked_at", inputs.CASES["image_1_x_1"], patch("tunewright.datasets.formats.image_files._refuse", _nothing))

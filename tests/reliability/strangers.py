@@ -29,10 +29,10 @@ from tests.reliability.confined import command, confined, harmless, refused
 from tests.reliability.harness import Problems, base, new_folder
 from tunewright.core.files import hash_file, read_json, read_tensors, write_json, write_tensors
 from tunewright.core.types import Labels
-from tunewright.data.formats.archives import members
-from tunewright.data.language.chat_template import choose, render
-from tunewright.engine.checkpoint_folder import folders
+from tunewright.datasets.formats.archives import members
+from tunewright.modalities.language.chat_template import choose, render
 from tunewright.models.loading import load_network
+from tunewright.training.checkpoint_folder import folders
 
 CASES: dict[str, Callable[[], Problems]] = {}
 MODEL_FOLDERS: dict[str, Callable[[], Problems]] = {}  # the 36 of a model's folder
@@ -555,7 +555,7 @@ def ratio_bomb() -> Problems:
 def many_entries() -> Problems:
     from unittest.mock import patch
 
-    with patch("tunewright.data.formats.archives._MOST_FILES", 99):
+    with patch("tunewright.datasets.formats.archives._MOST_FILES", 99):
         return archived(*(entry(f"c/{n}.png") for n in range(100)), said=("100 entries", "at most 99"))
 
 
@@ -610,7 +610,7 @@ def swapped() -> Problems:
     weights = place / "run" / "model" / WEIGHTS
 
     def work() -> None:
-        from tunewright.runs import artefact
+        from tunewright.artifacts import model_folder as artefact
 
         read = artefact.read_labels
 

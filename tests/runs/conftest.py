@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from tests.tiny import folders
-from tunewright.core.parts import load_part
+from tunewright.artifacts.model_folder import save_model
+from tunewright.core.registry import load_part
 from tunewright.core.types import Labels
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
-from tunewright.runs.artefact import save_model
 
 LABELS = Labels("classification", ("good", "bad", "late"))
 TEXTS = [("i love the film",), ("the parcel was late and my card is lost . please help",), ("no",)]

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from tests.runs.conftest import LABELS, TEXTS
+from tunewright.artifacts.model_folder import METADATA, load_model
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json, read_tensors, write_json, write_tensors
-from tunewright.core.parts import list_parts
-from tunewright.engine.predict import predict_logits
-from tunewright.heads.classification import encode
+from tunewright.core.registry import list_parts
 from tunewright.models.loading import load_network
 from tunewright.models.tiny import FAMILIES
-from tunewright.runs.artefact import METADATA, load_model
+from tunewright.tasks.classification.task import encode
+from tunewright.training.predict import predict_logits
 
 METHODS = [part.name for part in list_parts("methods")]
 SHARED_WEIGHTS = {"method": "vera"}  # the bridge's hardest case: weights that all layers share

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from tests.runs.sample import sample_run
-from tunewright.runs.card import write_card
+from tunewright.analysis.model_card import write_card
 
 
 def test_the_hub_reads_the_metadata_and_the_values(tmp_path: Path) -> None:

@@ -21,17 +21,17 @@ from tests.heads.test_detection import scenes as boxed
 from tests.heads.test_segmentation import scenes as masked
 from tests.runs.conftest import TEXTS
 from tests.runs.test_certify import alter
-from tunewright import workflow
+from tunewright.artifacts import certificate as room
+from tunewright.artifacts import outside
+from tunewright.artifacts.model_folder import METADATA
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json, read_tensors, write_json, write_tensors
-from tunewright.heads import classification
 from tunewright.models.tiny import tiny_model
 from tunewright.models.tiny_audio import tiny_audio_model
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.runs import certify as room
-from tunewright.runs import outside
-from tunewright.runs.artefact import METADATA
-from tunewright.workflow import CertificationError, fit
+from tunewright.pipeline import workflow
+from tunewright.pipeline.workflow import CertificationError, fit
+from tunewright.tasks.classification import task as classification
 
 pytest.importorskip("peft")
 # peft asks transformers for it by a name that transformers is about to change

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from tests.runs.conftest import TEXTS
+from tunewright.artifacts import certificate as room
+from tunewright.artifacts.certificate import certify, compare, write_probe
+from tunewright.artifacts.model_folder import METADATA
 from tunewright.core.files import hash_file, read_json, read_tensors, write_json, write_tensors
-from tunewright.heads import classification
-from tunewright.runs import certify as room
-from tunewright.runs.artefact import METADATA
-from tunewright.runs.certify import certify, compare, write_probe
+from tunewright.tasks.classification import task as classification
 
 # peft asks transformers for it by a name that transformers is about to change
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.runs.sample import sample_run
+from tunewright.analysis.html_page import write_report
 from tunewright.core.files import read_json, write_json
-from tunewright.runs.report import write_report
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from tests.engine.toy import toy_rows
+from tunewright.config.reader import resolve
+from tunewright.config.recipe import Recipe
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
-from tunewright.recipe import Recipe
-from tunewright.recipe_reader import resolve
-from tunewright.runs.forgetting_budget import _recipes
+from tunewright.pipeline.forgetting_budget import _recipes
+from tunewright.pipeline.workflow import fit, load
 from tunewright.runs.run import Run
-from tunewright.workflow import fit, load
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from tunewright.runs.heat import drawn_heat
+from tunewright.analysis.heatmap import drawn_heat
 
 
 def test_words_tell_sign_and_size_without_colour() -> None:

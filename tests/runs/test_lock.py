@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tunewright.artifacts.lock import LOCK, locked
 from tunewright.core.errors import UserError
 from tunewright.core.processes import is_alive, started
-from tunewright.runs.lock import LOCK, locked
 
 
 def test_a_folder_is_held_by_one(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tunewright.core.files import read_json, read_tensors, write_tensors
 from tunewright.core.types import Labels
 from tunewright.models.loading import load_network
 from tunewright.models.sources import lasting, openable
-from tunewright.workflow import fit, reproduce, resume
+from tunewright.pipeline.workflow import fit, reproduce, resume
 
 QUICK: dict[str, Any] = {
     "data": {"near_duplicates": "ignore"},

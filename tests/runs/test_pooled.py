@@ -11,8 +11,8 @@ from scipy.stats import t, ttest_rel
 from tests.engine.toy import toy_rows
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
+from tunewright.pipeline.workflow import fit
 from tunewright.runs.pooled import pool_runs
-from tunewright.workflow import fit
 
 VALUES = {"a": {0: 0.80, 1: 0.84, 2: 0.82}, "b": {0: 0.78, 1: 0.80, 2: 0.81, 7: 0.99}}
 

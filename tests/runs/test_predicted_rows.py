@@ -16,14 +16,14 @@ from tests.data.pictures import photo, saved, tone
 from tests.engine.toy import toy_rows
 from tests.heads.test_mixed import rows as mixed_rows
 from tests.heads.test_tables import toy
-from tunewright.core.parts import load_part
+from tunewright.core.registry import load_part
 from tunewright.core.types import Predictions
-from tunewright.data.prepare import Prepared, prepare
+from tunewright.datasets.prepare import Prepared, prepare
 from tunewright.models.tiny_audio import tiny_audio_model
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.runs import predicted_rows
+from tunewright.pipeline import predicted_rows
+from tunewright.pipeline.workflow import fit
 from tunewright.runs.store import compare_runs
-from tunewright.workflow import fit
 
 OWN = ["row", "target", "predicted", "probability"]
 ODD = 'says "no, never"\nand then;\tleft\rat once'

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.runs.sample import sample_run
-from tunewright.runs import report
-from tunewright.runs.plots import Series, line_chart, number, ticks
-from tunewright.runs.report import _cell as shown_cell
-from tunewright.runs.report import headline, write_report
+from tunewright.analysis import html_page as report
+from tunewright.analysis.html_page import _cell as shown_cell
+from tunewright.analysis.html_page import headline, write_report
+from tunewright.analysis.plots import Series, line_chart, number, ticks
 
 _VOID = {"meta", "br", "input"}
 

@@ -14,19 +14,19 @@ import torch
 
 import tunewright
 from tests.engine.toy import toy_rows
+from tunewright.config.reader import resolve
+from tunewright.config.recipe import Recipe
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json, read_tensors
-from tunewright.engine.interrupts import Interrupted
 from tunewright.models.tiny import tiny_model
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.planning import find_rate
-from tunewright.recipe import Recipe
-from tunewright.recipe_reader import resolve
-from tunewright.runs.forgetting_budget import _recipes
+from tunewright.pipeline.auto_strategy import as_decided
+from tunewright.pipeline.forgetting_budget import _recipes
+from tunewright.pipeline.planning import find_rate
+from tunewright.pipeline.steps import Given, Setup, prepare_rows, set_up
+from tunewright.pipeline.workflow import make_recipe, reproduce, resume
 from tunewright.runs.run import Run
-from tunewright.selection.automatic import as_decided
-from tunewright.steps import Given, Setup, prepare_rows, set_up
-from tunewright.workflow import make_recipe, reproduce, resume
+from tunewright.training.interrupts import Interrupted
 
 PLAIN: dict[str, Any] = {
     "target": "label",

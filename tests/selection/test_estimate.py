@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from tests.engine.toy import toy_job, toy_recipe, toy_rows
-from tunewright.engine.distillation import Teacher
-from tunewright.engine.job import Job
-from tunewright.recipe import Distillation
-from tunewright.selection import estimate as module
-from tunewright.selection.estimate import estimate
+from tunewright.config.recipe import Distillation
+from tunewright.training import estimate as module
+from tunewright.training.context import Job
+from tunewright.training.distillation import Teacher
+from tunewright.training.estimate import estimate
 
 
 def opened(tiny_bert: Path, **sections: object) -> Job:
@@ -95,7 +95,7 @@ def test_more_trained_weights_take_more_memory(tiny_bert: Path) -> None:
 
 def test_nothing_stays_in_memory_after_a_run(tiny_bert: Path, tmp_path: Path) -> None:
     """Tensors that only a graph holds are seen by no collector but torch's own count."""
-    from tunewright.workflow import fit
+    from tunewright.pipeline.workflow import fit
 
     def alive() -> int:
         gc.collect()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tunewright.recipe_reader import resolve
+from tunewright.config.reader import resolve
 from tunewright.strategies import Strategy, list_strategies, load_strategy
 
 PROMISED = "feature-extraction partial full gradual-unfreezing lp-ft adapter lora dora ia3 bitfit prefix prompt"

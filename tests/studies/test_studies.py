@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from tests.engine.toy import toy_recipe, toy_rows
+from tunewright.config.recipe import Recipe
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
-from tunewright.core.parts import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part
 from tunewright.core.types import Score
-from tunewright.data.splits import first_rows
-from tunewright.recipe import Recipe
+from tunewright.datasets.splits import first_rows
+from tunewright.experiments.studies.learning_curve import doubling, power_law
+from tunewright.experiments.trials import make_study
+from tunewright.pipeline.steps import Given
 from tunewright.runs.run import Run
-from tunewright.steps import Given
-from tunewright.studies._trials import make_study
-from tunewright.studies.learning_curve import doubling, power_law
 
 NAMES = [part.name for part in list_parts("studies")]
 GIVEN = Given(toy_rows(120))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tunewright.core.parts import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part
 from tunewright.core.types import Evaluated, Stage
 
 NAMES = [part.name for part in list_parts("unfreezing")]

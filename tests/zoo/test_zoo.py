@@ -65,7 +65,7 @@ def test_the_audio_model_has_its_preparation() -> None:
 
 
 def test_the_table_model_reads_other_columns(tmp_path: Path) -> None:
-    from tunewright.workflow import fit
+    from tunewright.pipeline.workflow import fit
 
     rows = [{"size": number, "colour": "ab"[number % 2], "label": number > 20} for number in range(40)]
     training = {"max_steps": 2, "checkpoints": False, "threads": 1}

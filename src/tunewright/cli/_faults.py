@@ -13,7 +13,7 @@ import typer
 
 from tunewright.cli._output import print_json, say
 from tunewright.core.errors import Faults, UserError
-from tunewright.engine.interrupts import ending_on_term
+from tunewright.training.interrupts import ending_on_term
 
 FAILED, USER, BY_SIGNAL = 1, 2, 128  # by a signal: 128 and its number, as shells have it
 

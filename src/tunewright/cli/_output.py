@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from tunewright.core.words import printable
+from tunewright.core.text import printable
 
 Rows = Sequence[Sequence[object]]
 

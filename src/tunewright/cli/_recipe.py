@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunewright.recipe import Recipe
+    from tunewright.config.recipe import Recipe
 
 # Each option's place in the recipe.
 _KEYS = {
@@ -27,7 +27,7 @@ _KEYS = {
 
 def recipe_of(source: str, settings: list[str] | None, **named: Any) -> Recipe:
     """Read a recipe file, or make a recipe for a table of rows; options change it, and --set has the last word."""
-    from tunewright.recipe_reader import read_recipe, resolve
+    from tunewright.config.reader import read_recipe, resolve
 
     asked = {_KEYS[name]: value for name, value in named.items() if value is not None}
     is_recipe = Path(source).suffix.lower() in (".yaml", ".yml")

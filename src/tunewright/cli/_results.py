@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunewright.cli._output import cell, print_json, print_table, tell
 from tunewright.core.files import read_json
-from tunewright.engine.interrupts import Interrupted
+from tunewright.training.interrupts import Interrupted
 
 if TYPE_CHECKING:
     from tunewright.runs.run import Run
@@ -50,7 +50,7 @@ def comparison(compared: dict[str, Any]) -> str:
 
 def gained_nothing(compared: Sequence[dict[str, Any]]) -> bool:
     """Whether training was for nothing: no better than the untouched network or its probe, by the metric that was compared."""
-    from tunewright.engine.evaluate import higher_is_better  # torch, which --help does not need
+    from tunewright.training.evaluate import higher_is_better  # torch, which --help does not need
 
     return any(
         one["difference"] is not None and (one["difference"] <= 0 if higher_is_better(one["metric"]) else one["difference"] >= 0)

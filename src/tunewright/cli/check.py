@@ -25,7 +25,7 @@ from tunewright.cli._options import (
 from tunewright.cli._output import print_json, print_table, tell
 from tunewright.cli._recipe import recipe_of
 from tunewright.core.errors import UserError
-from tunewright.data.table import listed
+from tunewright.datasets.table import listed
 
 Fix = Annotated[Path | None, typer.Option("--fix", metavar="OUT", help="Write the training rows, mended where that is safe.")]
 Also = Annotated[
@@ -85,7 +85,7 @@ def run(
         return
     if also or skip or drop_noise:
         raise UserError("--also, --skip and --drop-noise say what --fix does", expected="--fix OUT", try_="--fix mended.csv")
-    from tunewright.planning import check
+    from tunewright.pipeline.planning import check
 
     found = check(recipe).as_dict()
     if as_json:
@@ -100,7 +100,7 @@ def run(
 
 
 def _fix(data: Any, out: Path, how: dict[str, Any], as_json: bool) -> None:
-    from tunewright.data.quality.fix import fix
+    from tunewright.datasets.quality.fix import fix
 
     named = {"text": data.text or data.input, **{key: getattr(data, key) for key in ("target", "task", "kind", "separator")}}
     done = fix(data.train, out, validation=data.validation, test=data.test, **named, **how)

@@ -37,7 +37,7 @@ def run(
         strategy=strategy,
         seed=seed,
     )
-    from tunewright.planning import find_rate
+    from tunewright.pipeline.planning import find_rate
 
     found = find_rate(recipe)
     if as_json:

@@ -26,12 +26,12 @@ from tunewright.cli._options import (
 from tunewright.cli._output import cell, print_json, print_table, say, tell
 from tunewright.cli._recipe import recipe_of
 from tunewright.cli._results import show_run, telling_how_to_resume
-from tunewright.core.words import count, duration
-from tunewright.core.world import leads
+from tunewright.core.distributed import leads
+from tunewright.core.text import count, duration
 
 if TYPE_CHECKING:
-    from tunewright.planning import Plan
-    from tunewright.recipe import Recipe
+    from tunewright.config.recipe import Recipe
+    from tunewright.pipeline.planning import Plan
 
 
 def run(
@@ -74,8 +74,8 @@ def run(
 
 
 def _fit(recipe: Recipe, *, as_json: bool) -> None:
-    from tunewright.monitoring.progress import progress
-    from tunewright.workflow import fit_recipe
+    from tunewright.callbacks.progress import progress
+    from tunewright.pipeline.workflow import fit_recipe
 
     with telling_how_to_resume(recipe.out), progress() as watch:
         finished = fit_recipe(recipe, watchers=[watch])
@@ -84,8 +84,8 @@ def _fit(recipe: Recipe, *, as_json: bool) -> None:
 
 
 def _show_plan(recipe: Recipe, *, as_json: bool) -> None:
-    from tunewright.planning import plan
-    from tunewright.recipe_reader import to_yaml
+    from tunewright.config.reader import to_yaml
+    from tunewright.pipeline.planning import plan
 
     planned = plan(recipe)
     for said in (*planned.said, *(finding.message for finding in planned.findings)):

@@ -15,7 +15,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """A model as a stack of layers, with their parameters."""
-    from tunewright.planning import model_to_look_at
+    from tunewright.pipeline.planning import model_to_look_at
 
     network = model_to_look_at(model)
     sizes = {name: tensor.numel() for name, tensor in (*network.named_parameters(), *network.named_buffers())}

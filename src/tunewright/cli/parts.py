@@ -16,7 +16,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Every method, schedule, head … with its one line."""
-    from tunewright.core.parts import FAMILIES, list_parts
+    from tunewright.core.registry import FAMILIES, list_parts
     from tunewright.strategies import list_strategies
 
     families = ("strategies", *FAMILIES)

@@ -17,11 +17,12 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE"
 
 def run(folder: RunFolder, names: Names = None, settings: Settings = None, as_json: Json = False) -> None:
     """Make reports of a finished run and add them to its page."""
-    from tunewright.recipe_reader import parse_settings
-    from tunewright.workflow import load
+    from tunewright.config.reader import parse_settings
+    from tunewright.pipeline.examine import examine
+    from tunewright.runs.run import load
 
     opened = load(folder)
-    reports = opened.examine(*(names or ()), **parse_settings(settings or ()))
+    reports = examine(opened, *(names or ()), **parse_settings(settings or ()))
     if as_json:
         print_json(reports)
         return

@@ -11,8 +11,8 @@ from tunewright.cli._output import print_json, tell
 
 def run(folder: RunFolder, out: Out = None, as_json: Json = False) -> None:
     """Make a run again: exit 0 if equal bit for bit, else 1."""
-    from tunewright.monitoring.progress import progress
-    from tunewright.workflow import reproduce
+    from tunewright.callbacks.progress import progress
+    from tunewright.pipeline.workflow import reproduce
 
     with progress() as watch:
         again = reproduce(folder, out=out, watchers=[watch])

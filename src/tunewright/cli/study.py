@@ -60,9 +60,9 @@ def run(
         seed=seed,
         out=out,
     )
-    from tunewright.monitoring.progress import progress
-    from tunewright.recipe_reader import parse_settings
-    from tunewright.studies._trials import make_study
+    from tunewright.callbacks.progress import progress
+    from tunewright.config.reader import parse_settings
+    from tunewright.experiments.trials import make_study
 
     with progress() as watch:
         made = make_study(name, recipe, parse_settings(study or ()), watchers=[watch])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from tunewright.core.errors import UserError
-from tunewright.core.extras import require
+from tunewright.core.optional_packages import require
 from tunewright.core.types import Score
 from tunewright.evaluation.intervals import exact_interval
 

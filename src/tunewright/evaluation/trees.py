@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.types import Labels, Predictions, Task
-from tunewright.data.encoders.table import Encoded
+from tunewright.modalities.table.modality import Encoded
 
 TASKS: tuple[Task, ...] = ("classification", "multi_label", "regression")
 

@@ -15,9 +15,9 @@ from torch.nn import functional
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Applied
-from tunewright.methods import _peft_format as peft_format
 from tunewright.methods._select import first_match, linears_in, numbered_blocks, select
 from tunewright.methods._tree import Wrapper, added, matrix, open_only, unwrap, wrap
+from tunewright.models import peft_format as peft_format
 from tunewright.models.linear import linear_shape
 from tunewright.models.network import Network
 

@@ -28,9 +28,9 @@ from torch.nn import functional
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Applied
-from tunewright.methods import _peft_format as peft_format
 from tunewright.methods._select import Roles, numbered_blocks, roles, width_of
 from tunewright.methods._tree import Wrapper, open_only, wrap
+from tunewright.models import peft_format as peft_format
 from tunewright.models.network import Network
 
 

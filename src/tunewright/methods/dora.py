@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from tunewright.core.types import Applied
 from tunewright.methods._low_rank import LowRank, LowRankSettings, install, plan_from_peft, plan_from_settings, saved_keys
-from tunewright.methods._peft_format import fill
 from tunewright.methods._tree import matrix
 from tunewright.models.network import Network
+from tunewright.models.peft_format import fill
 
 
 class Settings(LowRankSettings):

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Applied
-from tunewright.methods import _peft_format as peft_format
 from tunewright.methods._select import linears_in, numbered_blocks, roles, select
 from tunewright.methods._tree import Wrapper, matrix, open_only, unwrap, wrap
+from tunewright.models import peft_format as peft_format
 from tunewright.models.linear import linear_shape
 from tunewright.models.network import Network
 

@@ -23,9 +23,9 @@ from tunewright.core.types import Applied
 from tunewright.methods._lora_conv import LoraConv, is_adaptable, refuse_lookers
 from tunewright.methods._lora_product import LoraProduct
 from tunewright.methods._low_rank import LowRank, LowRankSettings, install, plan_from_peft, plan_from_settings, saved_keys
-from tunewright.methods._peft_format import fill
 from tunewright.methods._select import linears_in
 from tunewright.models.network import Network
+from tunewright.models.peft_format import fill
 
 
 class Settings(LowRankSettings):

@@ -24,9 +24,9 @@ from transformers.pytorch_utils import Conv1D
 
 from tunewright.core.errors import UserError, nearest, unknown
 from tunewright.core.types import Applied
-from tunewright.methods import _peft_format as peft_format
 from tunewright.methods._tree import Wrapper, open_only
 from tunewright.methods._virtual_tokens import make_room, refuse_without_tokens
+from tunewright.models import peft_format as peft_format
 from tunewright.models.example_inputs import example_inputs
 from tunewright.models.linear import linear_names
 from tunewright.models.network import Network

@@ -21,7 +21,6 @@ from transformers import DynamicCache
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Applied
-from tunewright.methods import _peft_format as peft_format
 from tunewright.methods._select import roles
 from tunewright.methods._tree import open_only
 from tunewright.methods._virtual_tokens import (
@@ -34,6 +33,7 @@ from tunewright.methods._virtual_tokens import (
     refuse_without_tokens,
     word_ids,
 )
+from tunewright.models import peft_format as peft_format
 from tunewright.models.network import Network
 
 

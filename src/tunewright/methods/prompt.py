@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Applied
-from tunewright.methods import _peft_format as peft_format
 from tunewright.methods._tree import Wrapper, open_only
 from tunewright.methods._virtual_tokens import make_room, refuse_without_tokens, word_ids
+from tunewright.models import peft_format as peft_format
 from tunewright.models.network import Network
 
 

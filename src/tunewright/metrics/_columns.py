@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.core.parts import load_part
+from tunewright.core.registry import load_part
 from tunewright.core.types import Labels
 
 

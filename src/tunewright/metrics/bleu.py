@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.core.extras import require
+from tunewright.core.optional_packages import require
 from tunewright.core.types import Labels
 from tunewright.metrics._sums import defined
 

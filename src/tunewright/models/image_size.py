@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import torch
 
+from tunewright.config.recipe import Data
 from tunewright.core.errors import UserError
-from tunewright.data.encoders.image import ImagePreprocessing
+from tunewright.modalities.image.modality import ImagePreprocessing
 from tunewright.models.example_inputs import example_inputs
 from tunewright.models.network import Network
-from tunewright.recipe import Data
 
 
 def fit_images(network: Network, data: Data) -> str | None:

@@ -14,9 +14,9 @@ from torch import nn
 from tunewright.core.errors import UserError, unknown
 from tunewright.core.files import hash_bytes, read_object, write_json
 from tunewright.core.types import Kind, Labels
-from tunewright.data.encoders.mixed import KINDS, Processor
-from tunewright.data.rows import Rows
-from tunewright.data.tables.columns import learn_columns
+from tunewright.datasets.rows import Rows
+from tunewright.modalities.mixed.modality import KINDS, Processor
+from tunewright.modalities.table.columns import learn_columns
 from tunewright.models import table_loading
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tunewright.core.files import read_object
 
-METADATA = "tunewright.json"  # what we write beside a saved model; see runs/artefact.py
+METADATA = "tunewright.json"  # what we write beside a saved model; see artifacts/model_folder.py
 
 Pooling = Literal["native", "mean", "cls", "last"]
 

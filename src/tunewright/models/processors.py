@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tunewright.core.damaged import unusable
+from tunewright.core.damaged_files import unusable
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_object, write_json
 from tunewright.core.types import Kind
-from tunewright.data.language.tokenizer_trial import remember, try_file
+from tunewright.modalities.language.tokenizer_trial import remember, try_file
 from tunewright.models.config import read_config
 
 # Kinds of rows that become token ids.
@@ -40,7 +40,7 @@ def _load_processor(folder: Path, kind: Kind, config: Any) -> Any:
     if kind in TOKENISED:
         return load_tokenizer(folder, config)
     if kind == "captioned":
-        from tunewright.data.encoders.captioned import Processor
+        from tunewright.modalities.captioned.modality import Processor
 
         return Processor(load_tokenizer(folder, config), load_processor(folder, "image", config))
     if kind == "image_prompt":
@@ -67,24 +67,24 @@ def _declared(folder: Path, kind: Kind) -> tuple[Path, dict[str, Any]]:
 
 def _preparation(folder: Path, kind: Kind, config: Any, settings: dict[str, Any]) -> Any:
     if kind == "table":
-        from tunewright.data.tables.columns import Columns
+        from tunewright.modalities.table.columns import Columns
 
         return Columns.from_dict(settings)
     if kind == "mixed":
         return _of_kinds(folder, settings)
     if kind == "interactions":
-        from tunewright.data.tables.interactions import Catalogue
+        from tunewright.modalities.interactions.catalogue import Catalogue
 
         return Catalogue.from_dict(settings)
     if kind == "image":
-        from tunewright.data.encoders.image import ImagePreprocessing
+        from tunewright.modalities.image.modality import ImagePreprocessing
 
         return ImagePreprocessing.from_processor_config(settings)
     if kind == "video":
-        from tunewright.data.encoders.video import VideoPreprocessing
+        from tunewright.modalities.video.modality import VideoPreprocessing
 
         return VideoPreprocessing.from_processor_config(settings)
-    from tunewright.data.encoders.audio import AudioPreprocessing
+    from tunewright.modalities.audio.modality import AudioPreprocessing
 
     sounds = AudioPreprocessing.from_processor_config(settings)
     return sounds.under(config.conv_kernel, config.conv_stride) if hasattr(config, "conv_kernel") else sounds
@@ -94,7 +94,7 @@ def _whole_processor(folder: Path) -> Any:
     """The processor of transformers for images and texts; one that is a program of its own is a UserError."""
     from transformers import AutoProcessor
 
-    from tunewright.data.encoders.image_prompt import Processor
+    from tunewright.modalities.image_prompt.modality import Processor
 
     settings = [folder / name for name in (PROCESSOR, PREPROCESSOR, "tokenizer_config.json")]
     if any(_names_code(read_object(path)) for path in settings if path.is_file()):
@@ -110,7 +110,7 @@ def _whole_processor(folder: Path) -> Any:
 
 def _of_kinds(folder: Path, saved: dict[str, Any]) -> Any:
     """What each column is, with the preparation that lies beside each kind's model."""
-    from tunewright.data.encoders.mixed import Processor
+    from tunewright.modalities.mixed.modality import Processor
 
     used = Processor.from_dict(saved, {}).used
     configs = {kind: None if kind == "table" else read_config(folder / kind) for kind in used}

@@ -9,8 +9,8 @@ from typing import Any
 from tunewright.core.errors import UserError
 from tunewright.core.files import write_json
 from tunewright.core.types import Labels
-from tunewright.data.characters import Characters, from_folder, made_of
-from tunewright.data.encoders.audio import AudioPreprocessing
+from tunewright.datasets.transcripts import Characters, from_folder, made_of
+from tunewright.modalities.audio.modality import AudioPreprocessing
 from tunewright.models.form import Form
 from tunewright.models.processors import PREPROCESSOR, load_tokenizer
 

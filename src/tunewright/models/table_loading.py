@@ -13,8 +13,8 @@ from torch import nn
 from tunewright.core.errors import UserError
 from tunewright.core.files import bytes_of, hash_bytes
 from tunewright.core.types import Labels
-from tunewright.data.rows import Rows
-from tunewright.data.tables.columns import Columns, learn_columns
+from tunewright.datasets.rows import Rows
+from tunewright.modalities.table.columns import Columns, learn_columns
 from tunewright.models.form import Form
 from tunewright.models.network import Network
 from tunewright.models.sources import find_model, hash_weights, lasting

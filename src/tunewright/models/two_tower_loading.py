@@ -11,9 +11,9 @@ from torch import nn
 from tunewright.core.errors import UserError
 from tunewright.core.files import bytes_of, hash_bytes
 from tunewright.core.types import Labels
-from tunewright.data.encoders.text import encode_texts
-from tunewright.data.rows import Rows
-from tunewright.data.tables.interactions import Catalogue, learn_catalogue
+from tunewright.datasets.rows import Rows
+from tunewright.modalities.interactions.catalogue import Catalogue, learn_catalogue
+from tunewright.modalities.text.modality import encode_texts
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network

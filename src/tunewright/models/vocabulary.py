@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tunewright.data.ragged import IGNORED
+from tunewright.datasets.ragged import IGNORED
 
 _CELLS = 1 << 24  # logits held at once (64 MiB in float32; a guess)
 _ON_DEVICE = 16  # times as many on an accelerator, where small products leave it idle (a guess)

@@ -7,35 +7,35 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from tunewright.core.damaged import read_fields, unusable
+from tunewright.analysis.conformal import load as read_conformal
+from tunewright.analysis.conformal import with_sets
+from tunewright.artifacts.records import read_manifest, read_scores, score_of
+from tunewright.callbacks.history import read_history
+from tunewright.config.reader import read_recipe
+from tunewright.config.recipe import Recipe
+from tunewright.core.damaged_files import read_fields, unusable
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_object
-from tunewright.core.parts import load_part
 from tunewright.core.paths import refuse_address
+from tunewright.core.registry import load_part
 from tunewright.core.types import Predictions, Score
-from tunewright.data.columns import find
-from tunewright.data.encoders.audio import AudioPreprocessing
-from tunewright.data.encoders.image import ImagePreprocessing
-from tunewright.data.inputs import inputs_of
-from tunewright.data.prepare import label_rows
-from tunewright.data.read import read_table
-from tunewright.data.schema import Schema
-from tunewright.data.table import Table
-from tunewright.evaluation.conformal import load as read_conformal
-from tunewright.evaluation.conformal import with_sets
+from tunewright.datasets.columns import find
+from tunewright.datasets.inputs import inputs_of
+from tunewright.datasets.prepare import label_rows
+from tunewright.datasets.read import read_table
+from tunewright.datasets.schema import Schema
+from tunewright.datasets.table import Table
 from tunewright.evaluation.intervals import score
-from tunewright.heads import metrics_of
-from tunewright.heads._group_thresholds import decided_by, places_of
-from tunewright.monitoring.history import read_history
-from tunewright.recipe import Recipe
-from tunewright.recipe_reader import read_recipe
-from tunewright.runs.records import read_manifest, read_scores, score_of
+from tunewright.modalities.audio.modality import AudioPreprocessing
+from tunewright.modalities.image.modality import ImagePreprocessing
+from tunewright.tasks import metrics_of
+from tunewright.tasks.shared.group_thresholds import decided_by, places_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from tunewright.models.plain import Backbone
-    from tunewright.runs.artefact import Loaded
+    from tunewright.artifacts.model_folder import Loaded
+    from tunewright.models.torch_module import Backbone
 
 
 @final
@@ -95,7 +95,7 @@ class Run:
     @cached_property
     def model(self) -> Loaded:
         """The trained model, reloaded from what was saved."""
-        from tunewright.runs.artefact import load_model  # torch is loaded here, not where runs are listed
+        from tunewright.artifacts.model_folder import load_model  # torch is loaded here, not where runs are listed
 
         return load_model(self.folder / "model", self.backbone)
 
@@ -103,7 +103,7 @@ class Run:
         """Predict each row of a file, table, or list of texts: its number, the answer, its probability where there is one.
 
         ``sets=0.9`` adds the ``set`` of classes, or the ``interval``, that holds the truth of nine rows in ten
-        (``evaluation/conformal.py``). A model with thresholds by group asks for the group's column. One tuned on conversations
+        (``analysis/conformal.py``). A model with thresholds by group asks for the group's column. One tuned on conversations
         writes its answers, as ``generate`` does with nothing set.
         """
         conformal = None if sets is None else read_conformal(self.folder)
@@ -120,9 +120,9 @@ class Run:
     def generate(self, data: Any, **settings: Any) -> list[dict[str, Any]]:
         """Answers of a tuned language model to prompts: a text, texts, lists of messages, or the rows of a file or table.
 
-        ``settings`` are those of ``engine/generation.py``: max_new_tokens, temperature (0 is greedy), top_p, seed, batch_size.
+        ``settings`` are those of ``inference/decoding.py``: max_new_tokens, temperature (0 is greedy), top_p, seed, batch_size.
         """
-        from tunewright.runs.generation import generated
+        from tunewright.inference.generation import generated
 
         return generated(self.model, data, settings)
 
@@ -130,7 +130,7 @@ class Run:
         self, data: Any, check: Any, *, schema: Any = None, before: bool = True, **settings: Any
     ) -> dict[str, Score]:
         """Share of written answers that pass a check ('number', 'words', or 'json' with a ``schema``), tuned and before."""
-        from tunewright.runs.generation import checked
+        from tunewright.inference.generation import checked
 
         confidence = self.recipe.evaluation.confidence
         return checked(self.model, data, check, settings, schema=schema, before=before, confidence=confidence)
@@ -182,7 +182,7 @@ class Run:
         A class is named by its label in ``template``; of several templates its vectors' mean.
         ``names`` adds classes without images.
         """
-        from tunewright.runs.zero_shot import zero_shot
+        from tunewright.inference.zero_shot import zero_shot
 
         templates = (template,) if isinstance(template, str) else tuple(template)
         return zero_shot(self.model, read_table(data, "test"), templates, tuple(names), self.recipe)
@@ -193,22 +193,13 @@ class Run:
         found: dict[str, dict[str, Any]] = read_scores(self.folder).get("reports", {})
         return found
 
-    def examine(self, *names: str, **settings: Any) -> dict[str, dict[str, Any]]:
-        """Make reports of a finished run, keep them in its folder and its page, and return them.
-
-        Without a name those that are made anyway; ``settings`` are those of the one that is named.
-        """
-        from tunewright.runs.examine import examine
-
-        return examine(self, names, settings)
-
     @cached_property
     def _schema(self) -> Schema:
         with unusable(self.folder / "model" / "tunewright.json", "a model saved by tunewright"):
             return Schema.from_dict(self.model.schema)
 
     def _predictions(self, table: Table, targets: np.ndarray | None = None) -> Predictions:
-        from tunewright.runs.predictions import predictions
+        from tunewright.inference.predictions import predictions
 
         groups = self.model.labels.groups
         places = None if groups is None else places_of(table, groups)
@@ -220,7 +211,7 @@ def load(folder: str | Path, *, backbone: Backbone | tuple[Any, ImagePreprocessi
     """Open the folder of a run; one of a Python module needs it again, as it was before training, with its preprocessing."""
     refuse_address(folder, "the run")
     if isinstance(backbone, tuple):
-        from tunewright.models.plain import backbone_of  # with torch, which listing runs needs not
+        from tunewright.models.torch_module import backbone_of  # with torch, which listing runs needs not
 
         backbone = backbone_of(*backbone)
     run = Run(folder, backbone)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from tunewright.artifacts.manifest import differences
+from tunewright.artifacts.records import read_manifest, read_scores
 from tunewright.core.differences import differing
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
 from tunewright.evaluation.compare import compare
-from tunewright.runs.manifest import differences
-from tunewright.runs.records import read_manifest, read_scores
 from tunewright.runs.run import Run, load
 
 # What is shown of a run whose manifest or scores cannot be read.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tunewright.data.quality.damage import has_html, has_odd_characters, is_mojibake, mend_mojibake, without_html
+from tunewright.datasets.quality.damage import has_html, has_odd_characters, is_mojibake, mend_mojibake, without_html
 
 SOUND = [
     "café, naïve, Ärger, São João, Ångström",

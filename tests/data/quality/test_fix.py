@@ -12,9 +12,9 @@ import pytest
 
 from tests.data.examples import as_csv, as_jsonl, rows, sentence
 from tunewright.core.errors import UserError
-from tunewright.data.prepare import prepare
-from tunewright.data.quality.fix import Fixed, fix
-from tunewright.data.quality.rewrite import raw_fields
+from tunewright.datasets.prepare import prepare
+from tunewright.datasets.quality.fix import Fixed, fix
+from tunewright.datasets.quality.rewrite import raw_fields
 
 
 def write(path: Path, data: list[dict[str, Any]]) -> Path:

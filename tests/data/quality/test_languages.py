@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tunewright.data.quality.languages import COMMON_WORDS, languages_of
+from tunewright.datasets.quality.languages import COMMON_WORDS, languages_of
 
 ENGLISH = ["Where is the card that you sent to me?", "I have not been told what it would cost.", "They were here when we came."]
 OTHERS = {

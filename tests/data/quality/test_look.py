@@ -6,9 +6,9 @@ import pytest
 
 from tests.data.examples import rows, sentence
 from tunewright.core.types import Finding
-from tunewright.data.prepare import prepare
-from tunewright.data.quality.look import look_at_columns
-from tunewright.data.table import Table
+from tunewright.datasets.prepare import prepare
+from tunewright.datasets.quality.look import look_at_columns
+from tunewright.datasets.table import Table
 
 FAULTS = {
     "personal_email": "please write to jane.doe@mail.de about it",

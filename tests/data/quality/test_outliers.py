@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunewright.data.quality.outliers import far_lengths, far_numbers
+from tunewright.datasets.quality.outliers import far_lengths, far_numbers
 
 
 def test_a_text_far_longer_or_shorter_is_found() -> None:

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from tunewright.data.quality.national import belgian, brazilian, finnish, french, italian, spanish, swiss
-from tunewright.data.quality.personal import KINDS, find_personal, iban_is_right, luhn, mask_personal
+from tunewright.datasets.quality.national import belgian, brazilian, finnish, french, italian, spanish, swiss
+from tunewright.datasets.quality.personal import KINDS, find_personal, iban_is_right, luhn, mask_personal
 
 PLANTED = {
     "email": [

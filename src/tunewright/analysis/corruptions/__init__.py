@@ -1,0 +1,1 @@
+"""Corruptions of inputs by modality, for robustness."""

@@ -1,1 +1,0 @@
-"""From examples to the numbers a network reads, one file per modality."""

@@ -1,1 +1,0 @@
-"""Rows that a language model learns from: conversations, chat templates, the audit before training, and packing."""

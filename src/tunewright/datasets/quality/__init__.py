@@ -1,0 +1,1 @@
+"""Checks of examples: duplicates, leakage, personal data, damage."""

@@ -1,1 +1,0 @@
-"""The loop and what it stands on: steps, predictions, stages, checkpoints."""

@@ -1,1 +1,0 @@
-"""What a run tells besides its scores: one file each, the same contract."""

@@ -1,0 +1,1 @@
+"""Initialization: where the weights start; one file each."""

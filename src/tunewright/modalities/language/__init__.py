@@ -1,0 +1,1 @@
+"""What language models read: chat templates, conversations, packed sequences."""

@@ -1,0 +1,1 @@
+"""Questions with the text that answers them."""

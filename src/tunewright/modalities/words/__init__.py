@@ -1,0 +1,1 @@
+"""Sentences as lists of words."""

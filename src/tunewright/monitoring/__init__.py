@@ -1,1 +1,0 @@
-"""Step 8: watchers. A watcher is called with each event of a run and may answer with a Request."""

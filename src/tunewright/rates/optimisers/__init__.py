@@ -1,1 +1,0 @@
-"""Optimisers: ``Settings`` and ``build(groups, settings)``; each group brings its own rate and decay."""

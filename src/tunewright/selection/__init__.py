@@ -1,1 +1,0 @@
-"""Step 1: choosing, and knowing beforehand what a run will take."""

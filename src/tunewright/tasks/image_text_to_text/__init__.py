@@ -1,0 +1,1 @@
+"""Task: image text to text."""
