@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tunewright.core.memory import memory_at_hand
 
 CODE = """
 import sys, torch
@@ -70,3 +73,18 @@ def test_once_it_runs_training_takes_no_new_pages(tmp_path: Path) -> None:
     kept, plain = given("keep"), given("plain")
     assert kept < 2000  # 8 MB in half of all steps
     assert plain > 3 * kept  # negative control
+
+
+def test_the_memory_at_hand_is_what_is_free_and_its_own_within_the_control_group(tmp_path: Path) -> None:
+    system, own, group = tmp_path / "meminfo", tmp_path / "statm", tmp_path / "memory.max"
+    system.write_text("MemTotal:  9000 kB\nMemAvailable:  5000 kB\nSwapFree:  500 kB\n")
+    own.write_text("900 10 3 1 0 8 0\n")
+    whole = 5500 * 1024 + 10 * resource.getpagesize()
+    assert memory_at_hand(system, own, group) == whole
+    group.write_text("max\n")
+    assert memory_at_hand(system, own, group) == whole
+    group.write_text("4096\n")
+    assert memory_at_hand(system, own, group) == 4096
+    system.write_text("MemTotal:  9000 kB\n")
+    assert memory_at_hand(system, own, group) is None
+    assert memory_at_hand(tmp_path / "none", own, group) is None

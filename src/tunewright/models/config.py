@@ -25,7 +25,7 @@ def read_config(folder: Path, dropout: float | None = None) -> Any:
     if raw["model_type"] not in CONFIG_MAPPING:
         raise unknown("model_type", raw["model_type"], CONFIG_MAPPING.keys())
     plain = without_code(raw, path)
-    refuse_counts(plain, path, len(declared_tensors(folder)))
+    refuse_counts(plain, path, declared_tensors(folder))
     try:
         config = CONFIG_MAPPING[raw["model_type"]].from_dict(plain)
     except (TypeError, ValueError, KeyError, AttributeError, StrictDataclassError) as error:

@@ -113,7 +113,8 @@ def _load_inner(
         _describe_labels(config, labels)
     auto = getattr(transformers, form.auto) if pooling == "native" else _encoder_class(config)
     try:
-        refuse_size(lambda: auto.from_config(deepcopy(config)), declared_tensors(folder), folder)
+        bits = 4 if more else 32
+        refuse_size(lambda: auto.from_config(deepcopy(config)), declared_tensors(folder), folder, bits=bits)
         inner, info = auto.from_pretrained(
             str(folder),
             config=config,
