@@ -42,10 +42,10 @@ def test_a_step_takes_no_new_pages() -> None:
 TRAINING = """
 import sys
 from pathlib import Path
-import tunewright.steps
+import tunewright.pipeline.steps
 from tests.engine.toy import toy_job, toy_recipe, toy_rows
 from tunewright.core.memory import page_faults
-from tunewright.engine.loop import train
+from tunewright.training.trainer import train
 from tunewright.models.tiny import tiny_model
 if sys.argv[1] == "plain":
     tunewright.pipeline.steps.keep_freed_memory = lambda: False

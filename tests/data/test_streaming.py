@@ -259,12 +259,12 @@ MEMORY = """
 import sys
 from pathlib import Path
 from transformers import AutoTokenizer
-from tunewright.data.encoders.on_disk import on_disk
-from tunewright.data.encoders.text import encode_texts
-from tunewright.data.read import read_table
-from tunewright.data.inputs import texts_of
-from tunewright.data.schema import guess_schema
-from tunewright.data.streaming import prepare_streamed
+from tunewright.modalities.text.on_disk import on_disk
+from tunewright.modalities.text.modality import encode_texts
+from tunewright.datasets.read import read_table
+from tunewright.datasets.inputs import texts_of
+from tunewright.datasets.schema import guess_schema
+from tunewright.datasets.streaming import prepare_streamed
 
 def status(name):
     lines = Path("/proc/self/status").read_text().splitlines()

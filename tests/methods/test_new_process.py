@@ -23,7 +23,7 @@ import torch
 from pathlib import Path
 from tunewright.core.files import read_tensors, write_tensors
 from tunewright.core.types import Labels
-from tunewright.methods._peft_format import load_adapter
+from tunewright.models.peft_format import load_adapter
 from tunewright.models.loading import load_network
 
 base, root = sys.argv[1], Path(sys.argv[2])

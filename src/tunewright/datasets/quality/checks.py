@@ -103,8 +103,8 @@ def not_all_compared(unsure: np.ndarray) -> list[Finding]:
     if not many:
         return []
     message = (
-        f"{many} of {len(unsure)} rows have a form that very many others have, too; each was compared with the {MOST} most "
-        "like it by their sketches only, so that some near-duplicates may be overlooked"
+        f"{many} of {len(unsure)} rows have a form that very many others have, too; each was compared with the {MOST} most like "
+        "it by their sketches only, so that some near-duplicates may be overlooked"
     )
     return [Finding("near_duplicates_cut", message, "note", count=many)]
 
