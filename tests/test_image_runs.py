@@ -61,7 +61,7 @@ def test_a_last_batch_of_one_row_is_learnt(tmp_path: Path) -> None:
     model = tiny_image_model("resnet", tmp_path / "resnet", size=8)
     train, test = ([{"image": one, "label": name} for one, name in zip(*pictures(count), strict=True)] for count in (17, 8))
     data = {"near_duplicates": "ignore", "image_size": 8}
-    run = tunewright.fit(train, validation=test, test=test, model=model, out=tmp_path / "run", data=data, **QUICK)
+    run = tunewright.fit(train, validation=test, test=test, model=model, method="full", out=tmp_path / "run", data=data, **QUICK)
     assert run.manifest["certified"]["equal"]
     assert sum(event["kind"] == "step" for event in run.history) == 2 * 3
 

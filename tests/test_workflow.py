@@ -157,7 +157,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(
 
 def test_the_hash_seed_of_python_does_not_matter(tiny_bert: Path, rows_file: Path, tmp_path: Path) -> None:
     code = (
-        "import sys, tunewright; tunewright.fit(sys.argv[1], model=sys.argv[2], target='label', out=sys.argv[3], "
+        "import sys, tunewright; tunewright.fit(sys.argv[1], model=sys.argv[2], target='label', method='full', out=sys.argv[3], "
         "training={'epochs': 1}, evaluation={'certify': False, 'baselines': (), 'resamples': 100})"
     )
     hashes = []
@@ -427,7 +427,12 @@ def test_a_run_of_rows_from_python_is_continued_wherever_it_was_moved(tiny_bert:
         if event["kind"] == "evaluation":
             raise KeyboardInterrupt
 
-    how: dict[str, Any] = {"model": str(tiny_bert), "target": "label", "training": {"epochs": 3, "checkpoint_steps": 1}}
+    how: dict[str, Any] = {
+        "model": str(tiny_bert),
+        "target": "label",
+        "method": "full",
+        "training": {"epochs": 3, "checkpoint_steps": 1},
+    }
     how["evaluation"] = {"certify": False, "resamples": 100, "baselines": (), "reports": ()}
     with pytest.raises(KeyboardInterrupt):
         tunewright.fit(toy_rows(36), out=tmp_path / "run", watchers=[stop], **how)

@@ -96,6 +96,7 @@ def test_texts_alone_are_replayed_for_a_language_model(tmp_path: Path) -> None:
     written(before, [{"text": f"{row['text']} before {place}"} for place, row in enumerate(toy_rows(200, seed=3))])
     run = fit(
         str(new),
+        method="full",
         model=str(tiny_model("llama", tmp_path / "llama")),
         task="language",
         out=tmp_path / "run",
@@ -114,6 +115,7 @@ def test_a_run_tells_reproduces_and_its_reports_leave_out_what_was_replayed(tiny
     assert read_recipe(place).data.replay == (old,)
     run = fit(
         toy_rows(120),
+        method="full",
         model=str(tiny_bert),
         target="label",
         text="text",

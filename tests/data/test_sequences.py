@@ -66,6 +66,7 @@ def test_a_new_encoder_is_pre_trained_then_tuned(tmp_path: Path) -> None:
     training = {"threads": 1, "batch_size": 32}
     first = fit(
         [{"sequence": row["sequence"]} for row in rows],
+        method="full",
         model=folder,
         text="sequence",
         task="masked_language",

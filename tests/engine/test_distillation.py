@@ -25,7 +25,7 @@ from tunewright.models.tiny_images import tiny_image_model
 from tunewright.pipeline.workflow import fit
 from tunewright.training.distillation import Teacher, _in_units
 
-QUICK = {"evaluation": {"baselines": (), "certify": False}, "data": {"near_duplicates": "ignore"}}
+QUICK = {"method": "full", "evaluation": {"baselines": (), "certify": False}, "data": {"near_duplicates": "ignore"}}
 
 
 def teacher_of(name: str, labels: Labels, **settings: float) -> Teacher:
@@ -227,7 +227,7 @@ def test_every_task_has_a_teacher(task: str, tmp_path: Path) -> None:
     rows, kind, blocks, sections = tasks()[task]
     model = str(model_of(kind, tmp_path / "model"))
     sections = {**sections, "data": {**sections.get("data", {}), "near_duplicates": "ignore", "max_length": 48}}
-    sections |= {"evaluation": {"baselines": (), "certify": False}, "rates": {"backbone": 1e-3}}
+    sections |= {"method": "full", "evaluation": {"baselines": (), "certify": False}, "rates": {"backbone": 1e-3}}
     teacher = fit(rows, model=model, out=tmp_path / "teacher", training={"max_steps": 2, "batch_size": 8}, **sections)
     student = fit(
         rows,
@@ -246,7 +246,7 @@ def test_every_task_has_a_teacher(task: str, tmp_path: Path) -> None:
 
 def test_passes_of_a_whole_batch_change_no_gradient_of_similarities(tiny_bert: Path, tmp_path: Path) -> None:
     rows = [{"anchor": row["text"], "positive": row["label"]} for row in toy_rows(40)]
-    sections = {"evaluation": {"baselines": (), "certify": False}, "data": {"near_duplicates": "ignore"}}
+    sections = {"method": "full", "evaluation": {"baselines": (), "certify": False}, "data": {"near_duplicates": "ignore"}}
     wide = {**sections, "model": str(tiny_model("bert", tmp_path / "wide", width=64))}
     sections["model"] = {"source": str(tiny_bert), "dropout": 0.0}
     teacher = fit(rows, out=tmp_path / "teacher", training={"max_steps": 1}, **wide)

@@ -55,6 +55,7 @@ def together(size: int, work: Callable[[World], Any]) -> list[int]:
 def run(model: Path, out: Path, **sections: Any) -> Any:
     training = {"epochs": 2, "batch_size": 4, "precision": "float32", "threads": 1} | sections.pop("training", {})
     evaluation = {"certify": False, "resamples": 100, "reports": (), "baselines": ()}
+    sections |= {} if {"strategy", "method"} & sections.keys() else {"method": "full"}
     return fit(ROWS, model=model, target="label", out=out, training=training, evaluation=evaluation, **sections)
 
 

@@ -124,6 +124,7 @@ def test_patches_cover_a_picture_and_a_blank_one_is_the_mean() -> None:
 def test_a_run_that_learnt_words_rests_on_them(tiny_bert: Path, tmp_path: Path) -> None:
     run = tunewright.fit(
         toy_rows(360, longest=4),
+        method="full",
         model=str(tiny_bert),
         target="label",
         out=tmp_path / "run",
@@ -177,6 +178,7 @@ def test_a_run_of_pictures_is_examined(tmp_path: Path) -> None:
         path.write_bytes(saved(pixels))
     run = tunewright.fit(
         tmp_path / "set",
+        method="full",
         model=str(tiny_image_model("resnet", tmp_path / "resnet")),
         out=tmp_path / "run",
         rates={"backbone": 1e-3, "head": 1e-2},

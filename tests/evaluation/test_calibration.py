@@ -69,6 +69,7 @@ def test_scaling_mends_probabilities_that_are_too_sure(how: str) -> None:
 def test_the_scaling_is_saved_with_the_model_and_used_again(tiny_bert: Path, tmp_path: Path) -> None:
     run = fit(
         toy_rows(120),
+        method="full",
         model=str(tiny_bert),
         target="label",
         out=tmp_path / "run",

@@ -156,6 +156,7 @@ def test_what_is_kept_is_read_with_suspicion(tmp_path: Path) -> None:
 def test_predict_gives_sets_from_python_and_the_command_line(tiny_bert: Path, tmp_path: Path) -> None:
     run = fit(
         toy_rows(150),
+        method="full",
         model=str(tiny_bert),
         target="label",
         out=tmp_path / "run",

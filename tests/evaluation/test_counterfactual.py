@@ -147,6 +147,7 @@ def test_every_task_with_one_answer_makes_it(task: str, tiny_bert: Path, tmp_pat
     }
     run = fit(
         [row | targets[task](place) for place, row in enumerate(rows)],
+        method="full",
         model=str(tiny_bert),
         task=task,
         target="label",

@@ -256,6 +256,7 @@ def test_a_run_compares_groups_that_its_model_does_not_read(tiny_bert: Path, tmp
     rows = [row | {"side": "left" if place % 3 else "right"} for place, row in enumerate(toy_rows(120))]
     run = fit(
         rows,
+        method="full",
         model=str(tiny_bert),
         text="text",
         target="label",

@@ -85,6 +85,7 @@ def test_numbers_have_neighbours_too() -> None:
 def test_a_run_is_examined(tiny_bert: Path, tmp_path: Path) -> None:
     run = fit(
         toy_rows(120),
+        method="full",
         model=str(tiny_bert),
         target="label",
         out=tmp_path / "run",

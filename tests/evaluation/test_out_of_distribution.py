@@ -135,6 +135,7 @@ def test_few_rows_are_undefined_and_a_file_without_the_column_is_refused(tmp_pat
 def test_a_run_tells_its_texts_from_others(tiny_bert: Path, tmp_path: Path) -> None:
     run = fit(
         toy_rows(150),
+        method="full",
         model=str(tiny_bert),
         target="label",
         out=tmp_path / "run",

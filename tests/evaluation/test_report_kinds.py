@@ -22,6 +22,7 @@ from tunewright.runs.run import Run
 
 NAMES = ("abstention", "conformal", "out_of_distribution", "robustness", "shift", "neighbours")
 QUICK: dict[str, Any] = {
+    "method": "full",
     "rates": {"backbone": 1e-3, "head": 1e-2},
     "training": {"epochs": 2, "batch_size": 8},
     "evaluation": {"resamples": 100, "certify": False, "baselines": (), "reports": ()},

@@ -25,6 +25,7 @@ NAMES = [part.name for part in list_parts("reports")]
 def run(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return fit(
         toy_rows(120),
+        method="full",
         model=str(tiny_bert),
         target="label",
         out=tmp_path_factory.mktemp("reports") / "run",
@@ -76,7 +77,15 @@ def test_what_means_nothing_is_refused_before_training() -> None:
 
 def test_none_are_made_where_none_are_wanted(tiny_bert: Path, tmp_path: Path) -> None:
     wanted = {"certify": False, "resamples": 100, "reports": ()}
-    run = fit(toy_rows(60), model=str(tiny_bert), target="label", out=tmp_path / "run", training={"epochs": 1}, evaluation=wanted)
+    run = fit(
+        toy_rows(60),
+        method="full",
+        model=str(tiny_bert),
+        target="label",
+        out=tmp_path / "run",
+        training={"epochs": 1},
+        evaluation=wanted,
+    )
     assert run.reports == {}
     with pytest.raises(UserError, match="is not a setting of calibration"):
         tunewright.fit(

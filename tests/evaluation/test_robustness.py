@@ -169,6 +169,7 @@ def test_a_model_that_loses_nothing_has_no_finding() -> None:
 def test_a_run_of_texts_is_examined(tiny_bert: Path, tmp_path: Path) -> None:
     run = fit(
         toy_rows(120),
+        method="full",
         model=str(tiny_bert),
         target="label",
         out=tmp_path / "run",

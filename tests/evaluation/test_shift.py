@@ -207,6 +207,7 @@ def test_few_rows_say_so_and_streamed_rows_are_refused() -> None:
 def test_a_run_is_examined(tiny_bert: Path, tmp_path: Path) -> None:
     run = fit(
         toy_rows(300),
+        method="full",
         model=str(tiny_bert),
         target="label",
         out=tmp_path / "run",

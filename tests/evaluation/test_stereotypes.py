@@ -154,6 +154,7 @@ def test_winobias_pairs_sentences_that_differ_in_a_pronoun(tmp_path: Path) -> No
 def test_an_encoder_is_asked_for_associations_before_and_after(tiny_bert: Path, tmp_path: Path) -> None:
     run = fit(
         toy_rows(60),
+        method="full",
         model=str(tiny_bert),
         target="label",
         out=tmp_path / "run",
@@ -203,6 +204,7 @@ def test_a_tuned_language_model_answers_for_both(masked: Path, tmp_path: Path) -
         path = write_pairs(tmp_path / "pairs.csv", [Pair("my card is late", "my bank is late", "age")] * 12)
         run = fit(
             [{"text": f"{row['text']} and the order was late again"} for row in toy_rows(40)],
+            method="full",
             model=str(base),
             task=task,
             out=tmp_path / f"run-{task}",

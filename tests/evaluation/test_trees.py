@@ -59,6 +59,7 @@ def test_they_decide_by_costs_as_the_network_does() -> None:
 def test_the_watched_metric_stands_beside_the_others_for_all(tmp_path: Path) -> None:
     run = fit(
         toy(),
+        method="full",
         target="label",
         out=tmp_path / "run",
         training={"max_steps": 2},
@@ -71,6 +72,6 @@ def test_the_watched_metric_stands_beside_the_others_for_all(tmp_path: Path) -> 
 @pytest.mark.parametrize("target", ["label", "income"])
 def test_a_tables_report_has_them(tmp_path: Path, target: str) -> None:
     given = [row for row in toy() if row[target] is not None]
-    run = fit(given, target=target, out=tmp_path / "run", training={"max_steps": 2}, evaluation={"certify": False})
+    run = fit(given, method="full", target=target, out=tmp_path / "run", training={"max_steps": 2}, evaluation={"certify": False})
     assert {"fine-tuned", "trees"} <= {entry["of"] for entry in run.all_scores()}
     assert "trees" in (run.folder / "report.html").read_text()

@@ -52,6 +52,7 @@ def scored(count: int, seed: int = 0) -> list[dict[str, Any]]:
 def test_a_whole_run_learns_and_is_saved_as_an_encoder(tiny_bert: Path, tmp_path: Path) -> None:
     run = fit(
         scored(160),
+        method="full",
         test=scored(60, seed=1),
         model=str(tiny_bert),
         task="similarity",

@@ -47,6 +47,7 @@ def test_one_cost_for_each_class() -> None:
 def test_a_run_decides_by_them_and_so_does_its_saved_model(tmp_path: Path) -> None:
     run = fit(
         toy(),
+        method="full",
         out=tmp_path / "run",
         head={"name": "classification", "costs": (1, 50)},
         training={"max_steps": 3},

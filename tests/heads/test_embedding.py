@@ -121,6 +121,7 @@ def test_a_batch_cut_into_passes_has_the_same_gradient(tiny_bert: Path, tmp_path
     for tokens in (16_384, 1):
         recipe = make_recipe(
             None,
+            method="full",
             model={"source": str(tiny_bert), "dropout": 0.0},
             training={"pass_tokens": tokens, "batch_size": 16, "clip_norm": None},
             data={"near_duplicates": "ignore"},
@@ -216,6 +217,7 @@ def test_an_embedding_model_starts_a_classifier(tiny_bert: Path, tmp_path: Path)
     data = {"near_duplicates": "ignore"}
     first = fit(
         rows,
+        method="full",
         model=str(tiny_bert),
         task="embedding",
         target="kind",

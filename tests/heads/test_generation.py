@@ -124,6 +124,7 @@ def toy(count: int) -> list[dict[str, str]]:
 def test_a_whole_run_learns_to_reverse_saves_and_writes(models: dict[str, Path], tmp_path: Path) -> None:
     run = fit(
         toy(600),
+        method="full",
         model={"source": str(models["t5"]), "dropout": 0.0},
         task="generation",
         target="reply",

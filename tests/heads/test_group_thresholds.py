@@ -146,6 +146,7 @@ def rows(n: int, seed: int = 0) -> list[dict[str, str]]:
 def run(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return fit(
         rows(240),
+        method="full",
         model=str(tiny_bert),
         text="text",
         target="label",

@@ -192,6 +192,7 @@ def test_other_models_are_refused(tiny_bert: Path, clip: Path) -> None:
 def test_a_run_learns_colours_and_names_them_unseen(family: str, clip: Path, siglip: Path, tmp_path: Path) -> None:
     run = fit(
         rows(60),
+        method="full",
         model=clip if family == "clip" else siglip,
         out=tmp_path / "run",
         head={"name": "image_text", "template": "a {}"},
@@ -236,6 +237,7 @@ def test_passes_change_no_gradient(clip: Path, tmp_path: Path) -> None:
     for tokens in (100_000, 60):
         run = fit(
             rows(),
+            method="full",
             model=clip,
             out=tmp_path / str(tokens),
             training={"max_steps": 3, "batch_size": 16, "pass_tokens": tokens, "threads": 1, "precision": "float32"},
@@ -249,7 +251,7 @@ def test_passes_change_no_gradient(clip: Path, tmp_path: Path) -> None:
 def test_two_encoders_are_joined(tmp_path: Path) -> None:
     images, texts = tiny_image_model("vit", tmp_path / "vit"), tiny_model("bert", tmp_path / "bert")
     folder = join(str(images), str(texts), tmp_path / "dual", width=16)
-    run = fit(rows(), model=folder, out=tmp_path / "run", training={"max_steps": 2, "threads": 1})
+    run = fit(rows(), method="full", model=folder, out=tmp_path / "run", training={"max_steps": 2, "threads": 1})
     assert run.manifest["certified"]["equal"]
     assert (tmp_path / "run" / "model" / "preprocessor_config.json").is_file()
     with pytest.raises(UserError, match="one width"):

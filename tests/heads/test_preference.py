@@ -120,7 +120,7 @@ def test_judged_rows_are_learnt_by_kto_where_no_objective_is_named(folder: Path,
         for n in range(40)
     ]
     data = {"task": "preference", "near_duplicates": "ignore"}
-    run = fit(judged, model=str(folder), out=tmp_path / "run", training={"max_steps": 2}, data=data)
+    run = fit(judged, method="full", model=str(folder), out=tmp_path / "run", training={"max_steps": 2}, data=data)
     assert "Objective: kto (guessed: each row has one answer that is judged)." in run.details["said"]
     assert run.finished
     with pytest.raises(UserError, match="dpo compares two answers"):

@@ -159,7 +159,12 @@ def test_a_whole_run_learns_saves_and_answers(tiny_bert: Path, tmp_path: Path) -
     assert (found[0]["predicted"], found[0]["start"]) == ("green", 25)
     assert (found[1]["predicted"], found[1]["start"]) == ("", None)
     again = fit(
-        toy(30), model=str(run.folder / "model"), training={"max_steps": 1}, evaluation={"certify": False}, out=tmp_path / "b"
+        toy(30),
+        method="full",
+        model=str(run.folder / "model"),
+        training={"max_steps": 1},
+        evaluation={"certify": False},
+        out=tmp_path / "b",
     )
     assert {entry["of"] for entry in again.all_scores()} == {"fine-tuned", "majority", "before"}  # its head is taken over
 

@@ -130,6 +130,7 @@ def test_columns_of_other_names_are_named(tiny_bert: Path, tmp_path: Path) -> No
     rows = [{"w": " ".join(row["tokens"]), "t": " ".join(row["tags"]), "more": "x"} for row in toy(30)]
     run = fit(
         rows,
+        method="full",
         model=str(tiny_bert),
         target="t",
         out=tmp_path / "run",

@@ -61,6 +61,7 @@ def rows(count: int) -> list[dict[str, Any]]:
 def test_they_are_saved_and_used_again(tiny_bert: Path, tmp_path: Path) -> None:
     run = fit(
         rows(200),
+        method="full",
         model=str(tiny_bert),
         target="tags",
         out=tmp_path / "run",
@@ -93,7 +94,7 @@ def test_the_frozen_baseline_has_thresholds_of_its_own(tiny_bert: Path) -> None:
         setup = set_up(
             recipe, prepare_rows(recipe, Given(data[:120], data[120:], data[120:]))
         )  # judged on the rows it is tuned on
-        found[how] = frozen_baseline(setup, train_features(setup))
+        found[how] = frozen_baseline(setup, train_features(setup))[0]
         assert setup.network.labels.thresholds == setup.prepared.labels.thresholds == ()  # the probe's are not the network's
     shares = found["half"].probabilities
     assert shares is not None
@@ -158,6 +159,7 @@ def test_a_label_of_hardly_any_row_keeps_its_probabilities_and_thresholds_are_of
 def test_the_scaling_is_saved_and_used_again(tiny_bert: Path, tmp_path: Path) -> None:
     run = fit(
         rows(200),
+        method="full",
         model=str(tiny_bert),
         target="tags",
         out=tmp_path / "run",

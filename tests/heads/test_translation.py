@@ -117,6 +117,7 @@ def test_tags_that_are_read_alike_are_refused(t5: Path) -> None:
 def test_a_whole_run_writes_the_language_that_is_asked_for(t5: Path, tmp_path: Path) -> None:
     run = fit(
         toy(400),
+        method="full",
         model={"source": str(t5), "dropout": 0.0},
         out=tmp_path / "run",
         head={"name": "generation", "longest": 8, "beams": 1, "tag": "{language} . "},

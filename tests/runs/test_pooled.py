@@ -26,7 +26,16 @@ def folders(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     for name, epochs in (("a", 1), ("b", 2)):
         for seed, value in VALUES[name].items():
             out, training = root / f"{name}{seed}", {"epochs": epochs, "checkpoints": False}
-            fit(toy_rows(36), model=str(tiny_bert), target="label", seed=seed, out=out, training=training, evaluation=evaluation)
+            fit(
+                toy_rows(36),
+                method="full",
+                model=str(tiny_bert),
+                target="label",
+                seed=seed,
+                out=out,
+                training=training,
+                evaluation=evaluation,
+            )
             scores = read_json(out / "scores.json")
             for one in scores["scores"]:
                 one["value"] = value if one["name"] == "accuracy" else one["value"]

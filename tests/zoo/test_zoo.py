@@ -70,5 +70,7 @@ def test_the_table_model_reads_other_columns(tmp_path: Path) -> None:
     rows = [{"size": number, "colour": "ab"[number % 2], "label": number > 20} for number in range(40)]
     training = {"max_steps": 2, "checkpoints": False, "threads": 1}
     data = {"near_duplicates": "ignore", "kind": "table"}
-    run = fit(rows, model=str(ZOO / "tiny-table"), target="label", out=tmp_path / "run", training=training, data=data)
+    run = fit(
+        rows, method="full", model=str(ZOO / "tiny-table"), target="label", out=tmp_path / "run", training=training, data=data
+    )
     assert run.manifest["certified"]["equal"]
