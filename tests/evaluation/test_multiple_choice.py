@@ -90,11 +90,6 @@ def test_questions_that_cannot_be_asked_are_refused(tmp_path: Path, row: dict[st
 
 def test_an_encoder_is_not_asked(tiny_bert: Path, tmp_path: Path) -> None:
     evaluation = {"certify": False, "resamples": 100, "reports": ()}
-<<<<<<< HEAD
-    tuned = fit(toy_rows(40), model=str(tiny_bert), target="label", out=tmp_path / "run", evaluation=evaluation)
-    found = examine(tuned, "forgetting", references=[written(tmp_path / "questions.jsonl", QUESTIONS)])["forgetting"]
-=======
     tuned = fit(toy_rows(40), method="full", model=str(tiny_bert), target="label", out=tmp_path / "run", evaluation=evaluation)
-    found = tuned.examine("forgetting", references=[written(tmp_path / "questions.jsonl", QUESTIONS)])["forgetting"]
->>>>>>> auto
+    found = examine(tuned, "forgetting", references=[written(tmp_path / "questions.jsonl", QUESTIONS)])["forgetting"]
     assert "causal language model" in found["error"]
