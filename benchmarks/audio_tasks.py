@@ -90,16 +90,16 @@ def res8(task: str, seed: int, arm: str) -> dict[str, Any]:
             for name, part in (("train", own), ("test", test)):
                 np.savez(Path(folder) / f"{name}.npz", **part)
             train, rows["test"] = str(Path(folder) / "train.npz"), str(Path(folder) / "test.npz")
-            rows["data"] |= {"validation_share": 0.05}
+            rows["data"] |= {"validation_size": 0.05}
         run = tunewright.fit(
             train,
-            model={"source": module, "still_batch_norm": not scratch},
+            model={"source": module, "freeze_batch_norm": not scratch},
             preprocessing=preprocessing(),
             target="label",
             strategy="full" if scratch else arm,
             seed=seed,
             out=Path(folder) / "run",
-            rates={"backbone": 1e-2 if scratch else 1e-3, "head": 1e-2},
+            optimization={"learning_rate": 1e-2 if scratch else 1e-3, "head_learning_rate": 1e-2},
             training={"epochs": EPOCHS * (2 if scratch else 1), "batch_size": 16, "threads": 1, "precision": "float32"},
             evaluation={"baselines": (), "certify": False, "reports": ()},
             **rows,

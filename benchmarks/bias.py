@@ -133,9 +133,9 @@ def of_table(name: str, arm: str, seed: int) -> dict[str, Row]:
             test=test,
             target=target,
             seed=seed,
-            data={"near_duplicates": "ignore", "reweigh": "sex" if arm == "reweighed" else None, "kind": "table"},
+            data={"near_duplicates": "ignore", "group_reweighting": "sex" if arm == "reweighed" else None, "kind": "table"},
             head={"thresholds_by": "sex", "parity": KEPT[arm], "positive": positive} if arm in KEPT else None,
-            training={"epochs": 10 if name == "adult" else 30, "batch_size": 128, "patience": 4, **PLAIN},
+            training={"epochs": 10 if name == "adult" else 30, "batch_size": 128, "early_stopping_patience": 4, **PLAIN},
         )
         accuracy = next(one for one in run.scores if one.name == "accuracy")
         report = tunewright.examine(run, "fairness", columns=("sex", second), positive=positive, thresholds=arm == "plain")[
@@ -184,9 +184,12 @@ def of_texts(arm: str, seed: int) -> dict[str, Row]:
         "target": "label",
         "text": "text",
         "seed": seed,
-        "data": {"near_duplicates": "ignore", "counterfactual": ("gender", "names") if arm == "counterfactual" else ()},
+        "data": {
+            "near_duplicates": "ignore",
+            "counterfactual_augmentation": ("gender", "names") if arm == "counterfactual" else (),
+        },
         "training": {"epochs": 2, **PLAIN},
-        "rates": {"backbone": 1e-4},
+        "optimization": {"learning_rate": 1e-4},
     }
     with tempfile.TemporaryDirectory() as folder:
         run = fitted(folder, train, validation=held, test=equity(1000), **how)
@@ -268,7 +271,7 @@ def masked_base() -> str:
     for part in ("valid", "test"):
         with gzip.open(DATA / "wikitext2" / f"{part}.txt.gz", "rt", encoding="utf-8") as file:
             articles += file.read().replace(" @-@ ", "-").replace("<unk>", "")
-    run = fitted(str(place), {"text": passages(articles, WARM)}, **language("masked_language", str(place / "start"), 1e-3, 1, 0))
+    run = fitted(str(place), {"text": passages(articles, WARM)}, **language("masked_lm", str(place / "start"), 1e-3, 1, 0))
     print("masked base:", [(one.name, one.value) for one in run.scores], flush=True)
     return str(place / "run" / "model")
 
@@ -278,8 +281,8 @@ def language(task: str, model: str, rate: float, epochs: int, seed: int) -> Row:
         "task": task,
         "model": model,
         "seed": seed,
-        "data": {"near_duplicates": "ignore", "max_length": 256, "validation_share": 0.1, "test_share": 0.1},
-        "rates": {"backbone": rate},
+        "data": {"near_duplicates": "ignore", "max_length": 256, "validation_size": 0.1, "test_size": 0.1},
+        "optimization": {"learning_rate": rate},
         "training": {"epochs": epochs, "batch_size": 16, **PLAIN},
         "evaluation": {**QUIET, "baselines": ("before",)},
     }
@@ -299,9 +302,7 @@ def gender_pairs(folder: str) -> str:
 
 def of_authors(model: str, arm: str, seed: int) -> dict[str, Row]:
     base, task, rate = (
-        (masked_base(), "masked_language", 2e-4)
-        if model == "masked"
-        else (str(DATA / "weights" / "stories260K"), "language", 2e-3)
+        (masked_base(), "masked_lm", 2e-4) if model == "masked" else (str(DATA / "weights" / "stories260K"), "causal_lm", 2e-3)
     )
     with tempfile.TemporaryDirectory() as folder:
         run = fitted(folder, {"text": books(arm, LETTERS[model], seed)}, **language(task, base, rate, 2, seed))

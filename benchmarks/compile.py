@@ -33,13 +33,13 @@ def measure(model: str) -> dict[str, Any]:
     import torch
 
     from tunewright.datasets.encoded import batch, targets_of
-    from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, set_up
+    from tunewright.pipeline.steps import InMemoryData, apply_method, make_job, prepare_rows, set_up
     from tunewright.pipeline.workflow import make_recipe
 
     warnings.filterwarnings("ignore")
     rows = few_per_class(read_rows("banking77", "train"), 10, 0)
     recipe = make_recipe(model=model, target="label", text="text", strategy="full")
-    setup = set_up(recipe, prepare_rows(recipe, Given(rows)))
+    setup = set_up(recipe, prepare_rows(recipe, InMemoryData(rows)))
     job = make_job(setup, apply_method(setup))
     setup.network.train()
     plan = sorted((window[0] for window in job.windows(0)), key=lambda part: job.train.encoded.lengths[part].max())

@@ -335,14 +335,14 @@ def multi30k(generator: random.Random, many: int) -> list[str]:
 
 def frozen(texts: list[str]) -> np.ndarray:
     """What the untouched sentence encoder makes of each text."""
-    from tunewright.pipeline.steps import Given, prepare_rows, set_up
+    from tunewright.pipeline.steps import InMemoryData, prepare_rows, set_up
     from tunewright.pipeline.workflow import make_recipe
     from tunewright.tasks.classification import task as classification
     from tunewright.training.predict import predict_features
 
     rows = [{"text": text, "label": "ab"[place % 2]} for place, text in enumerate(texts)]
     recipe = make_recipe(target="label", text="text", data={"max_length": 64, "near_duplicates": "ignore"})
-    network = set_up(recipe, prepare_rows(recipe, Given(rows[:200]))).network
+    network = set_up(recipe, prepare_rows(recipe, InMemoryData(rows[:200]))).network
     settings = classification.Settings()
     return predict_features(network, classification.encode(network, [(text,) for text in texts], None, settings, 64))
 

@@ -68,16 +68,21 @@ def measure(task: str, arm: str, seed: int, epochs: int) -> Row:
             train,
             test=test,
             model=str(detector(folder / "model", QUERIES[task], arm, seed)),
-            task="detection",
+            task="object_detection",
             strategy="full",
             seed=seed,
             out=folder / "run",
             data={
                 "near_duplicates": "ignore",
-                "validation_share": 0.1,
+                "validation_size": 0.1,
                 "augmentation": {"horizontal_flip": 0.5 if "mirrored" in arm else 0.0},
             },
-            rates={"backbone": 2e-4, "head": 2e-4, "weight_decay": 1e-4, "schedule": {"name": "cosine", "warmup": 0.05}},
+            optimization={
+                "learning_rate": 2e-4,
+                "head_learning_rate": 2e-4,
+                "weight_decay": 1e-4,
+                "schedule": {"name": "cosine", "warmup": 0.05},
+            },
             training={"epochs": epochs, "batch_size": 8, "checkpoints": False, "threads": 1, "precision": "float32"},
             evaluation={"certify": False, "reports": (), "baselines": (), "monitor": "loss"},
         )
@@ -92,9 +97,9 @@ def the_same(train: list[Row], test: list[Row]) -> Row:
     from tunewright.datasets.media import numbered
     from tunewright.datasets.targets.boxes import encode
     from tunewright.metrics import average_precision_50, mean_average_precision
-    from tunewright.tasks.detection.task import majority
+    from tunewright.tasks.object_detection.task import majority
 
-    labels = Labels("detection", tuple(sorted({one["label"] for row in train for one in row["objects"]})))
+    labels = Labels("object_detection", tuple(sorted({one["label"] for row in train for one in row["objects"]})))
     learned, wanted = (encode([row["objects"] for row in rows], labels, numbered) for rows in (train, test))
     shares = object_array((boxes / sides(row), classes) for row, (boxes, classes) in zip(train, learned, strict=True))
     same = majority(shares, wanted, labels).values

@@ -25,9 +25,9 @@ ARMS: dict[str, dict[str, Any]] = {
     "partial": {"strategy": "partial"},
     "lora": {"strategy": "lora"},
     "bitfit": {"strategy": "bitfit"},
-    "full + L2-SP": {"strategy": "full", "penalties": ["l2_sp"]},
+    "full + L2-SP": {"strategy": "full", "regularizers": ["l2_sp"]},
     "full + WiSE-FT at one half": {"strategy": "full", "averaging": [{"name": "wise_ft", "alpha": 0.5}]},
-    "full at a rate of 1e-3": {"strategy": "full", "rates": {"backbone": 1e-3}},
+    "full at a rate of 1e-3": {"strategy": "full", "optimization": {"learning_rate": 1e-3}},
 }
 REFERENCES = ("stsb/en_test.csv.gz", "emotion/test.csv.gz", "ag_news/test.csv.gz")
 

@@ -179,30 +179,30 @@ def llama(shape: str, words: int, tokens: int) -> Any:
 
 
 def ours(model: Any, ids: Any, method: str, batch: int, device: Any) -> tuple[list[float], list[float]]:
-    """Our own step, optimiser and chunked loss on a job that is put together here, since there is no tokenizer."""
+    """Our own step, optimizer and chunked loss on a job that is put together here, since there is no tokenizer."""
     import numpy as np
     import torch
 
     from tunewright.core.registry import load_part
     from tunewright.core.types import Labels
-    from tunewright.datasets.encoded import Examples
+    from tunewright.datasets.encoded import EncodedDataset
     from tunewright.modalities.language.causal import Encoded
     from tunewright.models.form import Form
     from tunewright.models.network import Network
     from tunewright.pipeline.workflow import make_recipe
-    from tunewright.tasks.language import task as language
-    from tunewright.training.context import Job
+    from tunewright.tasks.causal_lm import task as language
+    from tunewright.training.context import TrainingContext
     from tunewright.training.forward import Forward
     from tunewright.training.gradients import Gradients
-    from tunewright.training.microbatches import Passes
-    from tunewright.training.optimizer import build_optimiser
+    from tunewright.training.microbatches import MicroBatches
+    from tunewright.training.optimizer import build_optimizer
     from tunewright.training.stages import open_layers
-    from tunewright.training.step import optimiser_step
+    from tunewright.training.step import optimizer_step
 
     form = Form("text", "AutoModelForCausalLM", "vocabulary")
     processor = SimpleNamespace(eos_token_id=2, pad_token_id=0, padding_side="right")
     network = Network(
-        model, pooling="native", processor=processor, labels=Labels("language"), base="random", base_hash="", form=form, new=()
+        model, pooling="native", processor=processor, labels=Labels("causal_lm"), base="random", base_hash="", form=form, new=()
     )
     network.stack  # noqa: B018 - read before a method changes the module tree
     part = load_part("methods", method)
@@ -214,15 +214,15 @@ def ours(model: Any, ids: Any, method: str, batch: int, device: Any) -> tuple[li
     learn = np.ones(ids.numel(), dtype=np.uint8)
     nothing = np.zeros(count, dtype=bool)
     encoded = Encoded(ids.flatten().numpy().astype(np.int32), learn, lengths, nothing, np.arange(count), lengths, (), 0, "right")
-    examples = Examples(encoded, encoded.targets)
+    examples = EncodedDataset(encoded, encoded.targets)
     recipe = make_recipe(
         model="random",
         method={"name": method, **settings},
-        rates={"backbone": RATE[method], "weight_decay": 0.0, "schedule": "constant"},
-        training={"batch_size": batch, "pass_tokens": batch * tokens, "cache": False},
+        optimization={"learning_rate": RATE[method], "weight_decay": 0.0, "schedule": "constant"},
+        training={"batch_size": batch, "max_tokens_per_microbatch": batch * tokens, "cache": False},
     )
     precision = "float32" if device.type == "cpu" else "bfloat16"
-    job = Job(
+    job = TrainingContext(
         network=network,
         applied=applied,
         head=language,
@@ -234,14 +234,14 @@ def ours(model: Any, ids: Any, method: str, batch: int, device: Any) -> tuple[li
         recipe=recipe,
         forward=Forward(network, precision),
         gradients=Gradients(network),
-        passes=Passes(lengths, batch * tokens),
+        passes=MicroBatches(lengths, batch * tokens),
     )
     job.forward.cut_at(open_layers(network, applied.trainable, 0))
-    optimiser = build_optimiser(job, 0)
+    optimizer = build_optimizer(job, 0)
     losses, seconds = [], []
     for start in range(0, count, batch):
         began = now(device)
-        losses.append(optimiser_step(job, optimiser, [np.arange(start, start + batch)], ()).loss)
+        losses.append(optimizer_step(job, optimizer, [np.arange(start, start + batch)], ()).loss)
         seconds.append(now(device) - began)
     torch.manual_seed(0)
     return losses, seconds

@@ -1,10 +1,10 @@
-"""Networks with public weights adapted to other images, with few labelled rows: strategies against from scratch.
+"""Networks with public weights adapted to other images, with few labeled rows: strategies against from scratch.
 
 python benchmarks/image_tasks.py              # one line per run in results/image_tasks.jsonl
 python benchmarks/image_tasks.py --sizes 10   # some of them
 
 Sources are CIFAR-10 (public weights) and, for digits, the same network first fine-tuned on 2,000 of MNIST's. A seed draws the
-labelled rows and 50 more to choose by; 1,000 test rows are the same for all. Every image is brought to 32 pixels a side, as the
+labeled rows and 50 more to choose by; 1,000 test rows are the same for all. Every image is brought to 32 pixels a side, as the
 source has them. Photographs of insects are given to the backbone of a detector (ShuffleNet V2, COCO) as well, at 160 pixels.
 """
 
@@ -31,11 +31,11 @@ SIZES = {10: (60, 10), 100: (30, 32), 1000: (10, 32)}  # rows: epochs, rows of a
 CHOSEN_BY, TESTED = 50, 1000
 # Rates for a network of this kind (AdamW), the same for every set: guesses, not tuned on any of them.
 ARMS: dict[str, dict[str, Any]] = {
-    "from scratch": {"method": "full", "rates": {"backbone": 3e-3, "head": 3e-3}},
+    "from scratch": {"method": "full", "optimization": {"learning_rate": 3e-3, "head_learning_rate": 3e-3}},
     "feature-extraction": {"strategy": "feature-extraction"},
-    "full": {"strategy": "full", "rates": {"backbone": 1e-3, "head": 3e-3}},
-    "gradual-unfreezing": {"strategy": "gradual-unfreezing", "rates": {"backbone": 2e-3, "head": 5e-3}},
-    "lora": {"strategy": "lora", "rates": {"backbone": 5e-3, "head": 5e-3}},
+    "full": {"strategy": "full", "optimization": {"learning_rate": 1e-3, "head_learning_rate": 3e-3}},
+    "gradual-unfreezing": {"strategy": "gradual-unfreezing", "optimization": {"learning_rate": 2e-3, "head_learning_rate": 5e-3}},
+    "lora": {"strategy": "lora", "optimization": {"learning_rate": 5e-3, "head_learning_rate": 5e-3}},
 }
 PHOTOGRAPHS = "hymenoptera, ShuffleNet"
 TASKS = ("fashion_mnist", "pneumoniamnist", "hymenoptera", PHOTOGRAPHS, "usps", "usps after mnist")
@@ -106,7 +106,7 @@ def fitted(
         columns(train),
         validation=columns(chosen_by),
         test=columns(test),
-        model={"source": module, "still_batch_norm": still},
+        model={"source": module, "freeze_batch_norm": still},
         preprocessing=reads,
         seed=seed,
         out=Path(folder) / "run",

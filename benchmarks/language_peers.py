@@ -119,12 +119,12 @@ def sft(options: argparse.Namespace, model: Any, tokenizer: Any, rows: Any, out:
 def dpo(options: argparse.Namespace, model: Any, tokenizer: Any, rows: Any, out: str) -> Any:
     from trl import DPOConfig, DPOTrainer
 
-    class Prepared(DPOTrainer):
+    class DatasetSplits(DPOTrainer):
         def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
             return dataset  # the ids are those of the other side
 
     arguments = DPOConfig(**common(options, out), max_length=None, beta=0.1, precompute_ref_log_probs=True)
-    return Prepared(model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+    return DatasetSplits(model, args=arguments, train_dataset=rows, processing_class=tokenizer)
 
 
 if __name__ == "__main__":

@@ -111,9 +111,9 @@ def domain(options: argparse.Namespace) -> None:
                         validation={"text": validation},
                         test={"text": test},
                         model=STORIES,
-                        task="language",
+                        task="causal_lm",
                         strategy=strategy,
-                        rates={"backbone": rate},
+                        optimization={"learning_rate": rate},
                         training={"epochs": EPOCHS, "batch_size": 8, "checkpoints": False},
                         evaluation={"certify": False, "reports": ()},
                         out=Path(out) / "run",
@@ -148,11 +148,11 @@ def perplexity(run: Any, texts: list[str]) -> float:
     from tunewright.metrics import perplexity as metric
     from tunewright.models.form import Form
     from tunewright.models.loading import load_network
-    from tunewright.tasks.language import task as language
+    from tunewright.tasks.causal_lm import task as language
     from tunewright.training.evaluate import decode_all
     from tunewright.training.predict import passes
 
-    labels = Labels("language")
+    labels = Labels("causal_lm")
     form = Form("text", "AutoModelForCausalLM", "vocabulary")
     network = load_network(str(STORIES), labels, form=form) if run is None else run.model.network
     examples = language.encode(network, [(text,) for text in texts], None, language.Settings(), language.LONGEST)
@@ -197,7 +197,7 @@ def answers(options: argparse.Namespace) -> None:
                 test=test,
                 model=ROOT.parent / "zoo" / "tiny-lm",
                 strategy="full",
-                rates={"backbone": 2e-3},
+                optimization={"learning_rate": 2e-3},
                 data={"near_duplicates": "ignore"},
                 training={"epochs": 5, "batch_size": 8, "checkpoints": False, "threads": 1},
                 evaluation={"certify": False, "reports": (), "baselines": ("before",)},
@@ -232,14 +232,14 @@ def rows_of(task: str) -> list[dict[str, Any]]:
 
 def job_of(task: str, method: str, model: str, precision: str) -> Any:
     """Our job on the rows that fit, in float32 or as said, at a constant rate."""
-    from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, set_up
+    from tunewright.pipeline.steps import InMemoryData, apply_method, make_job, prepare_rows, set_up
     from tunewright.pipeline.workflow import make_recipe
 
     batch, full, low, longest, count = SETTINGS[task]
     recipe = make_recipe(
         model=model,
         strategy=method,
-        rates={"backbone": full if method == "full" else low, "weight_decay": 0.0, "schedule": "constant"},
+        optimization={"learning_rate": full if method == "full" else low, "weight_decay": 0.0, "schedule": "constant"},
         training={"epochs": 1, "batch_size": batch, "precision": precision, "threads": 1, "checkpoints": False, "cache": False},
         data={"max_length": longest, "near_duplicates": "ignore"},
     )
@@ -247,7 +247,7 @@ def job_of(task: str, method: str, model: str, precision: str) -> Any:
     fitting = fits(model, rows, longest)
     count = min(count, (len(fitting) - 8) // batch * batch)
     chosen = [rows[place] for place in fitting[: count + 8]]
-    given = Given(chosen[:count], chosen[count : count + 4], chosen[count + 4 :])
+    given = InMemoryData(chosen[:count], chosen[count : count + 4], chosen[count + 4 :])
     setup = set_up(recipe, prepare_rows(recipe, given))
     return make_job(setup, apply_method(setup))
 
@@ -315,7 +315,7 @@ def ours(task: str, method: str, model: str, precision: str) -> dict[str, Any]:
             steps.append(event)
             ends.append(time.process_time())
 
-    job = replace(job_of(task, method, model, precision), watchers=(watch,))
+    job = replace(job_of(task, method, model, precision), callbacks=(watch,))
     began = time.process_time()
     train(job)
     encoded = job.train.encoded

@@ -49,7 +49,7 @@ def main() -> None:
 def measure(seed: int) -> None:
     """One study: 4 curves over all layers of the stack."""
     from tunewright.experiments.trials import make_study
-    from tunewright.pipeline.steps import Given
+    from tunewright.pipeline.steps import InMemoryData
     from tunewright.pipeline.workflow import make_recipe
 
     rows = few_per_class(read_rows("ag_news", "test"), SHOTS + TESTED, seed)
@@ -69,7 +69,7 @@ def measure(seed: int) -> None:
             data={"near_duplicates": "ignore", "max_length": TOKENS},
             training={"epochs": EPOCHS, "threads": 1, "precision": "float32"},
         )
-        study = make_study("transfer", recipe, {"every": EVERY}, given=Given(train, None, test))
+        study = make_study("transfer", recipe, {"every": EVERY}, given=InMemoryData(train, None, test))
         grid = study.report.grids[0]
     row: dict[str, Any] = {
         "seed": seed,

@@ -3,7 +3,7 @@
     python benchmarks/ours.py JOB --rows FILE.jsonl --test FILE.jsonl --threads N --epochs E [--cache on|off|kept]
 
 What is timed: for training, everything between loaded rows and model and the trained network, the linear probe and what
-is kept of frozen layers included; for prediction, from texts to answers, tokenising included. ``--cache kept`` measures a
+is kept of frozen layers included; for prediction, from texts to answers, tokenizing included. ``--cache kept`` measures a
 second run on the same rows, which finds what a first one kept.
 """
 
@@ -24,16 +24,16 @@ from peers import Found, Watch, lines, probe_of, share_equal
 JOBS: dict[str, dict[str, Any]] = {
     "feature_extraction": {"strategy": "feature-extraction"},
     "full": {"strategy": "full"},
-    "full_random_head": {"strategy": "full", "initialisation": []},
+    "full_random_head": {"strategy": "full", "initialization": []},
     "lora": {"strategy": "lora", "method": {"name": "lora", "rank": 8, "alpha": 16}},
-    "lora_random_head": {"strategy": "lora", "method": {"name": "lora", "rank": 8, "alpha": 16}, "initialisation": []},
+    "lora_random_head": {"strategy": "lora", "method": {"name": "lora", "rank": 8, "alpha": 16}, "initialization": []},
     # six stages of equal length: the head, then one block more in each; the embeddings stay closed
     "gradual": {
         "strategy": "gradual-unfreezing",
         "method": {"name": "last_layers", "k": 5},
-        "unfreezing": {"name": "top_down", "share": 5 / 6},
+        "unfreezing": {"name": "gradual", "share": 5 / 6},
     },
-    "few_shot": {"task": "embedding", "method": "full", "rates": {"backbone": 1e-4}},
+    "few_shot": {"task": "embedding", "method": "full", "optimization": {"learning_rate": 1e-4}},
     "predict": {},
     "encode": {},
 }
@@ -88,18 +88,18 @@ def trained(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
     """All rows train; four of them stand in for validation rows, which the other side does not have."""
     import torch
 
-    from tunewright.pipeline.steps import Given, apply_method, initialise, make_job, prepare_rows, set_up, train_features
+    from tunewright.pipeline.steps import InMemoryData, apply_method, initialize, make_job, prepare_rows, set_up, train_features
     from tunewright.training.trainer import train
 
     torch.set_num_threads(options.threads)
     watch = Watch()
     recipe = recipe_of(options)
-    setup = set_up(recipe, prepare_rows(recipe, Given(rows, rows[:4], test or rows[:4])))
+    setup = set_up(recipe, prepare_rows(recipe, InMemoryData(rows, rows[:4], test or rows[:4])))
     flops = operations(setup, options.epochs)
     with watch:
         features = train_features(setup)
         applied = apply_method(setup)
-        initialise(setup, applied, features)
+        initialize(setup, applied, features)
         job = make_job(setup, applied)
         done = train(job)
     more = {"accuracy": accuracy(setup)} if test else {}
@@ -111,13 +111,13 @@ def answered(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
     """Answers or features of all rows, from text."""
     import torch
 
-    from tunewright.pipeline.steps import Given, prepare_rows, set_up
+    from tunewright.pipeline.steps import InMemoryData, prepare_rows, set_up
     from tunewright.training.predict import predict_features, predict_logits
 
     torch.set_num_threads(options.threads)
     watch = Watch()
     recipe = recipe_of(options)
-    setup = set_up(recipe, prepare_rows(recipe, Given(rows[:2000], rows[:4], test or rows[:4])))
+    setup = set_up(recipe, prepare_rows(recipe, InMemoryData(rows[:2000], rows[:4], test or rows[:4])))
     network, compute = setup.network, predict_features if options.job == "encode" else predict_logits
 
     def answers(part: Rows) -> Any:
@@ -137,14 +137,14 @@ def few_shot(rows: Rows, test: Rows, options: argparse.Namespace) -> Found:
     """Vectors of a class drawn together, and a logistic regression on them."""
     import torch
 
-    from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, set_up
+    from tunewright.pipeline.steps import InMemoryData, apply_method, make_job, prepare_rows, set_up
     from tunewright.training.predict import predict_logits
     from tunewright.training.trainer import train
 
     torch.set_num_threads(options.threads)
     watch = Watch()
     recipe = recipe_of(options)
-    setup = set_up(recipe, prepare_rows(recipe, Given(rows, rows[:8], rows[:8])))
+    setup = set_up(recipe, prepare_rows(recipe, InMemoryData(rows, rows[:8], rows[:8])))
 
     def vectors(part: Rows) -> Any:
         examples = setup.head.encode(

@@ -2,7 +2,7 @@
 
 One job per process, so that a caller can interleave these runs with ours and set allocator variables for each. Every job
 is a function of the same shape and says on standard output, in one JSON line, how long the timed part took. What is
-timed is the call that does the work (``trainer.train()``, ``pipe(texts)`` …); imports, loading and tokenising count as start-up.
+timed is the call that does the work (``trainer.train()``, ``pipe(texts)`` …); imports, loading and tokenizing count as start-up.
 
     python benchmarks/peers.py JOB --rows FILE.jsonl --test FILE.jsonl --model FOLDER --threads N --epochs E
 
@@ -399,7 +399,7 @@ def with_trainer(
             optim="adamw_torch_fused",
             bf16=precision == "bfloat16",
             use_cpu=True,
-            dataloader_num_workers=0,  # the rows are tokenised already: a worker only takes a core away
+            dataloader_num_workers=0,  # the rows are tokenized already: a worker only takes a core away
             **UNTOLD,
             seed=SEED,
         )
@@ -439,7 +439,7 @@ def lightning_module(network: Any, rate: float) -> Any:
             return self.network(**batch)["loss"]
 
         def on_before_optimizer_step(self, _: Any) -> None:
-            # The Trainer's own clipping refuses fused optimisers under mixed precision, though bfloat16 scales nothing.
+            # The Trainer's own clipping refuses fused optimizers under mixed precision, though bfloat16 scales nothing.
             torch.nn.utils.clip_grad_norm_(self.parameters(), CLIP_NORM)
 
         def configure_optimizers(self) -> Any:

@@ -82,7 +82,12 @@ def tuned(parts: Parts, seed: int, out: Path, model: Path, rate: float, **sectio
     import tunewright
 
     train, validation, test = parts
-    settings: Row = {"strategy": "full", "rates": {"backbone": rate}, "training": PLAIN, "data": {"near_duplicates": "ignore"}}
+    settings: Row = {
+        "strategy": "full",
+        "optimization": {"learning_rate": rate},
+        "training": PLAIN,
+        "data": {"near_duplicates": "ignore"},
+    }
     evaluation = {"certify": False, "reports": (), "baselines": ("before",)}
     settings |= {"evaluation": evaluation, "seed": seed, "out": out} | sections
     return tunewright.fit(train, validation=validation, test=test, model=model, **settings)
@@ -103,7 +108,7 @@ def instructed(strategy: str, seed: int, out: Path) -> tuple[Any, Row]:
 def preferred(objective: str, seed: int, base: Path) -> Row:
     """The rate that validation prefers, and what the test pairs say of its model and of the one before."""
     parts = rows_of("rasbt_preference_1100", seed, 80, 300, 300)
-    head = {"name": "preference", "objective": objective}
+    head = {"name": "preference_optimization", "objective": objective}
     best: tuple[float, float, Row] | None = None
     tried: dict[str, float] = {}
     for rate in RATES:
@@ -130,11 +135,11 @@ def likelier(folder: Path, rows: list[Row]) -> float:
     from tunewright.modalities.conversation import modality as conversation
     from tunewright.models.form import Form
     from tunewright.models.loading import load_network
-    from tunewright.tasks.preference import task as preference
+    from tunewright.tasks.preference_optimization import task as preference
     from tunewright.training.evaluate import decode_all
     from tunewright.training.predict import passes
 
-    labels, table = Labels("preference"), from_python(rows)["train"]
+    labels, table = Labels("preference_optimization"), from_python(rows)["train"]
     network = load_network(str(folder), labels, form=Form("text", "AutoModelForCausalLM", "vocabulary"))
     settings = preference.Settings(objective=Choice(name="simpo"))  # whose reward is the mean log-probability
     read = conversation.read(table, guess_schema(table).text)

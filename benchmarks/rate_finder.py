@@ -37,12 +37,12 @@ def main() -> None:
 def suggest(data: str, strategy: str, model: str) -> dict[str, Any]:
     """What the finder suggests, and what following it reaches."""
     from tunewright.pipeline.planning import find_rate
-    from tunewright.pipeline.steps import Given
+    from tunewright.pipeline.steps import InMemoryData
     from tunewright.pipeline.workflow import make_recipe
 
     train, _ = rows(data)
     recipe = make_recipe(model=model, target="label", text="text", strategy=strategy, seed=0)
-    rate = find_rate(recipe, Given(train)).suggestion
+    rate = find_rate(recipe, InMemoryData(train)).suggestion
     return {"suggested": rate, **score(data, strategy, rate, model)}
 
 
@@ -61,7 +61,7 @@ def score(data: str, strategy: str, rate: float, model: str) -> dict[str, Any]:
             test=test,
             seed=0,
             out=Path(folder) / "run",
-            rates={"backbone": rate},
+            optimization={"learning_rate": rate},
             training={"checkpoints": False},
             evaluation={"baselines": (), "certify": False, "reports": ()},
         )

@@ -135,7 +135,7 @@ def two_towers(train: Pairs, arm: str) -> tuple[Lists, Any]:
         run = tunewright.fit(
             rows,
             out=Path(folder) / "run",
-            data={"validation_share": 0.1, "test_share": 0.001},  # the test rows are asked for below, from outside
+            data={"validation_size": 0.1, "test_size": 0.001},  # the test rows are asked for below, from outside
             evaluation={"baselines": (), "certify": False, "reports": ()},
             training={"checkpoints": False},
             **more,

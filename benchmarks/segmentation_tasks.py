@@ -84,7 +84,7 @@ def measure(train: Rows, validation: Rows, test: Rows, arm: str, seed: int) -> d
             validation=validation,
             test=test,
             model=str(segmenter(folder / "model", arm, seed)),
-            task="segmentation",
+            task="semantic_segmentation",
             strategy="full",
             seed=seed,
             out=folder / "run",
@@ -92,7 +92,7 @@ def measure(train: Rows, validation: Rows, test: Rows, arm: str, seed: int) -> d
                 "near_duplicates": "ignore",
                 "augmentation": {"horizontal_flip": 0.5 if "mirrored" in arm else 0.0},
             },
-            rates={"backbone": 1e-3, "head": 1e-3, "schedule": {"name": "cosine", "warmup": 0.05}},
+            optimization={"learning_rate": 1e-3, "head_learning_rate": 1e-3, "schedule": {"name": "cosine", "warmup": 0.05}},
             training={"epochs": EPOCHS, "batch_size": 8, "checkpoints": False, "threads": 1, "precision": "float32"},
             evaluation={"certify": False, "reports": (), "baselines": (), "monitor": "mean_iou"},
         )

@@ -67,7 +67,7 @@ def table(name: str) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(file)
 
 
-def unlabelled(task: str, train: list[Row], others: list[Row]) -> list[Row]:
+def unlabeled(task: str, train: list[Row], others: list[Row]) -> list[Row]:
     """What is read first: training sequences, and other molecules than those of the held-out rows."""
     read = {row["sequence"] for row in train}
     if task == "freesolv":
@@ -82,18 +82,18 @@ def tuned(task: str, arm: str, train: list[Row], validation: list[Row], test: li
     from tunewright.models.new_encoder import new_encoder
 
     target = "label" if task == "splice" else "energy"
-    plain = {"threads": 1, "precision": "float32", "checkpoints": False, "rows_in_all": None}
+    plain = {"threads": 1, "precision": "float32", "checkpoints": False, "max_train_examples_seen": None}
     shared: Row = {
         "text": "sequence",
         "strategy": "full",
         "seed": seed,
         "data": {"near_duplicates": "ignore"},
-        "rates": {"backbone": 1e-3, "head": 1e-3},
+        "optimization": {"learning_rate": 1e-3, "head_learning_rate": 1e-3},
         "evaluation": {"certify": False, "reports": (), "baselines": ()},
     }
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        read = unlabelled(task, train, validation + test)
+        read = unlabeled(task, train, validation + test)
         units: dict[str, Any] = {"unit": "kmers", "k": 3} if "k-mers" in arm else {"unit": arm.split(",")[0]}
         rarest = 10 if task == "freesolv" else 1
         made = sequence_tokenizer([row["sequence"] for row in read], **units, rarest=rarest, longest=128)
@@ -102,7 +102,7 @@ def tuned(task: str, arm: str, train: list[Row], validation: list[Row], test: li
             tunewright.fit(
                 read,
                 model=str(model),
-                task="masked_language",
+                task="masked_lm",
                 out=folder / "read",
                 training={"epochs": READ_EPOCHS[task], "batch_size": 64, **plain},
                 **shared,

@@ -67,7 +67,7 @@ def tuned(train: list[Row], test: list[Row], model: Path | str, folder: Path, **
     import tunewright
 
     shared: Row = {
-        "data": {"near_duplicates": "ignore", "validation_share": 0.1},
+        "data": {"near_duplicates": "ignore", "validation_size": 0.1},
         "training": {"batch_size": 32, "checkpoints": False, "threads": 1, "precision": "float32"},
         "evaluation": {"certify": False, "reports": (), "baselines": ("majority", "before")},
     }
@@ -128,7 +128,7 @@ def mixed(arm: str, seed: int, folder: Path) -> Row:
         seed=seed,
         validation=rows["validation"],
         data={"input": parts if alone else [*parts, "speaker", "length"]},
-        rates={"backbone": 2e-4, "head": 2e-3},
+        optimization={"learning_rate": 2e-4, "head_learning_rate": 2e-3},
         training={"epochs": 15, "batch_size": 16},
     )
     return told(run, train, test)
@@ -174,8 +174,13 @@ def listener(seed: int) -> tuple[Path, Row]:
         place,
         target="label",
         seed=seed,
-        data={"input": ["audio"], "sounds": {"shift": 0.1, "noise": 20}},
-        rates={"backbone": 1e-3, "head": 1e-3, "weight_decay": 0.05, "schedule": {"name": "cosine", "warmup": 0.1}},
+        data={"input": ["audio"], "audio_augmentation": {"shift": 0.1, "noise": 20}},
+        optimization={
+            "learning_rate": 1e-3,
+            "head_learning_rate": 1e-3,
+            "weight_decay": 0.05,
+            "schedule": {"name": "cosine", "warmup": 0.1},
+        },
         training={"epochs": 16, "batch_size": 16},
     )
     return run.folder / "model", told(run, rows["others"], rows["validation"])
@@ -198,12 +203,12 @@ def contrastive(arm: str, seed: int, folder: Path) -> Row:
             known[1][::20],
             model,
             folder,
-            task="image_text",
+            task="image_text_contrastive",
             target="label",
             seed=seed,
             out=folder / name,
-            head={"name": "image_text", "template": TEMPLATE},
-            rates={"backbone": rate, "weight_decay": 0.05, "schedule": {"name": "cosine", "warmup": 0.1}},
+            head={"name": "image_text_contrastive", "template": TEMPLATE},
+            optimization={"learning_rate": rate, "weight_decay": 0.05, "schedule": {"name": "cosine", "warmup": 0.1}},
             training={"batch_size": 64, "epochs": epochs} | ({} if rate else {"max_steps": 1}),
             evaluation={"baselines": ()},
         )
@@ -254,7 +259,7 @@ def answers(arm: str, seed: int, folder: Path) -> Row:
         seed=seed,
         data={"max_length": 64},
         head={"name": "image_text_to_text", "longest": 8},
-        rates={"backbone": 1e-3, "schedule": {"name": "cosine", "warmup": 0.1}},
+        optimization={"learning_rate": 1e-3, "schedule": {"name": "cosine", "warmup": 0.1}},
         training={"epochs": 10},
     )
     found = told(run, train, test)
@@ -279,7 +284,7 @@ def video(arm: str, seed: int, folder: Path) -> Row:
         target=target,
         seed=seed,
         data={"input": ["video"], "frames": int(frames.split()[0])},
-        rates={"backbone": 1e-3, "head": 1e-3, "schedule": {"name": "cosine", "warmup": 0.1}},
+        optimization={"learning_rate": 1e-3, "head_learning_rate": 1e-3, "schedule": {"name": "cosine", "warmup": 0.1}},
         training={"epochs": 6},
     )
     return told(run, train, test)
@@ -308,10 +313,15 @@ def transcription(arm: str, seed: int, folder: Path) -> Row:
 
     rows = joined(seed)
     settings: Row = {
-        "task": "transcription",
+        "task": "speech_recognition",
         "seed": seed,
         "data": {"max_seconds": 3.0},
-        "rates": {"backbone": 1e-3, "head": 1e-3, "weight_decay": 0.05, "schedule": {"name": "cosine", "warmup": 0.1}},
+        "optimization": {
+            "learning_rate": 1e-3,
+            "head_learning_rate": 1e-3,
+            "weight_decay": 0.05,
+            "schedule": {"name": "cosine", "warmup": 0.1},
+        },
         "training": {"epochs": 12, "batch_size": 16},
     }
     if arm == "decoder":

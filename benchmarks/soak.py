@@ -1,7 +1,7 @@
 """Kill a training at random moments, again and again, and compare its end with that of one to which nothing happened.
 
 Each short run is started anew after every SIGKILL until one life reaches the end. A run is lost where a start cannot go on from
-what the killed one left, unequal where weights, optimiser, random states, history or order of the rows differ by one bit.
+what the killed one left, unequal where weights, optimizer, random states, history or order of the rows differ by one bit.
 
     python -m benchmarks.soak --kills 1000
 """

@@ -40,7 +40,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingContext:
     """Sides that do the same on ``rows`` training rows."""
 
     rows: int
@@ -52,7 +52,7 @@ class Job:
 
 TUNED = tuple(KEPT_MEMORY.items())
 JOBS = {
-    "feature extraction, 5 epochs": Job(
+    "feature extraction, 5 epochs": TrainingContext(
         10003,
         5,
         (
@@ -61,7 +61,7 @@ JOBS = {
             Side("Trainer, frozen backbone", "peers.py", "trainer_feature_extraction"),
         ),
     ),
-    "gradual unfreezing, 6 stages": Job(
+    "gradual unfreezing, 6 stages": TrainingContext(
         1500,
         6,
         (
@@ -70,7 +70,7 @@ JOBS = {
             Side("Lightning", "peers.py", "lightning_gradual", ("--opened", "0,1,2,3,4,5")),
         ),
     ),
-    "LoRA r=8, 1 epoch": Job(
+    "LoRA r=8, 1 epoch": TrainingContext(
         3000,
         1,
         (
@@ -80,7 +80,7 @@ JOBS = {
             Side("Trainer + peft, 3 epochs", "peers.py", "trainer_lora", ("--epochs", "3")),
         ),
     ),
-    "full, 1 epoch": Job(
+    "full, 1 epoch": TrainingContext(
         3000,
         1,
         (
@@ -91,19 +91,19 @@ JOBS = {
             Side("Trainer, 3 epochs", "peers.py", "trainer_full", ("--epochs", "3")),
         ),
     ),
-    "few-shot contrastive, 8-shot AG News": Job(
+    "few-shot contrastive, 8-shot AG News": TrainingContext(
         8,
         1,
         (Side("tunewright", "ours.py", "few_shot", ("--epochs", "10")), Side("SetFit", "peers.py", "setfit_few_shot")),
         data="ag_news",
         few=True,
     ),
-    "prediction, 10k rows": Job(
+    "prediction, 10k rows": TrainingContext(
         10003,
         1,
         (Side("tunewright", "ours.py", "predict"), Side("pipeline", "peers.py", "pipeline_predict")),
     ),
-    "embedding, 10k rows": Job(
+    "embedding, 10k rows": TrainingContext(
         10003,
         1,
         (
@@ -111,7 +111,7 @@ JOBS = {
             Side("sentence-transformers", "peers.py", "sentence_transformers_encode"),
         ),
     ),
-    "first result from a cold start, 500 rows": Job(
+    "first result from a cold start, 500 rows": TrainingContext(
         500,
         3,
         (Side("tunewright fit", "cli", "full"), Side("Trainer script", "peers.py", "trainer_full")),
@@ -156,7 +156,7 @@ def growth(options: argparse.Namespace) -> None:
                 print(key, found["seconds"], found["peak_bytes"], flush=True)
 
 
-def parts_of(job: Job, repeat: int) -> tuple[Rows, Rows]:
+def parts_of(job: TrainingContext, repeat: int) -> tuple[Rows, Rows]:
     """Training and test rows of a job: a set's own parts, or few rows of each class and 1,000 others."""
     if not job.few:
         return list(taken(read_rows(job.data, "train"), job.rows)), read_rows(job.data, "test")

@@ -55,7 +55,7 @@ def measure(key: str, setting: str, strategy: str, seed: int, options: argparse.
             test=test,
             seed=seed,
             out=Path(folder) / "run",
-            data={"validation_share": 0.1},
+            data={"validation_size": 0.1},
             evaluation={"baselines": ("frozen",), "certify": False, "reports": (), "resamples": 1000},
             training={"checkpoints": False},
         )

@@ -96,8 +96,8 @@ def trained(path: Path, share: float, streaming: bool, limit: int, model: str) -
             "streaming": streaming,
             "near_duplicates": "ignore",
             "max_length": 64,
-            "validation_share": share,
-            "test_share": share,
+            "validation_size": share,
+            "test_size": share,
         },
         training={
             "max_steps": STEPS,

@@ -6,7 +6,7 @@ python benchmarks/table_transfer.py --summary     # means and paired differences
 'other tables': the blocks are pre-trained on the rows of the other three tables, the tokenizer is new. 'own rows': everything is
 pre-trained on all training rows of the table, without labels. 'tiny-table': the blocks of zoo/tiny-table, which learned who earns more
 on adult. Test rows are the same for every seed and are never pre-trained
-on; a seed draws the labelled rows. The scaling of the columns is learned from all training rows, without labels, for every arm.
+on; a seed draws the labeled rows. The scaling of the columns is learned from all training rows, without labels, for every arm.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ARMS = ("trees", "linear", "scratch", "other tables", "own rows", "tiny-table")
 SEEDS = {"100": 10, "1000": 4, "full": 3}
 DROPPED = {"titanic": ("PassengerId", "Name", "Ticket", "Cabin")}  # names of rows
 TARGETS = {"adult": "income", "german_credit": "class", "titanic": "Survived", "wine_quality": "quality"}
-SHAPE = {"width": 64, "blocks": 3, "heads": 4}  # a third of the published width: one core, many runs
+SHAPE = {"width": 64, "blocks": 3, "tasks": 4}  # a third of the published width: one core, many runs
 PRETRAINING_STEPS, RATE, STEPS, PATIENCE = 500, 5e-4, 600, 8
 LARGEST_FULL = 10_000
 
@@ -74,7 +74,7 @@ def main() -> None:
                     started = time.process_time()
                     start = starting_point(arm, name, tasks, trained)
                     prepared = time.process_time()
-                    rows = labelled_rows(task, size, seed)
+                    rows = labeled_rows(task, size, seed)
                     value = run(task, arm, rows, seed, start)
                     ended = time.process_time()
                     line = {"table": name, "size": size, "rows": len(rows), "seed": seed, "arm": arm, "value": value}
@@ -126,7 +126,7 @@ def load(name: str) -> Task:
     return Task(name, columns, encoded, plain, targets, pool, test, binary)
 
 
-def labelled_rows(task: Task, size: str, seed: int) -> np.ndarray:
+def labeled_rows(task: Task, size: str, seed: int) -> np.ndarray:
     count = min(len(task.pool), LARGEST_FULL) if size == "full" else int(size)
     return np.random.default_rng(1000 + seed).permutation(task.pool)[:count]
 
@@ -175,7 +175,7 @@ def score(task: Task, rows: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def trees(task: Task, rows: np.ndarray, train: np.ndarray, held: np.ndarray, seed: int) -> np.ndarray:
-    """scikit-learn's boosted trees; leaf size and rate chosen on the held-out fifth, then all labelled rows."""
+    """scikit-learn's boosted trees; leaf size and rate chosen on the held-out fifth, then all labeled rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     kind = HistGradientBoostingClassifier if task.binary else HistGradientBoostingRegressor
@@ -224,7 +224,7 @@ def network(task: Task, arm: str, train: np.ndarray, held: np.ndarray, seed: int
         body = TableTransformer(replace(TableConfig(numbers=1, **SHAPE), numbers=columns[0], categories=columns[1]))
     model = nn.ModuleDict({"body": body, "head": nn.Linear(body.config.width, 1)})
     mean, spread = (0.0, 1.0) if task.binary else (task.targets[train].mean(), task.targets[train].std())
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=1e-5)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=1e-5)
     size = 32 if len(train) < 500 else 64 if len(train) < 4000 else 128
     generator = np.random.default_rng(seed)
 
@@ -250,9 +250,9 @@ def network(task: Task, arm: str, train: np.ndarray, held: np.ndarray, seed: int
         order = generator.permutation(train)
         for begin in range(0, len(order) - size // 2, size):
             part = order[begin : begin + size]
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss(outputs(part), part).backward()
-            optimiser.step()
+            optimizer.step()
             step += 1
             if step % every == 0:
                 value = loss(predict(held), held).item()
@@ -269,7 +269,7 @@ def summary() -> str:
     found = {(line["table"], line["size"], line["seed"], line["arm"]): line["value"] for line in results(FILE)}
     cells = sorted({key[:2] for key in found}, key=lambda cell: (cell[0], list(SEEDS).index(cell[1])))
     pretrained = ARMS[3:]
-    out = [f"| table | labelled rows | seeds | {' | '.join(ARMS)} | {' | '.join(f'{arm} − scratch' for arm in pretrained)} |"]
+    out = [f"| table | labeled rows | seeds | {' | '.join(ARMS)} | {' | '.join(f'{arm} − scratch' for arm in pretrained)} |"]
     out.append("|---" * (3 + len(ARMS) + len(pretrained)) + "|")
     for table, size in cells:
         arms = arms_of(table)

@@ -37,7 +37,7 @@ NOTES = {
     "from_few": "\nSome minutes of pre-training on English alone did not help here: random values end nearer to the right texts, at both rates.\n",
     "summaries": (
         "\nScores that are the same at both rates come from networks that write the same words whatever they read (looked at for random values): "
-        "neither is a summariser. The right summaries are likelier after pre-training (perplexity of validation rows, where it was kept).\n"
+        "neither is a summarizer. The right summaries are likelier after pre-training (perplexity of validation rows, where it was kept).\n"
     ),
 }
 
@@ -66,7 +66,7 @@ LIMITS = (
     "\nWhy not more: on this processor (AVX512-BF16, no AMX) a full step spends 57 % of its time in matrix products and prediction 74 %, by torch's profiler; "
     "with these at their measured best and nothing else changed, full training would be at most 1.9 times and prediction at most 1.45 times as fast as it is. "
     "Feature extraction makes one pass instead of five, which is at most five times faster in a first run; the second run finds what the first kept. The rest of "
-    "a step is normalisation, GELU, softmax, dropout, casts and the update, in which the other side spends its time as well.\n"
+    "a step is normalization, GELU, softmax, dropout, casts and the update, in which the other side spends its time as well.\n"
 )
 
 
@@ -117,7 +117,7 @@ def text_tasks() -> str:
             "similarity",
             "spearman",
             "rank correlation",
-            "2,000 pairs of STS-B, four epochs, all 1,379 test pairs; *untouched*, *cosine* (`head.name=cosine`) and sentence-transformers by the cosine of two "
+            "2,000 pairs of STS-B, four epochs, all 1,379 test pairs; *untouched*, *cosine* (`head.name=cosine_similarity`) and sentence-transformers by the cosine of two "
             "vectors, the others read both texts together",
         ),
         ("retrieval", "recall_at_1", "nearest row has the intent", "ten questions of each intent, 1,000 test questions"),
@@ -285,7 +285,7 @@ def behind(table: dict[tuple[str, ...], list[dict[str, Any]]]) -> str:
     if not pairs:
         return told
     told += (
-        "\nStrategies read 36,000 rows in all here (`training.rows_in_all`), four epochs. With all of their 10 to 12 epochs, as their defaults were before, "
+        "\nStrategies read 36,000 rows in all here (`training.max_train_examples_seen`), four epochs. With all of their 10 to 12 epochs, as their defaults were before, "
         "the same seed reached:\n\n| strategy | all epochs | best at step | 36,000 rows | best at step |\n|---|---|---|---|---|\n"
     )
     means = [100 * statistics.mean(pair[side]["accuracy"] for pair in pairs) for side in (1, 2)]
@@ -426,7 +426,7 @@ def images() -> str:
     found = grouped(rows, "task", "rows", "arm")
     arms = ["from scratch", "feature-extraction", "full", "gradual-unfreezing", "lora"]
     page = (
-        "\n## Other images with a network of CIFAR-10\n\nResNet-20 (public weights, a plain torch module) adapted to few labelled rows: accuracy on "
+        "\n## Other images with a network of CIFAR-10\n\nResNet-20 (public weights, a plain torch module) adapted to few labeled rows: accuracy on "
         "the same 1,000 test rows, or fewer where a set has fewer, all pictures at 32 pixels, one setting for each strategy "
         "and no tuning on any set; 50 more rows choose the best step. 'after mnist' starts from the same network, fine-tuned on 2,000 "
         "of MNIST's digits before. 'ShuffleNet': photographs at 160 pixels, by the backbone of a detector (public weights, COCO). Code and settings: "
@@ -548,10 +548,10 @@ def pretrained_tables() -> str:
         "An FT-Transformer of width 64 and 3 blocks, from scratch, with blocks pre-trained on the rows of the other three tables, "
         "pre-trained whole on the table's own training rows without labels, and with the blocks of zoo/tiny-table, which learned adult's labels; beside boosted trees (leaf size and rate chosen on a held-out "
         "fifth) and a linear model. Area under the ROC curve, for wine quality R²; ± is the standard deviation over seeds, which draw "
-        "the labelled rows; test rows and pre-training are the same for all seeds, so ± leaves their part out. The full adult table is "
+        "the labeled rows; test rows and pre-training are the same for all seeds, so ± leaves their part out. The full adult table is "
         f"cut to {table_transfer.LARGEST_FULL:,} rows.\n\n{table_transfer.summary()}\n\n"
         "No difference to the network from scratch is clearly larger than its spread: blocks of other tables, and those of tiny-table, bring nothing here, and "
-        "a table's own unlabelled rows at best a little, from a thousand labelled rows on.\n"
+        "a table's own unlabeled rows at best a little, from a thousand labeled rows on.\n"
     )
 
 

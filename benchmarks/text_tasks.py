@@ -7,7 +7,7 @@
 - retrieval: ten questions of each of Banking77's 77 intents; the nearest of them for each of 1,000 test questions. Untouched, tuned here
   (positives by class), and by sentence-transformers with its multiple-negatives loss on as many pairs drawn as often.
 - similarity: 2,000 pairs of STS-B with scores, all test pairs, rank correlation; the untouched encoder's cosine, pairs read together
-  here, tuned cosines (head.name=cosine), and sentence-transformers with its cosine loss, the same rows as often.
+  here, tuned cosines (head.name=cosine_similarity), and sentence-transformers with its cosine loss, the same rows as often.
 - few_shot: eight rows of each class, vectors tuned first and a linear probe on them, as SetFit does; 1,000 test rows.
 - answers: XQuAD's English questions, 15 of 100 contexts held out to test; beside the Trainer with run_qa.py's preparation.
 
@@ -148,7 +148,7 @@ def trainer_tagging(train: list[Row], test: list[Row], seed: int) -> float:
         tags = logits.argmax(-1)[labels != -100]
         given.append(np.concatenate([tags, np.zeros(len(row["tags"]) - len(tags), dtype=np.int64)]))  # what was cut is outside
         wanted.append(np.array([names.index(tag) for tag in row["tags"]]))
-    return float(entity_f1.value(object_array(wanted), object_array(given), Labels("tagging", tuple(names))) or 0.0)
+    return float(entity_f1.value(object_array(wanted), object_array(given), Labels("token_classification", tuple(names))) or 0.0)
 
 
 def arguments(out: str, seed: int, *, epochs: int, batch: int) -> Any:
@@ -179,7 +179,9 @@ def retrieval(arm: str, seed: int) -> Row:
     test = random.Random(0).sample(read_rows("banking77", "test"), TEST)
     texts = [row["text"] for row in (*train, *test)]
     if arm == "tunewright":
-        vectors = tuned(train, seed, texts, {"rates": {"backbone": 1e-4}, "training": {"epochs": 5, "batch_size": 64, **PLAIN}})
+        vectors = tuned(
+            train, seed, texts, {"optimization": {"learning_rate": 1e-4}, "training": {"epochs": 5, "batch_size": 64, **PLAIN}}
+        )
     else:
         vectors = sentence_transformers(train if arm != "untouched" else [], seed, texts)
     return nearest(vectors, train, test) | {"rows": len(train), "n": len(test)}
@@ -288,7 +290,7 @@ def few_shot(name: str, arm: str, seed: int) -> Row:
         model = MODEL
         if arm == "contrastive":
             training = {"epochs": 20, "batch_size": 16, **PLAIN}
-            run = encoder(train, seed, Path(folder) / "first", {"rates": {"backbone": 5e-5}, "training": training})
+            run = encoder(train, seed, Path(folder) / "first", {"optimization": {"learning_rate": 5e-5}, "training": training})
             model = str(run.folder / "model")
         run = tunewright.fit(
             train,
@@ -331,8 +333,8 @@ def similarity(arm: str, seed: int) -> Row:
 
         apart: Row = {
             "method": "full",
-            "head": {"name": "cosine"},
-            "rates": {"backbone": 1e-4, "schedule": {"name": "linear", "warmup": 0.1}},
+            "head": {"name": "cosine_similarity"},
+            "optimization": {"learning_rate": 1e-4, "schedule": {"name": "linear", "warmup": 0.1}},
         }
         with tempfile.TemporaryDirectory() as folder:
             run = tunewright.fit(
@@ -340,7 +342,7 @@ def similarity(arm: str, seed: int) -> Row:
                 validation=random.Random(0).sample(scored_pairs("dev"), 300),
                 test=test,
                 model=MODEL,
-                task="similarity",
+                task="sentence_similarity",
                 seed=seed,
                 out=Path(folder) / "run",
                 data={"near_duplicates": "ignore"},
@@ -397,7 +399,7 @@ def answers(arm: str, seed: int) -> Row:
             seed=seed,
             out=Path(folder) / "run",
             data={"near_duplicates": "ignore", "max_length": 256},
-            rates={"head": 1e-3},
+            optimization={"head_learning_rate": 1e-3},
             training={"epochs": 4, "batch_size": 16, **PLAIN},
             evaluation=QUIET,
         )

@@ -135,10 +135,10 @@ def train(work: Path, budget: float) -> None:
         test=directed(generator.sample(captions(*TESTS), 100), TRAINED),
         model={"source": str(work / "random"), "dropout": 0.0},
         method="full",
-        head={"name": "generation", "longest": LONGEST, "beams": 1},
+        head={"name": "seq2seq", "longest": LONGEST, "beams": 1},
         out=work / "run",
         data={"max_length": LONGEST, "near_duplicates": "ignore"},
-        rates={"backbone": RATE, "weight_decay": 0.01, "schedule": {"name": "cosine", "warmup": 0.05}},
+        optimization={"learning_rate": RATE, "weight_decay": 0.01, "schedule": {"name": "cosine", "warmup": 0.05}},
         training={"epochs": 15, "batch_size": 32, "budget_seconds": budget, "evaluations_per_epoch": 1, "threads": 1},
         evaluation={"baselines": ("copy",), "reports": ()},
     )
@@ -202,7 +202,7 @@ def scores(written: list[str], right: list[Any]) -> dict[str, Any]:
     wanted = object_array((text,) if isinstance(text, str) else tuple(text) for text in right)
     found: dict[str, Any] = {"n": len(written)}
     for name in ("chrf", "bleu"):
-        one = score(name, wanted, Predictions(object_array(written), None), Labels("generation"))
+        one = score(name, wanted, Predictions(object_array(written), None), Labels("seq2seq"))
         found |= {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
     return found
 
@@ -297,13 +297,13 @@ def fitted(
         test=test,
         model={"source": source, "dropout": 0.1},
         method="full",
-        task="generation",
+        task="seq2seq",
         text="text",
         target="reply",
-        head={"name": "generation", "longest": longest, "beams": 1},
+        head={"name": "seq2seq", "longest": longest, "beams": 1},
         out=out,
         data={"max_length": max_length, "near_duplicates": "ignore"},
-        rates={"backbone": rate, "weight_decay": 0.01, "schedule": {"name": "cosine", "warmup": 0.05}},
+        optimization={"learning_rate": rate, "weight_decay": 0.01, "schedule": {"name": "cosine", "warmup": 0.05}},
         training={"epochs": epochs, "batch_size": 16, "budget_seconds": budget, "checkpoints": False, "threads": 1},
         evaluation={"baselines": ("copy", "lead"), "certify": False, "reports": ()},
     )

@@ -145,7 +145,7 @@ def summary() -> str:
     coverage = ["coverage_lac", "set_size_lac", "coverage_aps", "set_size_aps", "coverage_raps", "set_size_raps"]
     outside = [f"{score}_{name}" for name in ("energy", "max_probability", "mahalanobis") for score in ("auroc", "fpr95")]
     changes = [
-        *("swapped_letters", "dropped_letters", "repeated_letters", "neighbouring_keys"),
+        *("swapped_letters", "dropped_letters", "repeated_letters", "neighboring_keys"),
         *("upper_case", "no_punctuation", "second_half_lost"),
     ]
     blocks = (

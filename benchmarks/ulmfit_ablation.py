@@ -22,11 +22,11 @@ DISCRIMINATIVE = {"layer_decay": 1 / 2.6}
 TRIANGLE = {"schedule": {"name": "slanted_triangular"}}
 PLAIN = {"schedule": {"name": "constant"}, "layer_decay": 1.0}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "all three": {"rates": {**DISCRIMINATIVE, **TRIANGLE}, "unfreezing": "top_down"},
-    "no gradual unfreezing": {"rates": {**DISCRIMINATIVE, **TRIANGLE}, "unfreezing": "at_once"},
-    "no discriminative rates": {"rates": {**PLAIN, **TRIANGLE}, "unfreezing": "top_down"},
-    "no slanted triangle": {"rates": {**PLAIN, **DISCRIMINATIVE}, "unfreezing": "top_down"},
-    "none of them": {"rates": PLAIN, "unfreezing": "at_once"},
+    "all three": {"optimization": {**DISCRIMINATIVE, **TRIANGLE}, "unfreezing": "gradual"},
+    "no gradual unfreezing": {"optimization": {**DISCRIMINATIVE, **TRIANGLE}, "unfreezing": "none"},
+    "no discriminative rates": {"optimization": {**PLAIN, **TRIANGLE}, "unfreezing": "gradual"},
+    "no slanted triangle": {"optimization": {**PLAIN, **DISCRIMINATIVE}, "unfreezing": "gradual"},
+    "none of them": {"rates": PLAIN, "unfreezing": "none"},
 }
 
 
@@ -63,9 +63,9 @@ def measure(key: str, data: str, size: int, variant: str, seed: int, model: str)
             seed=seed,
             out=Path(folder) / "run",
             method="full",
-            rates={"backbone": 1e-4, "head": 1e-3, **settings["rates"]},
+            optimization={"learning_rate": 1e-4, "head_learning_rate": 1e-3, **settings["rates"]},
             unfreezing=settings["unfreezing"],
-            data={"validation_share": 0.1},
+            data={"validation_size": 0.1},
             training={"epochs": EPOCHS, "checkpoints": False},
             evaluation={"baselines": (), "certify": False, "reports": ()},
         )

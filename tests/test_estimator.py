@@ -20,7 +20,13 @@ from tests.engine.toy import toy_rows
 from tunewright import FineTuner
 from tunewright.estimator import text_columns
 
-QUICK = {"model.pooling": "mean", "rates.head": 3e-2, "rates.backbone": 3e-3, "training.batch_size": 8, "training.threads": 1}
+QUICK = {
+    "model.pooling": "mean",
+    "optimization.head_learning_rate": 3e-2,
+    "optimization.learning_rate": 3e-3,
+    "training.batch_size": 8,
+    "training.threads": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +119,9 @@ def test_cross_validation_grid_and_pipeline(tuner: FineTuner, texts: list[str], 
 
 
 def test_settings_reach_the_recipe(tuner: FineTuner, texts: list[str], labels: list[str]) -> None:
-    settings = QUICK | {"rates": {"layer_decay": 0.9}, "training": {"epochs": 1}}
+    settings = QUICK | {"optimization": {"layer_decay": 0.9}, "training": {"epochs": 1}}
     recipe = clone(tuner).set_params(settings=settings).fit(texts, labels).run_.recipe
-    assert (recipe.rates.layer_decay, recipe.rates.head, recipe.training.epochs) == (0.9, 3e-2, 1)
+    assert (recipe.optimization.layer_decay, recipe.optimization.head_learning_rate, recipe.training.epochs) == (0.9, 3e-2, 1)
     with pytest.raises(ValueError, match="layer_decay"):
         clone(tuner).set_params(settings={"rates.layer_decy": 0.9}).fit(texts, labels)
 

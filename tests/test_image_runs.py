@@ -15,11 +15,11 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file
 from tunewright.models.tiny_images import tiny_image_model
 from tunewright.pipeline.planning import check
-from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, probed, set_up, train_features
+from tunewright.pipeline.steps import InMemoryData, apply_method, make_job, prepare_rows, probed, set_up, train_features
 from tunewright.pipeline.workflow import make_recipe, reproduce
 
 QUICK: dict[str, Any] = {
-    "rates": {"backbone": 1e-3, "head": 1e-2},
+    "optimization": {"learning_rate": 1e-3, "head_learning_rate": 1e-2},
     "training": {"epochs": 2, "batch_size": 8},
     "evaluation": {"resamples": 100},
 }
@@ -68,7 +68,7 @@ def test_a_last_batch_of_one_row_is_learnt(tmp_path: Path) -> None:
 
 def test_a_folder_of_pictures_is_learnt_certified_and_predicted(folder: Path, resnet: str, tmp_path: Path) -> None:
     run = tunewright.fit(
-        folder, model={"source": resnet, "still_batch_norm": True}, strategy="full", out=tmp_path / "run", **QUICK
+        folder, model={"source": resnet, "freeze_batch_norm": True}, strategy="full", out=tmp_path / "run", **QUICK
     )
     assert accuracy(run) == 1.0
     assert accuracy(run, "majority") == 0.5
@@ -86,7 +86,7 @@ def test_a_folder_of_pictures_is_learnt_certified_and_predicted(folder: Path, re
 
 def test_arrays_from_python_are_kept_with_the_run_and_repeat(resnet: str, tmp_path: Path) -> None:
     pixels, labels = pictures(40)
-    model = {"source": resnet, "still_batch_norm": True}
+    model = {"source": resnet, "freeze_batch_norm": True}
     run = tunewright.fit((pixels, labels), model=model, strategy="full", out=tmp_path / "run", **QUICK)
     again = reproduce(run.folder, out=tmp_path / "again")
     assert again.equal
@@ -110,13 +110,13 @@ def test_a_picture_that_cannot_be_read_is_refused_before_a_model_is_loaded(resne
     cells = [saved(one) for one in pixels]
     cells[5] = b"no picture"
     with pytest.raises(UserError, match="row 5"):
-        check(make_recipe(model=resnet), Given({"image": cells, "label": labels}))
+        check(make_recipe(model=resnet), InMemoryData({"image": cells, "label": labels}))
 
 
 def test_repeated_pictures_are_found_across_splits(resnet: str) -> None:
     pixels, labels = pictures(40)
     pixels[7] = pixels[3]
-    given = Given((pixels, labels), test=(pixels[:6], labels[:6]))
+    given = InMemoryData((pixels, labels), test=(pixels[:6], labels[:6]))
     codes = {finding["code"] for finding in check(make_recipe(model=resnet), given).as_dict()["findings"]}
     assert {"exact_duplicates", "leakage"} <= codes
 
@@ -124,7 +124,7 @@ def test_repeated_pictures_are_found_across_splits(resnet: str) -> None:
 def test_what_was_odd_about_pictures_reaches_the_findings(resnet: str) -> None:
     pixels, labels = pictures(12)
     cells = [saved(np.concatenate([one, np.full_like(one[..., :1], 99)], 2)) for one in pixels]
-    found = check(make_recipe(model=resnet), Given({"image": cells, "label": labels})).as_dict()["findings"]
+    found = check(make_recipe(model=resnet), InMemoryData({"image": cells, "label": labels})).as_dict()["findings"]
     assert ("transparent", 12) in {(finding["code"], finding["count"]) for finding in found}
 
 
@@ -161,7 +161,7 @@ def test_each_setting_changes_the_weights(section: dict[str, Any], resnet: str, 
 def test_probes_and_validation_read_images_as_they_are(resnet: str) -> None:
     """Only batches of the loop are augmented, and nothing of what changes is kept."""
     plain, changing = (
-        set_up(recipe, prepare_rows(recipe, Given(pictures(40))))
+        set_up(recipe, prepare_rows(recipe, InMemoryData(pictures(40))))
         for section in ({}, {"augmentation": {"brightness": 0.5}})
         for recipe in [make_recipe(model=resnet, strategy="partial", data=section, method={"name": "last_layers", "k": 1})]
     )
@@ -206,7 +206,7 @@ def test_gradual_unfreezing_with_slower_lower_stages(resnet: str, tmp_path: Path
 
 
 def test_a_source_with_splits_is_scored_on_its_test_rows(folder: Path, resnet: str, tmp_path: Path) -> None:
-    model = {"source": resnet, "still_batch_norm": True}
+    model = {"source": resnet, "freeze_batch_norm": True}
     run = tunewright.fit(folder, model=model, strategy="feature-extraction", out=tmp_path / "run", **QUICK)
     assert len(run.predict(folder)) == 12  # train has 40
     again = {score.name: score.value for score in run.evaluate(folder)}

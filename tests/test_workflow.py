@@ -21,14 +21,14 @@ from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json, read_tensors
 from tunewright.datasets import streaming
 from tunewright.pipeline.planning import check, find_rate, plan
-from tunewright.pipeline.steps import Given
+from tunewright.pipeline.steps import InMemoryData
 from tunewright.pipeline.workflow import make_recipe, reproduce, resume
 from tunewright.training.interrupts import Interrupted
 
 QUICK: dict[str, Any] = {
     "method": "full",  # what trains is named: what auto decides is not asked here (tests/selection/test_automatic.py)
     "data": {"near_duplicates": "ignore"},
-    "rates": {"backbone": 1e-3, "head": 1e-2},
+    "optimization": {"learning_rate": 1e-3, "head_learning_rate": 1e-2},
     "training": {"epochs": 2, "batch_size": 8},
     "evaluation": {"resamples": 100},
 }
@@ -104,7 +104,7 @@ def test_the_saved_model_scores_what_the_best_evaluation_scored(tiny_bert: Path,
 def test_ignored_columns_are_listed(finished: tunewright.Run, tiny_bert: Path, tmp_path: Path) -> None:
     rows = [{**row, "shelf": str(number)} for number, row in enumerate(toy_rows(30))]
     recipe = make_recipe(model=str(tiny_bert), target="label", text="text")
-    schema = check(recipe, Given(rows)).as_dict()["schema"]
+    schema = check(recipe, InMemoryData(rows)).as_dict()["schema"]
     assert "shelf" in schema["ignored"]
     assert any("shelf" in sentence for sentence in schema["said"])
 
@@ -138,10 +138,10 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(
 
     out = tmp_path / "cut"
     with pytest.raises(Interrupted):
-        tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, watchers=[interrupt], **settings)
+        tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, callbacks=[interrupt], **settings)
     assert read_json(out / "manifest.json")["status"] == "interrupted"
     with pytest.raises(UserError, match=r"something else: rates\.head: 0\.01 then, 0\.02 now.*tunewright resume"):
-        other = {**settings, "rates": {"backbone": 1e-3, "head": 0.02}}
+        other = {**settings, "optimization": {"learning_rate": 1e-3, "head_learning_rate": 0.02}}
         tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, **other)
     if strategy == "full":
         resumed = tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, **settings)
@@ -218,7 +218,7 @@ def test_the_rate_finder_suggests_within_its_range(tiny_bert: Path, rows_file: P
             [{"text": row["text"], "score": sorted({row["label"], "ab"[n % 2]})} for n, row in enumerate(toy_rows(40))],
         ),
         (
-            "similarity",
+            "sentence_similarity",
             [{"first": row["text"], "second": row["text"][::-1], "score": n % 6 + 0.5} for n, row in enumerate(toy_rows(40))],
         ),
     ],
@@ -243,35 +243,35 @@ EFFECTS: dict[str, Any] = {
     "data.task": "regression",
     "data.group": "group",
     "data.time": "time",
-    "data.validation_share": 0.3,
-    "data.test_share": 0.3,
-    "data.train_rows": 10,
+    "data.validation_size": 0.3,
+    "data.test_size": 0.3,
+    "data.max_train_samples": 10,
     "data.near_duplicates": "together",
     "data.max_length": 5,
     "model.pooling": "cls",
     "model.dropout": 0.5,
     "head": {"name": "classification", "label_smoothing": 0.3},
     "method": "bias_only",
-    "rates.backbone": 1e-4,
-    "rates.head": 1e-3,
-    "rates.layer_decay": 0.5,
-    "rates.per_depth": (1e-3, 1e-3, 1e-3, 1e-3, 1e-4),
-    "rates.weight_decay": 0.5,
-    "rates.optimiser": "sgd",
-    "rates.schedule": "constant",
-    "initialisation": ("linear_probe",),
-    "unfreezing": "top_down",
-    "penalties": ({"name": "l2_sp", "alpha": 10.0},),
+    "optimization.learning_rate": 1e-4,
+    "optimization.head_learning_rate": 1e-3,
+    "optimization.layer_decay": 0.5,
+    "optimization.learning_rates_by_depth": (1e-3, 1e-3, 1e-3, 1e-3, 1e-4),
+    "optimization.weight_decay": 0.5,
+    "optimization.optimizer": "sgd",
+    "optimization.schedule": "constant",
+    "initialization": ("linear_probe",),
+    "unfreezing": "gradual",
+    "regularizers": ({"name": "l2_sp", "alpha": 10.0},),
     "averaging": ("ema",),
     "training.epochs": 3,
     "training.max_steps": 2,
     "training.budget_seconds": 1e-6,
     "training.batch_size": 4,
-    "training.accumulate": 2,
-    "training.clip_norm": 1e-3,
+    "training.gradient_accumulation_steps": 2,
+    "training.max_grad_norm": 1e-3,
     "training.evaluations_per_epoch": 2,
     "training.precision": "bfloat16",
-    "training.pass_tokens": 16,
+    "training.max_tokens_per_microbatch": 16,
     "training.checkpoints": False,
     "training.checkpoint_steps": 1,
     "evaluation.baselines": (),
@@ -280,17 +280,17 @@ EFFECTS: dict[str, Any] = {
     "evaluation.certify": True,
 }
 ELSEWHERE = {
-    "data.sounds.frequency_masks": "tests/data/test_audio.py",
-    "data.sounds.frequency_width": "tests/data/test_audio.py",
-    "data.sounds.time_masks": "tests/data/test_audio.py",
-    "data.sounds.time_width": "tests/data/test_audio.py",
-    "data.sounds.time_share": "tests/data/test_audio.py",
-    "data.sounds.shift": "tests/data/test_audio.py",
-    "data.sounds.noise": "tests/data/test_audio.py",
+    "data.audio_augmentation.frequency_masks": "tests/data/test_audio.py",
+    "data.audio_augmentation.frequency_width": "tests/data/test_audio.py",
+    "data.audio_augmentation.time_masks": "tests/data/test_audio.py",
+    "data.audio_augmentation.time_width": "tests/data/test_audio.py",
+    "data.audio_augmentation.time_share": "tests/data/test_audio.py",
+    "data.audio_augmentation.shift": "tests/data/test_audio.py",
+    "data.audio_augmentation.noise": "tests/data/test_audio.py",
     "data.max_seconds": "tests/heads/test_audio_classification.py",
     "training.packing": "tests/heads/test_packed.py",
-    "training.rows_in_all": "tests/engine/test_loop.py",
-    "model.quantise": "tests/models/test_quantised.py",
+    "training.max_train_examples_seen": "tests/engine/test_loop.py",
+    "model.quantize": "tests/models/test_quantized.py",
     "version": "only version 1 exists",
     "strategy": "tests/strategies",
     "out": "every run here",
@@ -298,10 +298,10 @@ ELSEWHERE = {
     "data.validation": "tests/data",
     "data.test": "tests/data",
     "data.target": "every run here",
-    "data.counterfactual": "tests/evaluation/test_counterfactual.py",
+    "data.counterfactual_augmentation": "tests/evaluation/test_counterfactual.py",
     "data.replay": "tests/data/test_replay.py",
     "data.replay_share": "tests/data/test_replay.py",
-    "data.reweigh": "tests/data/test_reweighing.py",
+    "data.group_reweighting": "tests/data/test_reweighing.py",
     "data.streaming": "test_a_streamed_run_is_the_run",
     "data.input": "tests/heads/test_tagging.py",
     "data.kind": "tests/heads/test_tagging.py",
@@ -318,14 +318,14 @@ ELSEWHERE = {
     "data.mixing.cutmix": "tests/test_image_runs.py",
     "model.source": "every run here",
     "model.revision": "hub only",
-    "model.still_batch_norm": "tests/models/test_image_families.py",
+    "model.freeze_batch_norm": "tests/models/test_image_families.py",
     "model.blocks": "tests/engine/test_distillation.py",
     "distillation": "tests/engine/test_distillation.py",
     "evaluation.reports": "tests/evaluation/test_reports.py",
     "evaluation.max_forgetting": "tests/runs/test_forgetting_budget.py",
     "evaluation.remedies": "tests/runs/test_forgetting_budget.py",
     "evaluation.monitor": "tests/engine: the best evaluation is what the network holds",
-    "training.patience": "test_patience_stops_a_run",
+    "training.early_stopping_patience": "test_patience_stops_a_run",
     "training.device": "test_an_absent_device_is_refused",
     "training.shard": "tests/engine/test_sharding.py",
     "training.threads": "test_threads_are_set",
@@ -361,7 +361,7 @@ def signature(tiny_bert: Path, out: Path, key: str | None, value: Any) -> dict[s
     sections: dict[str, Any] = {
         "data": {"near_duplicates": "ignore", "text": ("text",), "target": ("label",), "task": "classification"},
         "model": {"source": str(tiny_bert)},
-        "rates": {"backbone": 1e-3, "head": 1e-2},
+        "optimization": {"learning_rate": 1e-3, "head_learning_rate": 1e-2},
         "training": {"epochs": 2, "batch_size": 8},
         "evaluation": {"certify": False, "baselines": ("majority",), "resamples": 100, "reports": ()},
     }
@@ -400,7 +400,7 @@ def test_every_key_has_an_effect(tiny_bert: Path, tmp_path: Path, plain_signatur
 def test_patience_stops_a_run(tiny_bert: Path, rows_file: Path, tmp_path: Path) -> None:
     settings = {
         **QUICK,
-        "training": {"epochs": 30, "batch_size": 16, "patience": 2},
+        "training": {"epochs": 30, "batch_size": 16, "early_stopping_patience": 2},
         "evaluation": {"certify": False, "baselines": ()},
     }
     run = tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=tmp_path / "run", **settings)
@@ -435,7 +435,7 @@ def test_a_run_of_rows_from_python_is_continued_wherever_it_was_moved(tiny_bert:
     }
     how["evaluation"] = {"certify": False, "resamples": 100, "baselines": (), "reports": ()}
     with pytest.raises(KeyboardInterrupt):
-        tunewright.fit(toy_rows(36), out=tmp_path / "run", watchers=[stop], **how)
+        tunewright.fit(toy_rows(36), out=tmp_path / "run", callbacks=[stop], **how)
     (tmp_path / "run").rename(tmp_path / "moved")
     tunewright.resume(tmp_path / "moved")
     whole = tunewright.fit(toy_rows(36), out=tmp_path / "whole", **how)

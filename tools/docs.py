@@ -56,11 +56,11 @@ def answers(strategy: Strategy) -> str:
     if not settings:
         return " | ".join(["decided for the network"] * 4)
     rates = settings.get("rates", {})
-    starts = ", ".join(name_of(one) for one in settings.get("initialisation", ())) or "the head's own rule"
+    starts = ", ".join(name_of(one) for one in settings.get("initialization", ())) or "the head's own rule"
     fast = f"{rates.get('backbone', '–')} / head {rates.get('head', '–')}, {name_of(rates.get('schedule', 'linear'))}"
     if "layer_decay" in rates:
         fast += f", each layer x{rates['layer_decay']:.3g}"
-    return " | ".join((name_of(settings.get("method", "full")), name_of(settings.get("unfreezing", "at_once")), fast, starts))
+    return " | ".join((name_of(settings.get("method", "full")), name_of(settings.get("unfreezing", "none")), fast, starts))
 
 
 def name_of(choice: Any) -> str:
@@ -91,7 +91,8 @@ def parts_page() -> str:
 
 
 def recipe_page() -> str:
-    page = f"{MADE}# The recipe\n\nEvery key, its default and its meaning. On the command line: `--set rates.layer_decay=0.9`.\n"
+    page = f"{MADE}# The recipe\n\nEvery key, its default and its meaning. On the command line: "
+    page += "`--set optimization.layer_decay=0.9`.\n"
     out = io.StringIO()
     with redirect_stdout(out):
         print_section(Recipe, "")

@@ -106,7 +106,7 @@ def page(found: dict[str, dict[str, str]]) -> str:
             cells.append(WORKS if said == WORKS else f"– [{reasons.index(said) + 1}]")
         lines.append(f"| [{strategy.name}](strategies/{strategy.name}.md) | {' | '.join(cells)} |")
     covered = {head_of(task) for task in found}
-    missing = [part.name for part in list_parts("heads") if part.name not in covered]
+    missing = [part.name for part in list_parts("tasks") if part.name not in covered]
     notes = [f"{number}. {said}" for number, said in enumerate(reasons, 1)]
     left = f"Not tried here: {', '.join(missing)}." if missing else "Every task is here."
     return "\n".join(
@@ -169,12 +169,12 @@ def regression(folder: Path) -> Toy:
 def similarity(folder: Path) -> Toy:
     pairs = zip(texts(), reversed(texts()), strict=True)
     rows = [{"sentence1": a, "sentence2": b, "score": float(c == d) + n / 100} for n, ((a, c), (b, d)) in enumerate(pairs)]
-    return rows, text_model(folder), {"data": {"task": "similarity"}}
+    return rows, text_model(folder), {"data": {"task": "sentence_similarity"}}
 
 
 def cosine(folder: Path) -> Toy:
     rows, model, sections = similarity(folder)
-    return rows, model, sections | {"head": {"name": "cosine"}}
+    return rows, model, sections | {"head": {"name": "cosine_similarity"}}
 
 
 def tagging(folder: Path) -> Toy:
@@ -196,7 +196,7 @@ def question_answering(folder: Path) -> Toy:
 
 
 def language(folder: Path) -> Toy:
-    return [{"text": text} for text, _ in texts()], text_model(folder, "llama"), {"data": {"task": "language"}}
+    return [{"text": text} for text, _ in texts()], text_model(folder, "llama"), {"data": {"task": "causal_lm"}}
 
 
 def conversation(folder: Path) -> Toy:
@@ -209,7 +209,7 @@ def masked_language(folder: Path) -> Toy:
 
     whole = text_model(folder, "bert")
     AutoModelForMaskedLM.from_pretrained(str(whole)).save_pretrained(str(whole))
-    return [{"text": text} for text, _ in texts()], whole, {"data": {"task": "masked_language"}}
+    return [{"text": text} for text, _ in texts()], whole, {"data": {"task": "masked_lm"}}
 
 
 def preference(folder: Path) -> Toy:
@@ -219,7 +219,7 @@ def preference(folder: Path) -> Toy:
 
 def generation(folder: Path) -> Toy:
     rows = [{"text": text, "summary": topic} for text, topic in texts()]
-    sections = {"data": {"task": "generation", "target": ["summary"]}, "head": {"name": "generation", "longest": 8, "beams": 2}}
+    sections = {"data": {"task": "seq2seq", "target": ["summary"]}, "head": {"name": "seq2seq", "longest": 8, "beams": 2}}
     return rows, text_model(folder, "t5"), sections
 
 
@@ -235,7 +235,7 @@ def ordinal(folder: Path) -> Toy:
 
 def several(folder: Path) -> Toy:
     rows = [{"text": text, "topic": topic, "stars": number % 10 / 2} for number, (text, topic) in enumerate(texts())]
-    return rows, text_model(folder), {"data": {"task": "several", "target": ["topic", "stars"]}}
+    return rows, text_model(folder), {"data": {"task": "multi_task", "target": ["topic", "stars"]}}
 
 
 def pictures(count: int = 36) -> list[np.ndarray]:
@@ -255,7 +255,7 @@ def segmentation(folder: Path) -> Toy:
     from tunewright.models.tiny_images import tiny_image_model
 
     rows = [{"image": picture, "mask": (picture[:, :, 0] > 100).astype(np.uint8)} for picture in pictures()]
-    return rows, tiny_image_model("segformer", folder / "segformer", **STAGES), {"data": {"task": "segmentation"}}
+    return rows, tiny_image_model("segformer", folder / "segformer", **STAGES), {"data": {"task": "semantic_segmentation"}}
 
 
 def detection(folder: Path) -> Toy:
@@ -265,7 +265,7 @@ def detection(folder: Path) -> Toy:
         {"image": picture, "objects": [{"box": [number % 9, 2, number % 9 + 12, 20], "label": "ab"[number % 2]}]}
         for number, picture in enumerate(pictures())
     ]
-    return rows, tiny_image_model("yolos", folder / "yolos"), {"data": {"task": "detection"}}
+    return rows, tiny_image_model("yolos", folder / "yolos"), {"data": {"task": "object_detection"}}
 
 
 def tones(count: int = 36) -> list[dict[str, Any]]:
@@ -289,7 +289,7 @@ def spoken() -> list[dict[str, Any]]:
 def transcription(folder: Path) -> Toy:
     from tunewright.models.tiny_audio import tiny_audio_model
 
-    sections = {"data": {"task": "transcription", "max_seconds": 1.0}}
+    sections = {"data": {"task": "speech_recognition", "max_seconds": 1.0}}
     return spoken(), tiny_audio_model("wav2vec2", folder / "wav2vec2-ctc"), sections
 
 
@@ -297,8 +297,8 @@ def speech_generation(folder: Path) -> Toy:
     from tunewright.models.tiny_audio import tiny_audio_model
 
     sections = {
-        "data": {"task": "transcription", "max_seconds": 1.0},
-        "head": {"name": "speech_generation", "longest": 8, "beams": 2},
+        "data": {"task": "speech_recognition", "max_seconds": 1.0},
+        "head": {"name": "speech_seq2seq", "longest": 8, "beams": 2},
     }
     return spoken(), tiny_audio_model("whisper", folder / "whisper"), sections
 
@@ -356,28 +356,28 @@ TOYS: dict[str, Callable[[Path], Toy]] = {
     "classification": classification,
     "multi_label": multi_label,
     "regression": regression,
-    "similarity": similarity,
+    "sentence_similarity": similarity,
     "cosine": cosine,
-    "tagging": tagging,
+    "token_classification": tagging,
     "question_answering": question_answering,
-    "language": language,
+    "causal_lm": language,
     "language: conversations": conversation,
-    "masked_language": masked_language,
-    "preference": preference,
-    "generation": generation,
+    "masked_lm": masked_language,
+    "preference_optimization": preference,
+    "seq2seq": generation,
     "embedding": embedding,
     "ordinal": ordinal,
-    "several": several,
+    "multi_task": several,
     "classification: images": images,
-    "segmentation": segmentation,
-    "detection": detection,
+    "semantic_segmentation": segmentation,
+    "object_detection": detection,
     "classification: sounds": sounds,
-    "transcription": transcription,
-    "speech_generation": speech_generation,
+    "speech_recognition": transcription,
+    "speech_seq2seq": speech_generation,
     "classification: table": table,
     "classification: mixed": mixed,
     "recommendation": recommendation,
-    "image_text": image_text,
+    "image_text_contrastive": image_text,
     "image_text_to_text": image_text_to_text,
 }
 

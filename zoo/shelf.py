@@ -50,7 +50,7 @@ def card(name: str, run: Any, licence: str, data: str, library: str, recipe: dic
             "",
             f"# {name}",
             "",
-            "Trained from random values by tunewright, to try things without a network. Not for any serious use.",
+            "TrainingResult from random values by tunewright, to try things without a network. Not for any serious use.",
             "",
             f"Data: {data}. Licence of the data: {licence}.",
             f"Built by `python zoo/{name.replace('-', '_')}.py` in {run.manifest['seconds']:.0f} s, with {versions}.",

@@ -42,8 +42,13 @@ def main() -> None:
             method="full",
             target="digit",
             out=folder / "run",
-            data={"near_duplicates": "ignore", "sounds": {"shift": 0.1, "noise": 20}},
-            rates={"backbone": 1e-3, "head": 1e-3, "weight_decay": 0.05, "schedule": {"name": "cosine", "warmup": 0.1}},
+            data={"near_duplicates": "ignore", "audio_augmentation": {"shift": 0.1, "noise": 20}},
+            optimization={
+                "learning_rate": 1e-3,
+                "head_learning_rate": 1e-3,
+                "weight_decay": 0.05,
+                "schedule": {"name": "cosine", "warmup": 0.1},
+            },
             training={"epochs": options.epochs, "batch_size": 32, "checkpoints": False},
             evaluation={"baselines": ("majority",)},
         )

@@ -41,11 +41,11 @@ def main() -> None:
             [{"text": story} for story in stories],
             model=str(folder / "random"),
             method="full",
-            task="language",
-            head={"name": "language", "ends": True},
+            task="causal_lm",
+            head={"name": "causal_lm", "ends": True},
             out=folder / "run",
-            data={"max_length": 512, "validation_share": 0.03, "test_share": 0.05},
-            rates={"backbone": 3e-3, "weight_decay": 0.1, "schedule": {"name": "cosine", "warmup": 0.05}},
+            data={"max_length": 512, "validation_size": 0.03, "test_size": 0.05},
+            optimization={"learning_rate": 3e-3, "weight_decay": 0.1, "schedule": {"name": "cosine", "warmup": 0.05}},
             training={"epochs": 12, "batch_size": 8, "budget_seconds": options.budget, "checkpoints": False},
         )
         put(

@@ -14,7 +14,7 @@ from pathlib import Path
 from shelf import DATA, put
 
 NAME = "tiny-table"
-SHAPE = {"width": 64, "blocks": 3, "heads": 4}
+SHAPE = {"width": 64, "blocks": 3, "tasks": 4}
 
 
 def main() -> None:
@@ -34,7 +34,12 @@ def main() -> None:
             target="income",
             out=folder / "run",
             data={"near_duplicates": "ignore"},
-            rates={"backbone": 5e-4, "head": 5e-4, "weight_decay": 1e-5, "schedule": {"name": "cosine", "warmup": 0.1}},
+            optimization={
+                "learning_rate": 5e-4,
+                "head_learning_rate": 5e-4,
+                "weight_decay": 1e-5,
+                "schedule": {"name": "cosine", "warmup": 0.1},
+            },
             training={"epochs": options.epochs, "batch_size": 128, "checkpoints": False},
             evaluation={"baselines": ("majority", "trees")},
         )

@@ -39,7 +39,12 @@ def main() -> None:
             method="full",
             out=folder / "run",
             data={"near_duplicates": "ignore", "augmentation": {"horizontal_flip": 0.5, "crop_scale": 0.7}},
-            rates={"backbone": 2e-3, "head": 2e-3, "weight_decay": 0.05, "schedule": {"name": "one_cycle"}},
+            optimization={
+                "learning_rate": 2e-3,
+                "head_learning_rate": 2e-3,
+                "weight_decay": 0.05,
+                "schedule": {"name": "one_cycle"},
+            },
             training={"epochs": options.epochs, "batch_size": 64, "checkpoints": False},
             evaluation={"baselines": ("majority",)},
         )

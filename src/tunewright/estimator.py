@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Columns = dict[str, list[str]]
 
 _NAMES = ("text", "text_pair")
-_VALIDATION_SHARE = 0.15  # as data.validation_share
+_VALIDATION_SHARE = 0.15  # as data.validation_size
 
 
 class FineTuner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -40,9 +40,9 @@ class FineTuner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     model : local folder, installed package or hub id of the pre-trained model.
     strategy : a named strategy, as `tunewright parts strategies` lists them.
     epochs : passes over the rows; None keeps the strategy's own.
-    rate : learning rate of the backbone (rates.backbone); None keeps the strategy's own.
+    rate : learning rate of the backbone (optimization.learning_rate); None keeps the strategy's own.
     seed : all randomness depends on it alone.
-    settings : more of the recipe, by dotted name or nested: ``{"rates.layer_decay": 0.9}``.
+    settings : more of the recipe, by dotted name or nested: ``{"optimization.layer_decay": 0.9}``.
     out : folder that keeps the run; its test scores are those of the held-out share. None keeps nothing on disk.
 
     """
@@ -113,18 +113,18 @@ class FineTuner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _train(self, columns: Columns, codes: np.ndarray) -> Run:
         """Run the workflow in a folder that is gone afterwards, unless ``out`` names one."""
         from tunewright.config.reader import resolve
-        from tunewright.pipeline.steps import Given
+        from tunewright.pipeline.steps import InMemoryData
         from tunewright.pipeline.workflow import fit_recipe
 
         texts = list(zip(*columns.values(), strict=True))
-        parts = split(codes, validation_share=_VALIDATION_SHARE, test_share=0.0, groups=near_groups(texts), seed=self.seed)
+        parts = split(codes, validation_size=_VALIDATION_SHARE, test_size=0.0, groups=near_groups(texts), seed=self.seed)
         table = columns | {"label": [self._names[code] for code in codes]}
         train, held_out = (
             {name: [values[row] for row in rows] for name, values in table.items()} for rows in (parts.train, parts.validation)
         )
         with _folder(self.out) as folder:
             recipe = resolve(self._sections(columns) | {"out": str(folder)})
-            run = fit_recipe(recipe, given=Given(train, held_out, held_out))
+            run = fit_recipe(recipe, given=InMemoryData(train, held_out, held_out))
             run.model, run.recipe  # noqa: B018 - read while the folder is there
         return run
 
@@ -135,7 +135,7 @@ class FineTuner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "seed": self.seed,
             "model": {"source": self.model},
             "data": {"text": list(columns), "target": ["label"], "task": "classification"},
-            "rates": {} if self.rate is None else {"backbone": self.rate},
+            "optimization": {} if self.rate is None else {"backbone": self.rate},
             "training": {"checkpoints": self.out is not None} | ({} if self.epochs is None else {"epochs": self.epochs}),
             "evaluation": {"baselines": [], "certify": False, "reports": [], "resamples": 100},
         }

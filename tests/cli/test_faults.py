@@ -14,7 +14,7 @@ HINTS = {
     "fti": "Did you mean 'fit'?",
     "fit ROWS --modle MODEL": "--model",
     "fit ROWS --model MODEL --set rates.layer_decy=0.9": "layer_decay",
-    "fit ROWS --model MODEL --set rates.layer_decay": "=",
+    "fit ROWS --model MODEL --set optimization.layer_decay": "=",
     "fit ROWS --model MODEL --strategy gradual-unfreezin": "gradual-unfreezing",
     "fit ROWS --model MODEL --budget soon": "not a duration",
     "fit ROWS --model MODEL --target lable": "label",
@@ -41,7 +41,7 @@ HINTS = {
     "runs compare nowhere nowhere": "nowhere",
     "runs shwo": "Did you mean 'show'?",
     "layers nowhere": "nowhere",
-    "parts heds": "heads",
+    "parts heds": "tasks",
 }
 
 

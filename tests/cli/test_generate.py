@@ -23,11 +23,11 @@ def run(call, folder: Path) -> Path:
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     model = tiny_model("llama", folder / "llama")
-    settings = ["data.near_duplicates=ignore", "rates.backbone=1e-2", "training.epochs=12", "training.batch_size=8"]
+    settings = ["data.near_duplicates=ignore", "optimization.learning_rate=1e-2", "training.epochs=12", "training.batch_size=8"]
     settings += ["evaluation.certify=false", "evaluation.resamples=100"]
     words = [word for setting in settings for word in ("--set", setting)]
     made = call(
-        "fit", path, "--model", model, "--strategy", "full", "--out", folder / "run", "--task", "language", *words, "--json"
+        "fit", path, "--model", model, "--strategy", "full", "--out", folder / "run", "--task", "causal_lm", *words, "--json"
     )
     assert made.exit_code == 0, made.output
     return folder / "run"

@@ -1,4 +1,4 @@
-"""The progress watcher: plain lines where nobody watches, a bar on a terminal, whatever happens closed at the end."""
+"""The progress callback: plain lines where nobody watches, a bar on a terminal, whatever happens closed at the end."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import tunewright
 
 QUICK = [
     *("--set", "data.near_duplicates=ignore", "--set", "training.epochs=2", "--set", "training.batch_size=8"),
-    *("--set", "rates.backbone=1e-3", "--set", "rates.head=1e-2"),
+    *("--set", "optimization.learning_rate=1e-3", "--set", "optimization.head_learning_rate=1e-2"),
     *("--set", "evaluation.certify=false", "--set", "evaluation.resamples=100"),  # another process costs seconds
 ]
 
@@ -85,10 +85,12 @@ def test_predict_writes_a_csv_and_never_over_its_rows(call, place, fitted, rows_
 
 
 def test_a_recipe_is_told_by_its_suffix_and_can_be_changed(call, place, fitted):
-    ended = call("fit", "runs/mine/recipe.yaml", "--seed", 4, "--out", "runs/other", "--set", "rates.layer_decay=0.5", "--json")
+    ended = call(
+        "fit", "runs/mine/recipe.yaml", "--seed", 4, "--out", "runs/other", "--set", "optimization.layer_decay=0.5", "--json"
+    )
     assert ended.exit_code == 0, ended.output
     recipe = tunewright.load("runs/other").recipe
-    assert (recipe.seed, recipe.rates.layer_decay, recipe.rates.head) == (4, 0.5, 1e-2)
+    assert (recipe.seed, recipe.optimization.layer_decay, recipe.optimization.head_learning_rate) == (4, 0.5, 1e-2)
 
 
 def test_runs_are_listed_shown_and_compared(call, place, fitted):
@@ -99,8 +101,8 @@ def test_runs_are_listed_shown_and_compared(call, place, fitted):
     assert "fine-tuned" in shown.stdout
     assert json.loads(call("runs", "show", "runs/mine", "--json").stdout)["seed"] == 3
     compared = json.loads(call("runs", "compare", "runs/mine", "runs/other", "--json").stdout)
-    assert compared["recipe"]["rates.layer_decay"] == [1.0, 0.5]
-    assert "rates.layer_decay" in call("runs", "compare", "runs/mine", "runs/other").stdout
+    assert compared["recipe"]["optimization.layer_decay"] == [1.0, 0.5]
+    assert "optimization.layer_decay" in call("runs", "compare", "runs/mine", "runs/other").stdout
 
 
 def test_reproduce_is_equal_and_sees_a_difference(call, place, fitted):
@@ -157,7 +159,7 @@ def test_find_rate_suggests_and_draws(call, place, rows_file, tiny_bert):
     assert len(found["rates"]) == len(found["losses"])
     drawn = call("find-rate", *words).stdout
     assert "<- suggested" in drawn
-    assert drawn.splitlines()[-1].startswith("--set rates.backbone=")
+    assert drawn.splitlines()[-1].startswith("--set optimization.learning_rate=")
 
 
 def test_layers_adds_up(call, tiny_bert):
@@ -192,7 +194,7 @@ def test_layers_says_that_albert_shares_its_blocks(call, tmp_path):
 
 def test_parts_lists_every_family(call):
     document = json.loads(call("parts", "--json").stdout)
-    assert set(document) >= {"strategies", "methods", "heads", "schedules", "metrics"}
+    assert set(document) >= {"strategies", "methods", "tasks", "schedules", "metrics"}
     assert all(summary for parts in document.values() for summary in parts.values())
     assert "lora" in call("parts", "methods").stdout
     assert "gradual" in call("parts", "strategies").stdout

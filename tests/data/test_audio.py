@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.data.pictures import table, tone, wav
-from tunewright.config.audio_augmentation import SoundAugmentation
+from tunewright.config.audio_augmentation import AudioAugmentation
 from tunewright.core.errors import UserError
 from tunewright.datasets.formats.audio_files import Sound
 from tunewright.datasets.table import Table
@@ -54,9 +54,9 @@ def extractor(name: str, **settings: Any) -> tuple[Any, AudioPreprocessing]:
     return theirs, AudioPreprocessing.from_processor_config(json.loads(theirs.to_json_string()))
 
 
-@pytest.mark.parametrize("normalise", [True, False])
-def test_raw_samples_are_those_of_wav2vec(normalise: bool) -> None:
-    theirs, ours = extractor("Wav2Vec2FeatureExtractor", return_attention_mask=True, do_normalize=normalise)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_raw_samples_are_those_of_wav2vec(normalize: bool) -> None:
+    theirs, ours = extractor("Wav2Vec2FeatureExtractor", return_attention_mask=True, do_normalize=normalize)
     batch = encoded(ours).collate(np.arange(3))
     expected = theirs(floats(), sampling_rate=16_000, padding=True, return_tensors="pt")
     assert set(batch) == set(expected) == {"input_values", "attention_mask"}
@@ -64,7 +64,7 @@ def test_raw_samples_are_those_of_wav2vec(normalise: bool) -> None:
     assert torch.equal(batch["attention_mask"], expected["attention_mask"].long())
 
 
-def test_without_a_mask_a_clip_does_not_depend_on_its_neighbours() -> None:
+def test_without_a_mask_a_clip_does_not_depend_on_its_neighbors() -> None:
     theirs, ours = extractor("Wav2Vec2FeatureExtractor", return_attention_mask=False)
     found = encoded(ours)
     together, alone = found.collate(np.arange(3)), found.collate(np.array([2]))
@@ -162,14 +162,14 @@ def test_what_is_cut_is_counted() -> None:
 @pytest.mark.parametrize(("rate", "wanted"), [(8000, 16_000), (44_100, 16_000), (22_050, 8000), (11_025, 16_000)])
 def test_resampling_keeps_pitch_and_length(rate: int, wanted: int) -> None:
     clip = (tone(0.5, rate) * 32767).astype(np.int16)
-    found = encoded(AudioPreprocessing(rate=wanted, normalise=False), [clip], rate)
+    found = encoded(AudioPreprocessing(rate=wanted, normalize=False), [clip], rate)
     assert found.counts.tolist() == [-(-len(clip) * wanted // rate)]
     expected = tone(0.6, wanted)[: found.counts[0]]
     assert np.abs(found.clip(0) - expected)[200:-200].max() < 0.002
 
 
 def test_sixteen_bits_survive_unchanged() -> None:
-    found = encoded(AudioPreprocessing(normalise=False))
+    found = encoded(AudioPreprocessing(normalize=False))
     assert (found.samples == np.concatenate(CLIPS)).all()
 
 
@@ -186,7 +186,7 @@ def test_subsets_share_the_samples_and_the_file_is_nameless(tmp_path: Path) -> N
 
     assert content(plain) == content(kept)
     assert content(plain) != content(plain.subset(np.array([0, 2, 1])))
-    assert content(plain) != content(encoded(AudioPreprocessing(normalise=False)))
+    assert content(plain) != content(encoded(AudioPreprocessing(normalize=False)))
 
 
 def test_a_clip_shorter_than_a_window_has_one_frame() -> None:
@@ -250,12 +250,12 @@ def hidden(features: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("settings", "axis", "most"),
     [
-        (SoundAugmentation(time_masks=1, time_width=30, time_share=1), 1, 30),
-        (SoundAugmentation(time_masks=1, time_width=50, time_share=0.2), 1, 20),
-        (SoundAugmentation(frequency_masks=1, frequency_width=27), 2, 27),
+        (AudioAugmentation(time_masks=1, time_width=30, time_share=1), 1, 30),
+        (AudioAugmentation(time_masks=1, time_width=50, time_share=0.2), 1, 20),
+        (AudioAugmentation(frequency_masks=1, frequency_width=27), 2, 27),
     ],
 )
-def test_a_mask_is_one_stretch_up_to_its_width(settings: SoundAugmentation, axis: int, most: int) -> None:
+def test_a_mask_is_one_stretch_up_to_its_width(settings: AudioAugmentation, axis: int, most: int) -> None:
     features, lengths = spectrum()
     changed = hidden(features, spec_augment(features, lengths, settings))
     across = changed.any(3 - axis)
@@ -273,7 +273,7 @@ def test_masks_hold_the_mean_and_leave_padding_alone() -> None:
     features, _ = spectrum(50)
     lengths = torch.full((50,), 40)
     features[:, 40:] = 0
-    found = spec_augment(features, lengths, SoundAugmentation(time_masks=2, time_share=1, frequency_masks=2))
+    found = spec_augment(features, lengths, AudioAugmentation(time_masks=2, time_share=1, frequency_masks=2))
     assert (found[:, 40:] == 0).all()
     changed = hidden(features, found)
     means = features[:, :40].mean((1, 2)).view(-1, 1, 1).expand_as(features)
@@ -282,7 +282,7 @@ def test_masks_hold_the_mean_and_leave_padding_alone() -> None:
 
 
 def test_masks_are_for_training_only_and_follow_the_seed() -> None:
-    off, on = SoundAugmentation(), SoundAugmentation(time_masks=2, frequency_masks=2)
+    off, on = AudioAugmentation(), AudioAugmentation(time_masks=2, frequency_masks=2)
     assert not off.active
     for kind in ("AST", "Speech2Text", "Whisper"):
         how = AudioPreprocessing.from_processor_config({"feature_extractor_type": f"{kind}FeatureExtractor", "chunk_length": 2})
@@ -307,13 +307,13 @@ def test_noise_and_shifts_are_as_loud_and_far_as_asked() -> None:
     torch.manual_seed(0)
     ratios = []
     for _ in range(200):
-        noise = disturbed(clip, 16_000, SoundAugmentation(noise=10)) - clip
+        noise = disturbed(clip, 16_000, AudioAugmentation(noise=10)) - clip
         ratios.append(10 * np.log10(np.square(clip).mean() / np.square(noise).mean()))
     assert 9.8 < min(ratios) < 11
     assert 38 < max(ratios) < 40.2
     moved = set()
     for _ in range(100):
-        found = disturbed(clip, 16_000, SoundAugmentation(shift=0.01))
+        found = disturbed(clip, 16_000, AudioAugmentation(shift=0.01))
         places = [
             by
             for by in range(-160, 161)
@@ -325,11 +325,11 @@ def test_noise_and_shifts_are_as_loud_and_far_as_asked() -> None:
         moved.add(places[0])
     assert min(moved) < -100
     assert max(moved) > 100
-    assert not disturbed(np.zeros(100, np.float32), 16_000, SoundAugmentation(noise=0)).any()
+    assert not disturbed(np.zeros(100, np.float32), 16_000, AudioAugmentation(noise=0)).any()
 
 
 def test_raw_sounds_change_in_training_only() -> None:
-    found = encoded(AudioPreprocessing()).disturbed(SoundAugmentation(noise=10))
+    found = encoded(AudioPreprocessing()).disturbed(AudioAugmentation(noise=10))
     assert found.varies
     plain, noisy = (found.collate(np.arange(3), training=training)["input_values"] for training in (False, True))
     assert torch.equal(plain, encoded(AudioPreprocessing()).collate(np.arange(3))["input_values"])
@@ -357,29 +357,29 @@ ROWS = {"array": np.zeros(1000, np.float32), "sampling_rate": 16_000}
     [
         ({"file": ["a.wav", "b.wav"], "label": ["x", "y"]}, {}, (("file",), ("label",), "classification")),
         ({"audio": [ROWS, ROWS], "digit": [1, 2]}, {}, (("audio",), ("digit",), "classification")),
-        ({"path": ["a.mp3", "b.mp3"], "sentence": ["hello you", "well then"]}, {}, (("path",), ("sentence",), "transcription")),
+        ({"path": ["a.mp3", "b.mp3"], "sentence": ["hi you", "well"]}, {}, (("path",), ("sentence",), "speech_recognition")),
         ({"clip": [b"RIFFxxxx", b"fLaC"], "score": [0.5, 0.7]}, {}, (("clip",), ("score",), "regression")),
         (BOTH, {"target": ("label",)}, (("audio",), ("label",), "classification")),
-        (BOTH, {"task": "transcription"}, (("audio",), ("text",), "transcription")),
+        (BOTH, {"task": "speech_recognition"}, (("audio",), ("text",), "speech_recognition")),
         ({"text": ["a film", "a book"], "label": ["x", "y"]}, {}, None),
-        ({"audio": ["a.wav", "b.wav"], "label": ["x", "y"]}, {"task": "tagging"}, None),
+        ({"audio": ["a.wav", "b.wav"], "label": ["x", "y"]}, {"task": "token_classification"}, None),
         (BOTH, {"text": ("text",)}, None),
     ],
 )  # fmt: skip
-def test_sounds_are_recognised_by_name_and_content(columns: dict[str, list[Any]], named: dict[str, Any], expected: Any) -> None:
-    assert audio.recognise(Table(columns, (1, 2), "made"), named) == expected
+def test_sounds_are_recognized_by_name_and_content(columns: dict[str, list[Any]], named: dict[str, Any], expected: Any) -> None:
+    assert audio.recognize(Table(columns, (1, 2), "made"), named) == expected
 
 
 def test_words_or_a_label_is_a_question() -> None:
     with pytest.raises(UserError, match="target column could be 'text', 'label'"):
-        audio.recognise(Table(BOTH, (1, 2), "made"), {})
+        audio.recognize(Table(BOTH, (1, 2), "made"), {})
 
 
 def test_cepstra_are_a_cosine_transform_of_log_energies() -> None:
     from scipy.fft import dct
 
     how = AudioPreprocessing(
-        "log_mel", 16_000, 0.1, normalise=False, mask=False, mels=20, points=400, hop=160, high=6000.0, cepstra=13
+        "log_mel", 16_000, 0.1, normalize=False, mask=False, mels=20, points=400, hop=160, high=6000.0, cepstra=13
     )
     clip = np.random.default_rng(0).standard_normal(1200) * 0.1
     clips = [(Sound(clip.astype(np.float32), 16_000),)]

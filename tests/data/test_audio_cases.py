@@ -1,4 +1,4 @@
-"""The 16 ways in which a sound is wrong or odd: refused (R), accepted as normalised (A), or accepted with a warning (W)."""
+"""The 16 ways in which a sound is wrong or odd: refused (R), accepted as normalized (A), or accepted with a warning (W)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tunewright.modalities.audio import modality as audio
 soundfile = pytest.importorskip("soundfile")
 
 TONE = tone()
-AS_IT_IS = audio.AudioPreprocessing(normalise=False)
+AS_IT_IS = audio.AudioPreprocessing(normalize=False)
 
 
 def through(samples: np.ndarray, kind: str, rate: int = 16_000, subtype: str | None = None) -> bytes:
@@ -79,7 +79,7 @@ def six_channels() -> np.ndarray:
     return np.stack([tone(frequency=200 + 100 * channel) for channel in range(6)], 1)
 
 
-MIDDLE = slice(200, -200)  # a resampling filter has no neighbours at the ends
+MIDDLE = slice(200, -200)  # a resampling filter has no neighbors at the ends
 # What an accepted sound becomes, how far each sample may be off, and what is said of it.
 ACCEPTED: list[tuple[str, Callable[[], bytes], Callable[[], np.ndarray], float, tuple[str, ...]]] = [
     ("8 kHz", lambda: wav(tone(rate=8000), 8000), lambda: TONE, 0.002, ()),

@@ -29,7 +29,7 @@ def test_sentences_with_the_first_and_last_column(tmp_path: Path) -> None:
         "tags": [["B-ORG", "O"], ["B-PER", "I-PER"]],
     }
     assert table.rows == (3, 6)
-    assert guess_schema(table).task == "tagging"
+    assert guess_schema(table).task == "token_classification"
     tabs = tmp_path / "train.bio"
     tabs.write_bytes("\ufeffstraße\tO\r\n\r\n \t\r\nBonn\tB-LOC".encode())
     assert read_splits(tabs)["train"].columns["words"] == [["straße"], ["Bonn"]]

@@ -1,4 +1,4 @@
-"""Instruction data: the form is recognised by its columns, every fault is told with its rows, real files read whole."""
+"""Instruction data: the form is recognized by its columns, every fault is told with its rows, real files read whole."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tunewright.modalities.language.conversations import (
     read,
     read_judgements,
     read_preferences,
-    recognise,
+    recognize,
 )
 from tunewright.modalities.language.messages import Message
 
@@ -34,7 +34,7 @@ def table(*rows: dict[str, Any]) -> Table:
 
 
 def form_of(data: Table) -> Form:
-    form = recognise(data.columns)
+    form = recognize(data.columns)
     assert form is not None
     return form
 
@@ -59,7 +59,7 @@ def form_of(data: Table) -> Form:
     ],
 )
 def test_columns_tell_the_form_and_it_is_said(columns: str, kind: str, name: str) -> None:
-    form = recognise(columns.split())
+    form = recognize(columns.split())
     assert form is not None and (form.kind, form.name) == (kind, name)
     assert set(form.columns.values()) <= set(columns.split())
     assert all(f"'{column}'" in form.said for column in form.columns.values())
@@ -69,7 +69,7 @@ def test_columns_tell_the_form_and_it_is_said(columns: str, kind: str, name: str
     "columns", ["text label", "prompt", "answer", "chosen", "instruction instances", "sentence1 sentence2 score", ""]
 )
 def test_other_columns_are_no_instruction_data(columns: str) -> None:
-    assert recognise(columns.split()) is None
+    assert recognize(columns.split()) is None
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_real_files_read_whole(shared_data: Path, name: str) -> None:
         records = [json.loads(line) for line in file] if ".jsonl" in name else json.load(file)
     data = from_records(records, range(1, len(records) + 1), name, "row")
     rows, kind = REAL[name]
-    form = recognise(data.columns)
+    form = recognize(data.columns)
     assert len(data) == rows and (form.kind if form else None) == kind
     if form:
         reader = {"conversations": read, "preferences": read_preferences, "judgements": read_judgements}[form.kind]

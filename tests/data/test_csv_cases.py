@@ -11,7 +11,7 @@ import pytest
 
 from tests.data.examples import as_csv, rows, sentence
 from tunewright.core.errors import UserError
-from tunewright.datasets.prepare import Prepared, prepare
+from tunewright.datasets.prepare import DatasetSplits, prepare
 from tunewright.datasets.read import read_table
 from tunewright.datasets.readers.csv import read
 
@@ -29,7 +29,7 @@ def changed(line: int, content: str) -> bytes:
     return text([*LINES[: line - 1], content, *LINES[line:]])
 
 
-def labelled(labels: tuple[str, ...], n: int = 24) -> bytes:
+def labeled(labels: tuple[str, ...], n: int = 24) -> bytes:
     return as_csv(rows(n, labels)).encode()
 
 
@@ -74,8 +74,8 @@ REFUSED: list[Refusal] = [
         ("text of all 24 rows", "--text"),
     ),
     ("label empty", changed(9, f"{sentence(99)},"), {}, ("line 9", "no label", "fill them in")),
-    ("1 and 1.0", labelled(("1", "1.0", "2")), {}, ("same number", "'1'", "'1.0'", "line 2", "line 3")),
-    ("single class", labelled(("pos",)), {}, ("'pos'", "two different targets", "--target")),
+    ("1 and 1.0", labeled(("1", "1.0", "2")), {}, ("same number", "'1'", "'1.0'", "line 2", "line 3")),
+    ("single class", labeled(("pos",)), {}, ("'pos'", "two different targets", "--target")),
     (
         "1 per class",
         as_csv(rows(12, tuple(f"class {n}" for n in range(12)))).encode(),
@@ -85,38 +85,38 @@ REFUSED: list[Refusal] = [
 ]
 
 
-def train_target_sums(found: Prepared) -> list[int]:
+def train_target_sums(found: DatasetSplits) -> list[int]:
     return sorted(n for part in (found.train, found.validation, found.test) for n in part.numbers.tolist())
 
 
-def all_texts(found: Prepared) -> set[str]:
+def all_texts(found: DatasetSplits) -> set[str]:
     return {text for part in (found.train, found.validation, found.test) for (text,) in part.inputs}
 
 
-def is_base(found: Prepared) -> None:
+def is_base(found: DatasetSplits) -> None:
     assert all_texts(found) == {row["text"] for row in rows()}
     assert found.labels.names == ("neg", "pos")
 
 
-def has_names(*names: str) -> Callable[[Prepared], None]:
-    def look(found: Prepared) -> None:
+def has_names(*names: str) -> Callable[[DatasetSplits], None]:
+    def look(found: DatasetSplits) -> None:
         assert found.labels.names == names
 
     return look
 
 
-def has_quoted_newline(found: Prepared) -> None:
+def has_quoted_newline(found: DatasetSplits) -> None:
     assert "two\nlines, really" in all_texts(found)
     # the row after the one that spans lines 3 and 4 starts on line 5
     assert train_target_sums(found) == [2, 3, *range(5, 27)]
 
 
-def has_big_field(found: Prepared) -> None:
+def has_big_field(found: DatasetSplits) -> None:
     assert max(map(len, all_texts(found))) == 2_000_000
 
 
 BIG = "word and " * 222_222 + "an"
-ACCEPTED: list[tuple[str, bytes, Callable[[Prepared], None]]] = [
+ACCEPTED: list[tuple[str, bytes, Callable[[DatasetSplits], None]]] = [
     ("BOM", BASE.encode("utf-8-sig"), is_base),
     ("UTF-16", BASE.encode("utf-16"), is_base),
     ("quoted newline", changed(3, '"two\nlines, really",pos'), has_quoted_newline),
@@ -127,8 +127,8 @@ ACCEPTED: list[tuple[str, bytes, Callable[[Prepared], None]]] = [
         is_base,
     ),
     ("2 MB field", changed(2, f"{BIG},pos"), has_big_field),
-    ("labels NA, None, null", labelled(("NA", "None", "null", "nan")), has_names("NA", "None", "nan", "null")),
-    ("007", labelled(("007", "42")), has_names("007", "42")),
+    ("labels NA, None, null", labeled(("NA", "None", "null", "nan")), has_names("NA", "None", "nan", "null")),
+    ("007", labeled(("007", "42")), has_names("007", "42")),
 ]
 
 WARNED: list[tuple[str, bytes, dict[str, Any], str, int]] = [
@@ -184,7 +184,7 @@ def test_refused(tmp_path: Path, content: bytes, named: dict[str, Any], fragment
 
 
 @pytest.mark.parametrize(("content", "look"), [case[1:] for case in ACCEPTED], ids=[case[0] for case in ACCEPTED])
-def test_accepted(tmp_path: Path, content: bytes, look: Callable[[Prepared], None]) -> None:
+def test_accepted(tmp_path: Path, content: bytes, look: Callable[[DatasetSplits], None]) -> None:
     look(prepare(train=write(tmp_path, content)))
 
 

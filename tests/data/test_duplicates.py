@@ -18,7 +18,7 @@ from tunewright.datasets.quality.duplicates import (
     THRESHOLD,
     near,
     near_groups,
-    normalise,
+    normalize,
     one_slip,
     resemblance,
     same_groups,
@@ -79,7 +79,7 @@ def test_texts_that_differ_in_one_word_that_matters_stay_apart() -> None:
 
 
 def test_pairs_are_compared_as_a_whole() -> None:
-    long = "a sentence that is long enough to be recognised"
+    long = "a sentence that is long enough to be recognized"
     assert near_groups([(long, "b"), (long, "c d e f g h i j k"), (long, "B!")]).tolist() == [0, 1, 0]
     assert near_groups([]).tolist() == []
 
@@ -93,7 +93,7 @@ def test_the_same_groups_in_every_order_of_the_rows() -> None:
 
 def test_a_signature_estimates_the_resemblance() -> None:
     first, second = (
-        normalise([text])
+        normalize([text])
         for text in ("one sentence about whales and their long songs", "one sentence about whales and their songs")
     )
     a, b = signatures([first, second])
@@ -130,11 +130,11 @@ def test_resemblance_by_hand() -> None:
 
 @pytest.mark.real_data
 def test_banking_all_pairs_above_the_threshold_are_found_and_few_of_them_are_false() -> None:
-    """Against a search of all pairs among the first 2,500 questions (same neighbours, one to a few intents)."""
+    """Against a search of all pairs among the first 2,500 questions (same neighbors, one to a few intents)."""
     from sklearn.feature_extraction.text import CountVectorizer
 
     texts, intents = (column[:2500] for column in banking())
-    words = [normalise([text]) for text in texts]
+    words = [normalize([text]) for text in texts]
     counts = CountVectorizer(analyzer="char", ngram_range=(3, 3), binary=True, lowercase=False).fit_transform(
         [f" {text} " for text in words]
     )
@@ -255,7 +255,7 @@ def ordinary(many: int, seed: int) -> list[str]:
     words = sorted({word for number in range(576) for word in sentence(number).split()})
     texts = [" ".join(generator.choices(words, k=generator.randint(4, 20))) for _ in range(2 * many // 3)]
     texts += [spoilt(text, generator.randrange(5)) for text in generator.choices(texts, k=many - len(texts))]
-    return list(dict.fromkeys(normalise([text]) for text in texts))
+    return list(dict.fromkeys(normalize([text]) for text in texts))
 
 
 @pytest.mark.parametrize("seed", range(3))

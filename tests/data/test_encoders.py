@@ -67,7 +67,7 @@ def test_the_batch_equals_one_by_one(tokenizer: Any) -> None:
     assert together.truncated == sum(one.truncated for one in alone)
 
 
-def test_a_text_of_megabytes_is_cut_before_it_is_tokenised(tokenizer: Any) -> None:
+def test_a_text_of_megabytes_is_cut_before_it_is_tokenized(tokenizer: Any) -> None:
     class Spy:
         is_fast = True
         seen = 0

@@ -195,7 +195,7 @@ def test_what_is_too_large_for_memory_lies_in_a_file(tmp_path: Path) -> None:
     assert torch.equal(plain.collate(np.arange(5))["pixel_values"], kept.collate(np.arange(5))["pixel_values"])
 
 
-def test_hashes_tell_pixels_and_normalisation_apart() -> None:
+def test_hashes_tell_pixels_and_normalization_apart() -> None:
     def content(found: image.Encoded) -> bytes:
         return b"".join(np.ascontiguousarray(array).tobytes() for array in found.arrays())
 

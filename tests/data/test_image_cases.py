@@ -1,4 +1,4 @@
-"""The 22 ways in which an image is wrong or odd: refused (R), accepted as normalised (A), or accepted with a warning (W)."""
+"""The 22 ways in which an image is wrong or odd: refused (R), accepted as normalized (A), or accepted with a warning (W)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users and items: recognised, read with their faults, learnt from training rows, histories without the answer."""
+"""Users and items: recognized, read with their faults, learnt from training rows, histories without the answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def catalogue() -> Catalogue:
     return learn_catalogue(ROWS)
 
 
-def test_columns_are_recognised_by_their_names_and_said() -> None:
+def test_columns_are_recognized_by_their_names_and_said() -> None:
     found = guess_schema(table(User_ID=[1, 1], item=["a", "b"], rating=[5, 4]))
     assert (found.kind, found.task, found.text) == ("interactions", "recommendation", ("User_ID", "item"))
     assert any("Ignored columns: 'rating'" in said for said in found.said)

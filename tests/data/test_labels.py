@@ -86,7 +86,7 @@ def test_an_unseen_label_is_refused_with_its_rows_and_the_nearest() -> None:
         (["1", "01"], "classification", ["same number"]),
         (["1", "x"], "regression", ["row 1: 'x' is not a number"]),
         (["1", "nan"], "regression", ["row 1: 'nan' is not a number"]),
-        ([None, 1.0, True], "similarity", ["row 0: 1 rows have no number", "row 2: True is not a number"]),
+        ([None, 1.0, True], "sentence_similarity", ["row 0: 1 rows have no number", "row 2: True is not a number"]),
         ([("a",), (1,)], "multi_label", ["different types"]),
         ([("a",), ()], "multi_label", []),
         (["1", "2.5"], "regression", []),

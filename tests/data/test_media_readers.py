@@ -47,7 +47,7 @@ def arrays(path: Path, **content: Any) -> Path:
 
 def test_a_folder_per_class(tmp_path: Path) -> None:
     root = folder(tmp_path / "set", "bees/2.JPG", "ants/b.png", "ants/deep/a.png", "ants/.hidden.png", "ants/notes.txt")
-    assert image_folder.recognises(root)
+    assert image_folder.recognizes(root)
     found = image_folder.read_splits(root)
     assert set(found) == {"train"}
     table = found["train"]
@@ -107,10 +107,10 @@ def test_folders_of_another_layout_are_refused(tmp_path: Path, names: tuple[str,
         image_folder.read_splits(folder(tmp_path / "set", *names))
 
 
-def test_only_folders_with_media_below_are_recognised(tmp_path: Path) -> None:
-    assert not image_folder.recognises(folder(tmp_path / "a", "1.png", "table.csv"))
-    assert not image_folder.recognises(folder(tmp_path / "b", "x/table.csv"))
-    assert not image_folder.recognises(tmp_path / "none")
+def test_only_folders_with_media_below_are_recognized(tmp_path: Path) -> None:
+    assert not image_folder.recognizes(folder(tmp_path / "a", "1.png", "table.csv"))
+    assert not image_folder.recognizes(folder(tmp_path / "b", "x/table.csv"))
+    assert not image_folder.recognizes(tmp_path / "none")
 
 
 # arrays
@@ -250,7 +250,7 @@ def write_json(path: Path, content: Any) -> Path:
 def test_coco_becomes_one_row_per_image(tmp_path: Path) -> None:
     folder(tmp_path, "images/a.jpg", "images/b.jpg")
     path = write_json(tmp_path / "instances.json", coco_json())
-    assert coco.recognises(path)
+    assert coco.recognizes(path)
     table = coco.read_splits(path)["train"]
     assert table.columns == {
         "image": ["images/b.jpg", "images/a.jpg"],
@@ -280,10 +280,10 @@ def test_faults_of_coco(tmp_path: Path, changes: dict[str, Any], fragment: str) 
 
 
 def test_plain_json_is_not_taken_for_coco(tmp_path: Path) -> None:
-    assert not coco.recognises(write_json(tmp_path / "a.json", [{"text": '"images" "annotations" "categories"'}]))
-    assert not coco.recognises(write_json(tmp_path / "b.json", {"images": [], "annotations": []}))
+    assert not coco.recognizes(write_json(tmp_path / "a.json", [{"text": '"images" "annotations" "categories"'}]))
+    assert not coco.recognizes(write_json(tmp_path / "b.json", {"images": [], "annotations": []}))
     (tmp_path / "c.json").write_bytes(b"")
-    assert not coco.recognises(tmp_path / "c.json")
+    assert not coco.recognizes(tmp_path / "c.json")
 
 
 BOXES = """filename,width,height,class,xmin,ymin,xmax,ymax
@@ -300,7 +300,7 @@ def test_boxes_in_a_csv_beside_an_archive(tmp_path: Path, packed: bool) -> None:
     zipped(tmp_path / "pictures.zip", "a.jpg", "b.jpg", "c.jpg")
     path = tmp_path / ("boxes.csv.gz" if packed else "boxes.csv")
     path.write_bytes(gzip.compress(BOXES.encode()) if packed else BOXES.encode())
-    assert boxes_csv.recognises(path)
+    assert boxes_csv.recognizes(path)
     table = boxes_csv.read(path)
     assert table.columns == {
         "image": ["pictures.zip/b.jpg", "pictures.zip/a.jpg", "pictures.zip/c.jpg"],
@@ -349,7 +349,7 @@ def test_other_tables_are_not_taken_for_boxes(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "a.csv").write_text("text,label\nx,y\n")
     (tmp_path / "b.csv.gz").write_bytes(b"\x1f\x8b nothing")
     (tmp_path / "c.csv").write_bytes(b"")
-    assert not any(boxes_csv.recognises(tmp_path / name) for name in ("a.csv", "b.csv.gz", "c.csv", "none.csv"))
+    assert not any(boxes_csv.recognizes(tmp_path / name) for name in ("a.csv", "b.csv.gz", "c.csv", "none.csv"))
     (tmp_path / "d.csv.gz").write_bytes(gzip.compress(BOXES.encode()))
     monkeypatch.setattr(boxes_csv, "_LARGEST", 100)
     with pytest.raises(UserError, match="unpacks to more than 100 bytes"):
@@ -430,7 +430,7 @@ def test_real_boxes(shared_data: Path, name: str, sizes: dict[str, int], boxes: 
     from tunewright.modalities.image import modality as image
 
     path = real(shared_data, name)
-    assert boxes_csv.recognises(path)
+    assert boxes_csv.recognizes(path)
     found = boxes_csv.read_splits(path)
     assert counts(found) == sizes
     empty = said.get("empty_boxes", 0)
@@ -481,7 +481,7 @@ def test_a_folder_of_voc_is_read_with_its_lists(tmp_path: Path) -> None:
     assert [one["box"] for one in table.columns["objects"][2]] == [[1.0, 1.0, 2.0, 9.0], [2.0, 2.0, 3.0, 3.0]]
     assert [finding.code for finding in table.findings] == ["cut_boxes"]
     schema = guess_schema(table)
-    assert (schema.kind, schema.task) == ("image", "detection")
+    assert (schema.kind, schema.task) == ("image", "object_detection")
     lists = tmp_path / "ImageSets" / "Main"
     lists.mkdir(parents=True)
     (lists / "train.txt").write_text("a\nb\n")
@@ -505,8 +505,13 @@ def test_faults_of_voc(tmp_path: Path, body: str, fragment: str) -> None:
         read_splits(tmp_path)
 
 
-def test_a_manifest_of_sounds_is_recognised(tmp_path: Path) -> None:
+def test_a_manifest_of_sounds_is_recognized(tmp_path: Path) -> None:
     rows = [{"audio_filepath": f"{name}.wav", "duration": 0.5, "text": "one two"} for name in ("a", "b")]
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     schema = guess_schema(read_splits(tmp_path / "manifest.jsonl")["train"])
-    assert (schema.kind, schema.task, schema.text, schema.target) == ("audio", "transcription", ("audio_filepath",), ("text",))
+    assert (schema.kind, schema.task, schema.text, schema.target) == (
+        "audio",
+        "speech_recognition",
+        ("audio_filepath",),
+        ("text",),
+    )

@@ -145,24 +145,24 @@ def test_a_packed_row_has_the_logits_that_it_has_alone(load: Any, encoded: Encod
 
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
-def test_changing_a_neighbour_changes_nothing(load: Any, encoded: Encoded, family: str) -> None:
+def test_changing_a_neighbor_changes_nothing(load: Any, encoded: Encoded, family: str) -> None:
     model = load(family)
     batch = collate_packed(encoded, [np.array([1, 6, 0])])
     masks = masks_of(model.config, batch["segments"], torch.float32)
     changed = batch["input_ids"].clone()
-    neighbours = batch["segments"] != 2
-    changed[neighbours] = 6 + (changed[neighbours] + 11) % 80
-    assert (changed != batch["input_ids"])[neighbours].all()
+    neighbors = batch["segments"] != 2
+    changed[neighbors] = 6 + (changed[neighbors] + 11) % 80
+    assert (changed != batch["input_ids"])[neighbors].all()
     one, other = (
         model(input_ids=ids, attention_mask=masks, position_ids=batch["position_ids"], use_cache=False).logits
         for ids in (batch["input_ids"], changed)
     )
-    assert torch.allclose(one[~neighbours], other[~neighbours], atol=1e-6, rtol=0)
-    assert (one[neighbours] - other[neighbours]).abs().max() > 1e-3
+    assert torch.allclose(one[~neighbors], other[~neighbors], atol=1e-6, rtol=0)
+    assert (one[neighbors] - other[neighbors]).abs().max() > 1e-3
     # the control: with a plain mask of ones the same change is seen
     ones = torch.ones_like(batch["input_ids"])
     seen = [model(input_ids=ids, attention_mask=ones, use_cache=False).logits for ids in (batch["input_ids"], changed)]
-    assert (seen[0][~neighbours] - seen[1][~neighbours]).abs().max() > 1e-3
+    assert (seen[0][~neighbors] - seen[1][~neighbors]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("family", FAMILIES)

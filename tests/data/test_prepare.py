@@ -10,7 +10,7 @@ import pytest
 
 from tests.data.examples import as_csv, rows, sentence
 from tunewright.core.errors import Faults, UserError
-from tunewright.datasets.prepare import Prepared, label_rows, prepare
+from tunewright.datasets.prepare import DatasetSplits, label_rows, prepare
 from tunewright.datasets.read import read_table
 
 
@@ -18,7 +18,7 @@ def numbered(n: int, start: int = 0, labels: tuple[Any, ...] = ("neg", "pos")) -
     return [{"text": sentence(start + number), "label": labels[number % len(labels)]} for number in range(n)]
 
 
-def found_in(prepared: Prepared, code: str) -> list[Any]:
+def found_in(prepared: DatasetSplits, code: str) -> list[Any]:
     return [finding for finding in prepared.findings if finding.code == code]
 
 
@@ -159,7 +159,7 @@ def test_pairs_and_several_labels() -> None:
         assert target.tolist() == [row["z"], row["a"]]
 
 
-def test_labelled_rows_given_later_are_encoded_the_same_way() -> None:
+def test_labeled_rows_given_later_are_encoded_the_same_way() -> None:
     found = prepare(train=numbered(60))
     later = label_rows(read_table({"TEXT": ["a", "b"], "label": ["pos", "neg"]}), found.schema, found.labels)
     assert later.inputs == [("a",), ("b",)]
@@ -181,7 +181,7 @@ def test_the_rows_of_the_helpers_are_sound() -> None:
 
 
 def test_rows_too_many_of_which_are_of_one_form_are_told() -> None:
-    def of(texts: list[str]) -> Prepared:
+    def of(texts: list[str]) -> DatasetSplits:
         return prepare(train=[{"text": text, "label": "ab"[number % 2]} for number, text in enumerate(texts)])
 
     many = of([f"message number {number} about {number % 97} things" for number in range(2000)])

@@ -138,7 +138,7 @@ def test_classes_of_a_dataset_come_by_name_and_splits_as_given(tmp_path: Path) -
     assert list(tables) == ["train", "validation", "test"]
     assert tables["train"].columns["label"][:3] == ["neg", "pos", "neg"]
     assert tables["test"].columns["label"] == [None] * 6
-    found = prepare(train=tmp_path / "saved", test_share=0.2)
+    found = prepare(train=tmp_path / "saved", test_size=0.2)
     assert (len(found.train), len(found.validation), len(found.test)) == (32, 20, 8)
     assert any("'test'" in said and "no targets" in said for said in found.said)
 

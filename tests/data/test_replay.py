@@ -17,7 +17,7 @@ from tunewright.datasets.cells import cells_of
 from tunewright.datasets.rows import Rows
 from tunewright.models.tiny import tiny_model
 from tunewright.pipeline.examine import examine
-from tunewright.pipeline.steps import Given, measured_rows, prepare_rows
+from tunewright.pipeline.steps import InMemoryData, measured_rows, prepare_rows
 from tunewright.pipeline.workflow import fit, load, reproduce
 
 
@@ -42,7 +42,7 @@ def forgetting(old: str, rows: int = 100) -> dict[str, Any]:
 
 def test_what_is_replayed_is_neither_measured_nor_held_out(tiny_bert: Path, old: str) -> None:
     recipe = toy_recipe(tiny_bert, data={"replay": [old], "replay_share": 1.0}, evaluation=forgetting(old))
-    plain, mixed = (prepare_rows(one, Given(toy_rows(120))) for one in (toy_recipe(tiny_bert), recipe))
+    plain, mixed = (prepare_rows(one, InMemoryData(toy_rows(120))) for one in (toy_recipe(tiny_bert), recipe))
     assert isinstance(mixed.train, Rows)
     assert isinstance(plain.train, Rows)
     own, replayed = mixed.train.numbers >= 0, mixed.train.numbers < 0
@@ -60,7 +60,7 @@ def test_what_is_replayed_is_neither_measured_nor_held_out(tiny_bert: Path, old:
         assert mixed.labels.names[mixed.train.targets[place]] == labels[mixed.train.inputs[place]]
     assert mixed.data_hash != plain.data_hash
     assert f"{replayed.sum()} of 300 rows" in mixed.said[-1]
-    again = prepare_rows(recipe, Given(toy_rows(120)))
+    again = prepare_rows(recipe, InMemoryData(toy_rows(120)))
     assert again.data_hash == mixed.data_hash
     with pytest.raises(UserError, match="not kept of rows that are replayed"):
         cells_of(mixed, "train", "label")
@@ -69,7 +69,7 @@ def test_what_is_replayed_is_neither_measured_nor_held_out(tiny_bert: Path, old:
 def test_the_share_is_of_all_files_together(tiny_bert: Path, tmp_path: Path, old: str) -> None:
     other = written(tmp_path / "other.csv", [row | {"text": f"other {row['text']}"} for row in toy_rows(60, seed=9)])
     recipe = toy_recipe(tiny_bert, data={"replay": [old, other], "replay_share": 0.5})
-    mixed = prepare_rows(recipe, Given(toy_rows(120)))
+    mixed = prepare_rows(recipe, InMemoryData(toy_rows(120)))
     assert isinstance(mixed.train, Rows)
     many = int((mixed.train.numbers >= 0).sum())
     assert (mixed.train.numbers < 0).sum() == 2 * round(many / 4)
@@ -79,7 +79,7 @@ def test_the_share_is_of_all_files_together(tiny_bert: Path, tmp_path: Path, old
 def test_what_one_head_cannot_learn_is_refused(tiny_bert: Path, tmp_path: Path, old: str) -> None:
     def prepared(file: str, rows: Any = None, **sections: Any) -> Any:
         recipe = toy_recipe(tiny_bert, data={"replay": [file]}, **sections)
-        return prepare_rows(recipe, Given(toy_rows(60) if rows is None else rows))
+        return prepare_rows(recipe, InMemoryData(toy_rows(60) if rows is None else rows))
 
     strange = written(tmp_path / "strange.csv", [row | {"label": "weather"} for row in toy_rows(30)])
     with pytest.raises(UserError, match=r"strange\.csv cannot be replayed: .*weather"):
@@ -98,7 +98,7 @@ def test_texts_alone_are_replayed_for_a_language_model(tmp_path: Path) -> None:
         str(new),
         method="full",
         model=str(tiny_model("llama", tmp_path / "llama")),
-        task="language",
+        task="causal_lm",
         out=tmp_path / "run",
         data={"replay": [str(before)], "replay_share": 0.5},
         training={"epochs": 1},

@@ -12,11 +12,11 @@ from tests.engine.toy import toy_recipe, toy_rows
 from tunewright.core.errors import UserError
 from tunewright.datasets.group_reweighting import reweighed, row_weights
 from tunewright.datasets.prepare import prepare
-from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, set_up
-from tunewright.training.context import Job
-from tunewright.training.optimizer import build_optimiser
+from tunewright.pipeline.steps import InMemoryData, apply_method, make_job, prepare_rows, set_up
+from tunewright.training.context import TrainingContext
+from tunewright.training.optimizer import build_optimizer
 from tunewright.training.stages import open_layers
-from tunewright.training.step import optimiser_step
+from tunewright.training.step import optimizer_step
 
 # Kamiran and Calders 2012, table 1 and section 4.2: sex and class of ten applicants, and the weights they give.
 SEX = np.array([1, 1, 1, 1, 1, 0, 0, 0, 0, 0])
@@ -40,9 +40,9 @@ def test_under_the_weights_groups_have_a_class_alike() -> None:
     assert weights.mean() == pytest.approx(1.0, abs=1e-5)
 
 
-def job_of(base: Path, rows: list[dict[str, str]], column: str | None) -> Job:
-    recipe = toy_recipe(base, data={"reweigh": column, "text": "text"}, model={"dropout": 0.0})
-    setup = set_up(recipe, prepare_rows(recipe, Given(rows)))
+def job_of(base: Path, rows: list[dict[str, str]], column: str | None) -> TrainingContext:
+    recipe = toy_recipe(base, data={"group_reweighting": column, "text": "text"}, model={"dropout": 0.0})
+    setup = set_up(recipe, prepare_rows(recipe, InMemoryData(rows)))
     return make_job(setup, apply_method(setup))
 
 
@@ -57,7 +57,7 @@ def test_a_step_is_that_of_the_weighted_mean(tiny_bert: Path) -> None:
     losses = torch.nn.functional.cross_entropy(job.forward(job.train, chosen), targets, reduction="none")
     losses, weights = losses.detach(), job.row_weights[:8]
     expected = float((losses * weights).sum() / weights.sum())
-    out = optimiser_step(job, build_optimiser(job, 0), [chosen], ())
+    out = optimizer_step(job, build_optimizer(job, 0), [chosen], ())
     assert out.loss == pytest.approx(expected, rel=1e-5)
     assert out.count == pytest.approx(float(weights.sum()), rel=1e-5)
     assert out.loss != pytest.approx(float(losses.mean()), rel=1e-5)

@@ -37,7 +37,7 @@ NOT_COUNTING = [(number * 37) % 101 for number in range(40)]
             {"sentence1": TEXTS, "sentence2": OTHERS, "score": [n / 8 for n in range(40)]},
             ("sentence1", "sentence2"),
             ("score",),
-            "similarity",
+            "sentence_similarity",
         ),
         ({"premise": TEXTS, "hypothesis": OTHERS, "label": [0, 1] * 20}, ("premise", "hypothesis"), ("label",), "classification"),
         ({"text_a": TEXTS, "text_b": OTHERS, "label": CLASSES}, ("text_a", "text_b"), ("label",), "classification"),

@@ -50,7 +50,7 @@ def test_what_makes_no_tokenizer_is_refused() -> None:
             sequence_tokenizer(["ACGT"], **wrong)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="nothing"):
         sequence_tokenizer(["", " "])
-    with pytest.raises(UserError, match="heads"):
+    with pytest.raises(UserError, match="tasks"):
         new_encoder(sequence_tokenizer(["ACGT"]), Path("unused"), width=30, heads=4)
 
 
@@ -69,7 +69,7 @@ def test_a_new_encoder_is_pre_trained_then_tuned(tmp_path: Path) -> None:
         method="full",
         model=folder,
         text="sequence",
-        task="masked_language",
+        task="masked_lm",
         out=tmp_path / "first",
         training={**training, "max_steps": 4},
         data={"near_duplicates": "ignore"},
@@ -83,7 +83,7 @@ def test_a_new_encoder_is_pre_trained_then_tuned(tmp_path: Path) -> None:
         target="kind",
         strategy="full",
         out=tmp_path / "second",
-        rates={"backbone": 2e-3},
+        optimization={"learning_rate": 2e-3},
         training={**training, "epochs": 15},
         data={"near_duplicates": "ignore"},
         evaluation={"resamples": 100},

@@ -10,7 +10,7 @@ import pytest
 from tunewright.core.errors import UserError
 from tunewright.datasets.splits import Split, join_groups, split
 
-HOW = {"validation_share": 0.15, "test_share": 0.15}
+HOW = {"validation_size": 0.15, "test_size": 0.15}
 
 
 def parts_of(found: Split) -> list[np.ndarray]:
@@ -33,7 +33,7 @@ def test_every_row_once_and_shares_kept(seed: int) -> None:
 
 def test_classes_are_balanced_to_a_row() -> None:
     targets = np.repeat([0, 1, 2], [100, 60, 40])
-    found = split(targets, validation_share=0.2, test_share=0.1, seed=1)
+    found = split(targets, validation_size=0.2, test_size=0.1, seed=1)
     assert np.bincount(targets[found.test]).tolist() == [10, 6, 4]
     assert np.bincount(targets[found.validation]).tolist() == [20, 12, 8]
 
@@ -48,7 +48,7 @@ def test_the_seed_decides_and_nothing_else() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_every_class_keeps_a_row_in_train(seed: int) -> None:
     targets = np.array([0] * 60 + [1] * 3 + [2] * 2 + [3])
-    found = split(targets, validation_share=0.3, test_share=0.3, seed=seed)
+    found = split(targets, validation_size=0.3, test_size=0.3, seed=seed)
     assert set(targets[found.train]) == {0, 1, 2, 3}
 
 
@@ -92,10 +92,10 @@ def test_a_few_large_groups_are_still_shared_out(seed: int) -> None:
 def test_one_of_five_groups_that_have_every_class_is_held_out(seed: int) -> None:
     generator = np.random.default_rng(seed)
     groups, targets = np.repeat(np.arange(5), 60), generator.integers(0, 10, size=300)
-    found = split(targets, validation_share=0.2, test_share=0.0, groups=groups, seed=seed)
+    found = split(targets, validation_size=0.2, test_size=0.0, groups=groups, seed=seed)
     assert [len(part) for part in parts_of(found)] == [240, 60, 0]
     assert len(set(groups[found.validation])) == 1
-    both = split(targets, validation_share=0.2, test_share=0.2, groups=groups, seed=seed)
+    both = split(targets, validation_size=0.2, test_size=0.2, groups=groups, seed=seed)
     assert [len(part) for part in parts_of(both)] == [180, 60, 60]
     assert len({*groups[both.validation], *groups[both.test], *groups[both.train]}) == 5
 
@@ -104,19 +104,19 @@ def test_one_of_five_groups_that_have_every_class_is_held_out(seed: int) -> None
 def test_a_group_that_has_a_class_alone_stays_in_train(seed: int) -> None:
     groups, targets = np.repeat(np.arange(5), 60), np.tile([0, 1], 150)
     targets[10], targets[70] = 2, 3  # in the first and in the second group
-    found = split(targets, validation_share=0.2, test_share=0.2, groups=groups, seed=seed)
+    found = split(targets, validation_size=0.2, test_size=0.2, groups=groups, seed=seed)
     assert {0, 1} < set(groups[found.train])
     assert [len(part) for part in parts_of(found)] == [180, 60, 60]
 
 
 def test_groups_too_large_for_a_share_are_refused_with_the_share_that_is_not() -> None:
     groups, targets = np.repeat(np.arange(3), 100), np.tile([0, 1], 150)
-    with pytest.raises(UserError, match=r"smallest of 3 groups has 100 of 300 rows.*data\.validation_share=0\.34"):
-        split(targets, validation_share=0.15, test_share=0.0, groups=groups)
-    found = split(targets, validation_share=0.34, test_share=0.0, groups=groups)
+    with pytest.raises(UserError, match=r"smallest of 3 groups has 100 of 300 rows.*data\.validation_size=0\.34"):
+        split(targets, validation_size=0.15, test_size=0.0, groups=groups)
+    found = split(targets, validation_size=0.34, test_size=0.0, groups=groups)
     assert [len(part) for part in parts_of(found)] == [200, 100, 0]
     with pytest.raises(UserError, match=r"in 2 groups are too few .* more than one group"):
-        split(np.repeat([0, 1], 50), validation_share=0.5, test_share=0.0, groups=np.repeat([0, 1], 50))
+        split(np.repeat([0, 1], 50), validation_size=0.5, test_size=0.0, groups=np.repeat([0, 1], 50))
 
 
 def test_by_time_the_latest_rows_are_held_out() -> None:
@@ -148,7 +148,7 @@ def test_numbers_and_several_labels_are_spread_over_the_parts() -> None:
 
 
 def test_a_given_part_needs_no_share() -> None:
-    found = split(np.arange(40) % 2, validation_share=0.25, test_share=0.0, seed=0)
+    found = split(np.arange(40) % 2, validation_size=0.25, test_size=0.0, seed=0)
     assert (len(found.train), len(found.validation), len(found.test)) == (30, 10, 0)
 
 
@@ -156,7 +156,7 @@ def test_too_few_rows_and_too_large_shares_are_refused() -> None:
     with pytest.raises(UserError, match=r"too few to hold out .* more rows"):
         split(np.array([0, 1]), **HOW)
     with pytest.raises(UserError, match="take all rows"):
-        split(np.arange(40) % 2, validation_share=0.6, test_share=0.5)
+        split(np.arange(40) % 2, validation_size=0.6, test_size=0.5)
 
 
 def test_groupings_are_joined_through_their_common_rows() -> None:

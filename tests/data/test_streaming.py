@@ -15,7 +15,7 @@ import pytest
 from tests.data.examples import as_csv, as_jsonl, sentence
 from tunewright.core.errors import Faults, UserError
 from tunewright.datasets import streaming
-from tunewright.datasets.prepare import Prepared, prepare
+from tunewright.datasets.prepare import DatasetSplits, prepare
 from tunewright.datasets.read import read_pieces, read_table
 from tunewright.datasets.rows import Rows, StreamedRows
 from tunewright.datasets.streaming import prepare_streamed
@@ -50,7 +50,7 @@ def written(folder: Path, data: list[dict[str, Any]], suffix: str = ".csv") -> P
     return path
 
 
-def train_texts(prepared: Prepared) -> list[tuple[str, ...]]:
+def train_texts(prepared: DatasetSplits) -> list[tuple[str, ...]]:
     assert isinstance(prepared.train, StreamedRows)
     return [texts for piece in prepared.train.pieces() for texts in piece]
 
@@ -222,7 +222,7 @@ def test_what_needs_all_rows_at_once_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="multi-label of rows of text cannot be streamed"):
         prepare_streamed(train=several)
     with pytest.raises(UserError, match="=tagging"):
-        prepare_streamed(train=path, task="tagging")
+        prepare_streamed(train=path, task="token_classification")
     whole = tmp_path / "rows.json"
     whole.write_text(json.dumps(numbered(30)))
     for source, said in ((whole, "cannot be read in pieces"), (tmp_path, "cannot be read in pieces"), (None, "no training rows")):
@@ -275,7 +275,7 @@ tokenizer = AutoTokenizer.from_pretrained(str(model))
 encode_texts(tokenizer, [("a b c",)] * 9, 4)
 before = status("VmRSS")
 if way == "streamed":
-    prepared = prepare_streamed(train=path, validation_share=0.005, test_share=0.005)
+    prepared = prepare_streamed(train=path, validation_size=0.005, test_size=0.005)
     encoded = on_disk((encode_texts(tokenizer, texts, 4) for texts in prepared.train.pieces()), cache)
 else:
     table = read_table(path)

@@ -144,13 +144,16 @@ def test_lists_whose_items_are_lost_are_refused_with_their_row(tmp_path: Path, c
     columns = {"tokens": [*map(repr, WORDS)], "ner_tags": [*map(repr, TAGS)]}
     columns[column][6] = cell
     with pytest.raises(UserError, match=r"line 8: .*cannot be read"):
-        prepare(train=as_file(tmp_path / "rows.csv", columns), task="tagging", text="tokens", target="ner_tags")
+        prepare(train=as_file(tmp_path / "rows.csv", columns), task="token_classification", text="tokens", target="ner_tags")
 
 
 def test_words_that_are_strings_with_brackets_stay_as_they_are() -> None:
     words = [f"see [ {n} ] and [laughs]" for n in range(30)]
     found = prepare(
-        train={"w": [*words, "[ 7 ]"], "t": ["O O O B-X O O"] * 30 + ["O O B-X"]}, text="w", target="t", task="tagging"
+        train={"w": [*words, "[ 7 ]"], "t": ["O O O B-X O O"] * 30 + ["O O B-X"]},
+        text="w",
+        target="t",
+        task="token_classification",
     )
     assert max(len(row[0]) for row in found.train.inputs) == 6
 

@@ -44,7 +44,7 @@ def test_everything_is_on_the_disk_before_its_name_is(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, storage=noting)
     for step in (1, 2, 3):
         checkpoints.write(moment(step, best=step))
-    files = [f"{name}.safetensors" for name in ("weights", "optimiser", "random", "averages")]
+    files = [f"{name}.safetensors" for name in ("weights", "optimizer", "random", "averages")]
     temporary = f".step-3.tmp-{os.getpid()}"
     written = [("make", temporary), *(("write", name) for name in (*files, "state.json", "manifest.json"))]
     written += [("sync", temporary), ("rename", "step-3"), ("sync", "parent")]

@@ -29,7 +29,7 @@ QUICK = {"method": "full", "evaluation": {"baselines": (), "certify": False}, "d
 
 
 def teacher_of(name: str, labels: Labels, **settings: float) -> Teacher:
-    return Teacher(None, labels, Distillation(teacher="runs/x", **settings), load_part("heads", name))
+    return Teacher(None, labels, Distillation(teacher="runs/x", **settings), load_part("tasks", name))
 
 
 def test_classes_are_hintons_section_2() -> None:
@@ -45,8 +45,8 @@ def test_classes_are_hintons_section_2() -> None:
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_what_was_kept_of_words_lies_where_they_are(side: str) -> None:
     said = [torch.randn(2, 3).numpy(), torch.randn(1, 3).numpy()]
-    labels = Labels("tagging", ("O", "B-a", "I-a"))
-    ours = Teacher(said, labels, Distillation(teacher="x"), load_part("heads", "tagging"), side=side)
+    labels = Labels("token_classification", ("O", "B-a", "I-a"))
+    ours = Teacher(said, labels, Distillation(teacher="x"), load_part("tasks", "token_classification"), side=side)
     found = ours.kept(torch.zeros(2, 2, 3), np.arange(2)).numpy()
     assert (found[0] == said[0]).all()
     assert (found[1] == np.concatenate([said[1], 0 * said[1]] if side == "right" else [0 * said[1], said[1]])).all()
@@ -55,7 +55,7 @@ def test_what_was_kept_of_words_lies_where_they_are(side: str) -> None:
 def test_numbers_of_several_columns_come_in_the_students_units() -> None:
     mine, theirs = (
         Labels(
-            "several", parts=(("kind", Labels("classification", ("a", "b"))), ("size", Labels("regression", mean=m, spread=s)))
+            "multi_task", parts=(("kind", Labels("classification", ("a", "b"))), ("size", Labels("regression", mean=m, spread=s)))
         )
         for m, s in ((1.0, 2.0), (3.0, 4.0))
     )
@@ -67,7 +67,7 @@ def test_numbers_of_several_columns_come_in_the_students_units() -> None:
 
 @pytest.mark.parametrize("rows", [toy_rows(48), toy_tags(40)], ids=["texts", "words"])
 def test_a_smaller_student_learns_from_a_run_and_is_saved_whole(tiny_bert: Path, tmp_path: Path, rows: list) -> None:
-    strong = {"rates": {"backbone": 2e-3, "head": 1e-2}, "training": {"epochs": 4, "batch_size": 8}}
+    strong = {"optimization": {"learning_rate": 2e-3, "head_learning_rate": 1e-2}, "training": {"epochs": 4, "batch_size": 8}}
     teacher = fit(rows, model=str(tiny_bert), out=tmp_path / "teacher", **QUICK, **strong)
     student = fit(
         rows,
@@ -111,7 +111,7 @@ def test_preferences_are_refused(tmp_path: Path) -> None:
 
 def test_another_vocabulary_is_refused_where_the_teacher_runs_beside(tmp_path: Path) -> None:
     rows = [{"text": row["text"]} for row in toy_rows(40)]
-    given = {"training": {"max_steps": 1}, **QUICK, "data": {"task": "language", "near_duplicates": "ignore"}}
+    given = {"training": {"max_steps": 1}, **QUICK, "data": {"task": "causal_lm", "near_duplicates": "ignore"}}
     teacher = fit(rows, model=str(tiny_model("llama", tmp_path / "llama")), out=tmp_path / "teacher", **given)
     other = tiny_model("llama", tmp_path / "other")
     tokenizer = read_json(other / "tokenizer.json")
@@ -123,7 +123,7 @@ def test_another_vocabulary_is_refused_where_the_teacher_runs_beside(tmp_path: P
         fit(rows, model=str(other), out=tmp_path / "run", distillation={"teacher": str(teacher.folder)}, **given)
 
 
-MASKED = {"data": {"task": "masked_language"}, "head": {"name": "masked_language", "share": 0.5}}
+MASKED = {"data": {"task": "masked_lm"}, "head": {"name": "masked_lm", "share": 0.5}}
 
 
 def tasks() -> dict[str, tuple[Any, ...]]:
@@ -131,18 +131,18 @@ def tasks() -> dict[str, tuple[Any, ...]]:
     texts = toy_rows(40)
     images = image_scenes(40)
     return {
-        "language": ([{"text": row["text"]} for row in texts], "llama", (0, 2), {"data": {"task": "language"}}),
-        "masked_language": (
+        "causal_lm": ([{"text": row["text"]} for row in texts], "llama", (0, 2), {"data": {"task": "causal_lm"}}),
+        "masked_lm": (
             [{"text": row["text"]} for row in texts],
             "bert-masked",
             (0, 2),
-            {"data": {"task": "masked_language"}},
+            {"data": {"task": "masked_lm"}},
         ),
-        "generation": (
+        "seq2seq": (
             [{"text": row["text"], "summary": row["label"]} for row in texts],
             "t5",
             (0, 2, 3, 5),
-            {"data": {"task": "generation", "target": ["summary"]}, "head": {"name": "generation", "longest": 8, "beams": 1}},
+            {"data": {"task": "seq2seq", "target": ["summary"]}, "head": {"name": "seq2seq", "longest": 8, "beams": 1}},
         ),
         "embedding": ([{"anchor": row["text"], "positive": row["label"]} for row in texts], "bert", (0, 2), {}),
         "embedding by class": (texts, "bert", (0, 2), {"data": {"task": "embedding", "target": ["label"]}}),
@@ -155,26 +155,26 @@ def tasks() -> dict[str, tuple[Any, ...]]:
             (0, 2),
             {},
         ),
-        "several": (
+        "multi_task": (
             [{**row, "size": number / 10} for number, row in enumerate(texts)],
             "bert",
             (0, 2),
-            {"data": {"task": "several", "text": ["text"], "target": ["label", "size"]}},
+            {"data": {"task": "multi_task", "text": ["text"], "target": ["label", "size"]}},
         ),
-        "segmentation": (
+        "semantic_segmentation": (
             [{"image": image, "mask": (image[:, :, 0] > 100).astype(np.uint8)} for image in images],
             "segformer",
             None,
-            {"data": {"task": "segmentation"}},
+            {"data": {"task": "semantic_segmentation"}},
         ),
-        "detection": (
+        "object_detection": (
             [
                 {"image": image, "objects": [{"box": [place % 9, 2, place % 9 + 12, 20], "label": "ab"[place % 2]}]}
                 for place, image in enumerate(images)
             ],
             "yolos",
             (0, 2),
-            {"data": {"task": "detection", "augmentation": {"horizontal_flip": 0.5}}},
+            {"data": {"task": "object_detection", "augmentation": {"horizontal_flip": 0.5}}},
         ),
         "changed images": (
             [{"image": image, "label": "ab"[place % 2]} for place, image in enumerate(images)],
@@ -182,12 +182,12 @@ def tasks() -> dict[str, tuple[Any, ...]]:
             (0, 2),
             {"data": {"augmentation": {"horizontal_flip": 0.5}}},
         ),
-        "transcription": (spoken(40), "hubert", (0, 2), {"data": {"task": "transcription"}}),
-        "speech_generation": (
+        "speech_recognition": (spoken(40), "hubert", (0, 2), {"data": {"task": "speech_recognition"}}),
+        "speech_seq2seq": (
             spoken(40),
             "whisper",
             (0, 2, 3, 5),
-            {"data": {"task": "transcription"}, "head": {"name": "speech_generation", "longest": 8, "beams": 1}},
+            {"data": {"task": "speech_recognition"}, "head": {"name": "speech_seq2seq", "longest": 8, "beams": 1}},
         ),
     }
 
@@ -227,7 +227,7 @@ def test_every_task_has_a_teacher(task: str, tmp_path: Path) -> None:
     rows, kind, blocks, sections = tasks()[task]
     model = str(model_of(kind, tmp_path / "model"))
     sections = {**sections, "data": {**sections.get("data", {}), "near_duplicates": "ignore", "max_length": 48}}
-    sections |= {"method": "full", "evaluation": {"baselines": (), "certify": False}, "rates": {"backbone": 1e-3}}
+    sections |= {"method": "full", "evaluation": {"baselines": (), "certify": False}, "optimization": {"learning_rate": 1e-3}}
     teacher = fit(rows, model=model, out=tmp_path / "teacher", training={"max_steps": 2, "batch_size": 8}, **sections)
     student = fit(
         rows,
@@ -256,7 +256,7 @@ def test_passes_of_a_whole_batch_change_no_gradient_of_similarities(tiny_bert: P
             rows,
             out=tmp_path / f"student-{tokens}",
             distillation={"teacher": str(teacher.folder)},
-            training={"max_steps": 2, "batch_size": 16, "pass_tokens": tokens},
+            training={"max_steps": 2, "batch_size": 16, "max_tokens_per_microbatch": tokens},
             **sections,
         )
         found.append([event["loss"] for event in run.history if event["kind"] == "step"])
@@ -279,7 +279,7 @@ def test_kept_blocks_are_the_teachers(tmp_path: Path, family: str) -> None:
 
 def test_both_halves_of_an_encoder_decoder_are_thinned(tmp_path: Path) -> None:
     folder, form = tiny_model("t5", tmp_path / "t5", layers=3), Form("text", "AutoModelForSeq2SeqLM", "vocabulary")
-    labels = Labels("generation")
+    labels = Labels("seq2seq")
     whole, part = (load_network(str(folder), labels, form=form, blocks=blocks) for blocks in (None, (0, 2, 3, 4)))
     for mine, place in zip(part.stack.blocks, (0, 2, 3, 4), strict=True):
         for one, other in zip(mine.parameters, whole.stack.blocks[place].parameters, strict=True):

@@ -19,7 +19,7 @@ from tests.engine.test_feature_store import ABOUT, VALUES, put, store_in
 from tunewright.core.files import hash_json
 from tunewright.core.processes import identity
 from tunewright.training import feature_folder
-from tunewright.training.feature_cache import FeatureStore
+from tunewright.training.feature_cache import FeatureCache
 
 NAME = "0" * 64
 DRAFT = ".0123456789abcdef-abcdefgh"
@@ -57,7 +57,7 @@ def foreign(folder: Path) -> list[Path]:
     return [folder / name for name in content] + [made / "about.json", folder / made.name]
 
 
-def fill(folder: Path, count: int = 6) -> FeatureStore:
+def fill(folder: Path, count: int = 6) -> FeatureCache:
     """Entries of 4,000 bytes each, of which two have room."""
     store = store_in(folder, memory=0, disk=9000)
     for number in range(count):
@@ -159,8 +159,8 @@ def test_a_draft_stays_while_it_is_made(tmp_path: Path, maker: str, age: float, 
 
 def test_a_draft_in_use_survives_another_run_that_needs_room(tmp_path: Path) -> None:
     code = (
-        "import sys, torch; from pathlib import Path; from tunewright.training.feature_cache import FeatureStore\n"
-        "store = FeatureStore(Path(sys.argv[1]), memory=0, disk=2**20)\n"
+        "import sys, torch; from pathlib import Path; from tunewright.training.feature_cache import FeatureCache\n"
+        "store = FeatureCache(Path(sys.argv[1]), memory=0, disk=2**20)\n"
         "draft = store.draft({'number': 'theirs'}, (1000,), torch.float32)\n"
         "draft.values.fill_(7); print('made', flush=True); sys.stdin.readline()\n"
         "store.keep(draft)\n"
@@ -179,8 +179,8 @@ def test_a_draft_in_use_survives_another_run_that_needs_room(tmp_path: Path) -> 
 
 def test_a_killed_runs_draft_leaves_with_the_next(tmp_path: Path) -> None:
     code = (
-        "import os, sys, torch; from pathlib import Path; from tunewright.training.feature_cache import FeatureStore\n"
-        "FeatureStore(Path(sys.argv[1]), memory=0, disk=2**20).draft({'number': 'theirs'}, (1000,), torch.float32)\n"
+        "import os, sys, torch; from pathlib import Path; from tunewright.training.feature_cache import FeatureCache\n"
+        "FeatureCache(Path(sys.argv[1]), memory=0, disk=2**20).draft({'number': 'theirs'}, (1000,), torch.float32)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9

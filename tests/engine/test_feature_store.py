@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from tunewright.training.feature_cache import FeatureStore
+from tunewright.training.feature_cache import FeatureCache
 
 ABOUT = {"what": "a test", "depth": 3}
 VALUES = torch.arange(12.0).view(4, 3)
 
 
-def store_in(folder: Path, memory: int = 2**20, disk: int = 2**20) -> FeatureStore:
-    return FeatureStore(folder, memory=memory, disk=disk)
+def store_in(folder: Path, memory: int = 2**20, disk: int = 2**20) -> FeatureCache:
+    return FeatureCache(folder, memory=memory, disk=disk)
 
 
-def put(store: FeatureStore, about: dict[str, object] | None = None, values: torch.Tensor = VALUES) -> torch.Tensor:
+def put(store: FeatureCache, about: dict[str, object] | None = None, values: torch.Tensor = VALUES) -> torch.Tensor:
     draft = store.draft(about or ABOUT, tuple(values.shape), values.dtype)
     draft.values.copy_(values)
     return store.keep(draft)
@@ -107,9 +107,9 @@ def test_a_disk_that_cannot_be_written_costs_time_and_not_the_run(tmp_path: Path
 
 def test_several_runs_may_make_the_same_entry_at_once(tmp_path: Path) -> None:
     code = (
-        "import sys, torch; from pathlib import Path; from tunewright.training.feature_cache import FeatureStore\n"
+        "import sys, torch; from pathlib import Path; from tunewright.training.feature_cache import FeatureCache\n"
         "for turn in range(30):\n"
-        "    store = FeatureStore(Path(sys.argv[1]), memory=0, disk=2**20)\n"
+        "    store = FeatureCache(Path(sys.argv[1]), memory=0, disk=2**20)\n"
         "    found = store.find({'turn': turn})\n"
         "    if found is None:\n"
         "        draft = store.draft({'turn': turn}, (64, 8), torch.float32)\n"

@@ -12,7 +12,7 @@ import torch
 
 from tests.engine.toy import toy_job, toy_recipe
 from tunewright.models.tiny import FAMILIES, tiny_model
-from tunewright.training.context import Job
+from tunewright.training.context import TrainingContext
 from tunewright.training.feature_cache import default_folder
 from tunewright.training.trainer import train
 
@@ -22,20 +22,20 @@ WAYS: dict[str, dict[str, Any]] = {
     "head of the architecture": {"method": "frozen"},
     "lora in the top layer": {"method": {"name": "lora", "layers": [2]}},
     "adapters in the top layer": {"method": {"name": "bottleneck", "layers": [2]}},
-    "layer by layer": {"method": "full", "unfreezing": {"name": "top_down", "share": 0.9}},
+    "layer by layer": {"method": "full", "unfreezing": {"name": "gradual", "share": 0.9}},
 }
 
 
-def trained(base: Path, *, cache: bool = True, **sections: Any) -> tuple[Job, list[float], dict[str, torch.Tensor]]:
+def trained(base: Path, *, cache: bool = True, **sections: Any) -> tuple[TrainingContext, list[float], dict[str, torch.Tensor]]:
     training = {"epochs": 4, "cache": cache, **sections.pop("training", {})}
     job = toy_job(toy_recipe(base, training=training, **sections))
     losses: list[float] = []
-    job = replace(job, watchers=(lambda event: losses.append(event["loss"]) if event["kind"] == "step" else None,))
+    job = replace(job, callbacks=(lambda event: losses.append(event["loss"]) if event["kind"] == "step" else None,))
     train(job)
     return job, losses, {name: value.clone() for name, value in job.network.state_dict().items()}
 
 
-def compare(base: Path, **sections: Any) -> Job:
+def compare(base: Path, **sections: Any) -> TrainingContext:
     """Train with and without the cache; both must tell the same. The bound: sums over other batch shapes round otherwise."""
     kept, losses, weights = trained(base, **sections)
     whole, plain, wanted = trained(base, cache=False, **sections)
@@ -137,7 +137,7 @@ def test_other_weights_other_rows_and_other_arithmetic_are_other_features(tiny_b
 
 def test_parts_that_a_method_added_below_the_cut_are_never_found_again(tiny_bert: Path) -> None:
     """LoRA everywhere, opened from the top: what lies below the cut has settings that no tensor tells."""
-    sections: dict[str, Any] = {"method": "lora", "unfreezing": {"name": "top_down", "share": 0.9}, "seed": 14}
+    sections: dict[str, Any] = {"method": "lora", "unfreezing": {"name": "gradual", "share": 0.9}, "seed": 14}
     for _ in range(2):
         job, _, _ = trained(tiny_bert, **sections)
         assert job.forward.features is not None

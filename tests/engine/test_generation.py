@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def loaded(folder: Path) -> Network:
-    network = load_network(str(folder), Labels("language"), form=Form("text", "AutoModelForCausalLM", "vocabulary"))
+    network = load_network(str(folder), Labels("causal_lm"), form=Form("text", "AutoModelForCausalLM", "vocabulary"))
     network.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}"
     return network
 

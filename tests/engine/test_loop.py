@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.engine.toy import toy_job, toy_recipe, toy_rows
-from tunewright.core.types import Request
+from tunewright.core.types import TrainerControl
 from tunewright.models.tiny import FAMILIES, tiny_model
 from tunewright.training.checkpoint import Checkpoints
 from tunewright.training.checkpoint_folder import folders, step_of, verify
@@ -40,12 +40,12 @@ def test_below_the_cut_nothing_moves_not_even_buffers(tiny_bert: Path, layers: i
     assert not below & changed
 
 
-def test_frozen_weights_are_in_no_optimiser(tiny_bert: Path) -> None:
-    from tunewright.training.optimizer import build_optimiser
+def test_frozen_weights_are_in_no_optimizer(tiny_bert: Path) -> None:
+    from tunewright.training.optimizer import build_optimizer
 
     job = toy_job(toy_recipe(tiny_bert, method={"name": "last_layers", "k": 1}))
-    optimiser = build_optimiser(job, 0)
-    held = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
+    optimizer = build_optimizer(job, 0)
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     names = {name for name, parameter in job.network.named_parameters() if id(parameter) in held}
     assert names == {*job.applied.trainable, *job.network.head_names}
 
@@ -109,11 +109,11 @@ def test_the_best_evaluation_is_what_the_network_holds(tiny_bert: Path) -> None:
     events: list[dict[str, Any]] = []
     recipe = toy_recipe(
         tiny_bert,
-        rates={"backbone": 0.05, "head": 0.05},
+        optimization={"learning_rate": 0.05, "head_learning_rate": 0.05},
         training={"epochs": 8, "batch_size": 4},
         evaluation={"monitor": "log_loss"},
     )
-    job = toy_job(recipe, watchers=(events.append,))  # type: ignore[arg-type]
+    job = toy_job(recipe, callbacks=(events.append,))  # type: ignore[arg-type]
     trained = train(job)
     losses = {event["step"]: event["scores"]["log_loss"] for event in events if event["kind"] == "evaluation"}
     assert trained.best_value == min(losses.values())  # the direction of the metric is respected
@@ -125,16 +125,16 @@ def test_the_best_evaluation_is_what_the_network_holds(tiny_bert: Path) -> None:
 @pytest.mark.parametrize(("most", "epochs"), [(None, 8), (1000, 8), (200, 6), (100, 3), (10, 3)])
 def test_many_rows_are_read_in_fewer_epochs(tiny_bert: Path, most: int | None, epochs: int) -> None:
     """Never fewer than three epochs."""
-    job = toy_job(toy_recipe(tiny_bert, training={"epochs": 8, "rows_in_all": most}))
+    job = toy_job(toy_recipe(tiny_bert, training={"epochs": 8, "max_train_examples_seen": most}))
     assert len(job.train) == 34
     assert (job.epochs, job.total_steps) == (epochs, epochs * job.steps_per_epoch)
 
 
 def test_a_watcher_can_stop_the_run(tiny_bert: Path) -> None:
-    def stop(event: dict[str, Any]) -> Request | None:
-        return Request(stop=True, reason="enough") if event["kind"] == "evaluation" else None
+    def stop(event: dict[str, Any]) -> TrainerControl | None:
+        return TrainerControl(stop=True, reason="enough") if event["kind"] == "evaluation" else None
 
-    job = toy_job(toy_recipe(tiny_bert, training={"epochs": 5}), watchers=(stop,))
+    job = toy_job(toy_recipe(tiny_bert, training={"epochs": 5}), callbacks=(stop,))
     trained = train(job)
     assert trained.reason == "enough"
     assert trained.steps == job.steps_per_epoch
@@ -143,8 +143,8 @@ def test_a_watcher_can_stop_the_run(tiny_bert: Path) -> None:
 def test_gradual_unfreezing_opens_layers_from_the_top(tiny_bert: Path) -> None:
     events: list[dict[str, Any]] = []
     job = toy_job(
-        toy_recipe(tiny_bert, unfreezing="top_down", training={"epochs": 6}),
-        watchers=(events.append,),  # type: ignore[arg-type]
+        toy_recipe(tiny_bert, unfreezing="gradual", training={"epochs": 6}),
+        callbacks=(events.append,),  # type: ignore[arg-type]
     )
     train(job)
     opened = [event["open_from"] for event in events if event["kind"] == "stage"]
@@ -157,11 +157,11 @@ def test_gradual_unfreezing_opens_layers_from_the_top(tiny_bert: Path) -> None:
 CONTINUED = {
     "full": {},
     "lora with dropout": {"method": {"name": "lora", "dropout": 0.3}},
-    "gradual": {"unfreezing": "top_down", "training": {"epochs": 5}},
+    "gradual": {"unfreezing": "gradual", "training": {"epochs": 5}},
     "from kept states": {"method": {"name": "last_layers", "k": 1}, "training": {"epochs": 4}},
-    "accumulated": {"training": {"accumulate": 2, "batch_size": 4, "epochs": 3}},
+    "accumulated": {"training": {"gradient_accumulation_steps": 2, "batch_size": 4, "epochs": 3}},
     "averaged": {"averaging": ("ema",)},
-    "one-cycle": {"rates": {"schedule": {"name": "one_cycle"}}},
+    "one-cycle": {"optimization": {"schedule": {"name": "one_cycle"}}},
 }
 
 
@@ -179,9 +179,9 @@ def test_an_interrupted_run_continues_to_the_same_weights(tiny_bert: Path, tmp_p
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted):
-        train(toy_job(recipe, watchers=(interrupt,), checkpoints=Checkpoints(tmp_path)))
+        train(toy_job(recipe, callbacks=(interrupt,), checkpoints=Checkpoints(tmp_path)))
     events: list[dict[str, Any]] = []
-    continued = toy_job(recipe, watchers=(events.append,), checkpoints=Checkpoints(tmp_path))  # type: ignore[arg-type]
+    continued = toy_job(recipe, callbacks=(events.append,), checkpoints=Checkpoints(tmp_path))  # type: ignore[arg-type]
     train(continued, resume=True)
     assert next(event["step"] for event in events if event["kind"] == "step") == 8
     first, second = snapshot(whole.network), snapshot(continued.network)
@@ -204,8 +204,8 @@ def test_best_and_last_are_on_disk_after_every_evaluation(tiny_bert: Path, tmp_p
         assert found.checkpoint.state["step"] == max(there)
         seen.append((max(there), found.checkpoint.state["best_step"]))
 
-    recipe = toy_recipe(tiny_bert, rates={"backbone": 0.02}, training={"epochs": 6})
-    train(toy_job(recipe, watchers=(look,), checkpoints=Checkpoints(tmp_path)))
+    recipe = toy_recipe(tiny_bert, optimization={"learning_rate": 0.02}, training={"epochs": 6})
+    train(toy_job(recipe, callbacks=(look,), checkpoints=Checkpoints(tmp_path)))
     assert len(set(seen)) >= 4
     assert any(last != best for last, best in seen)
 
@@ -218,7 +218,7 @@ def test_labels_that_mean_nothing_are_not_learnt(tiny_bert: Path) -> None:
     labels = [row["label"] for row in rows]
     random.Random(1).shuffle(labels)
     shuffled = [row | {"label": label} for row, label in zip(rows, labels, strict=True)]
-    settings = {"training": {"epochs": 12}, "data": {"validation_share": 0.3}, "evaluation": {"monitor": "loss"}}
+    settings = {"training": {"epochs": 12}, "data": {"validation_size": 0.3}, "evaluation": {"monitor": "loss"}}
     meaningless = train(toy_job(toy_recipe(tiny_bert, **settings), shuffled))
     told = train(toy_job(toy_recipe(tiny_bert, **settings), rows))
     assert told.best_value < 0.9 * meaningless.best_value
@@ -228,13 +228,13 @@ def test_labels_that_mean_nothing_are_not_learnt(tiny_bert: Path) -> None:
 def test_while_only_the_head_trains_no_row_passes_the_network_twice(tiny_bert: Path) -> None:
     stored = toy_job(toy_recipe(tiny_bert, method="frozen", model={"pooling": "mean"}, training={"epochs": 3}))
     losses: list[float] = []
-    stored = replace(stored, watchers=(lambda event: losses.append(event["loss"]) if event["kind"] == "step" else None,))
+    stored = replace(stored, callbacks=(lambda event: losses.append(event["loss"]) if event["kind"] == "step" else None,))
     train(stored)
     assert stored.forward.passes == 0
 
     whole = toy_job(toy_recipe(tiny_bert, method="frozen", model={"pooling": "mean"}, training={"epochs": 3}))
     plain: list[float] = []
-    whole = replace(whole, watchers=(lambda event: plain.append(event["loss"]) if event["kind"] == "step" else None,))
+    whole = replace(whole, callbacks=(lambda event: plain.append(event["loss"]) if event["kind"] == "step" else None,))
     whole.forward.cut_at = lambda depth: None  # type: ignore[method-assign] # defence off: every row goes all the way
     train(whole)
     assert whole.forward.passes == 3 * len(whole.train)
@@ -302,8 +302,8 @@ def test_of_equal_scores_the_lower_loss_is_best(tiny_bert: Path) -> None:
         if event["kind"] == "evaluation":
             seen.append(event)
 
-    slowly = {"rates": {"backbone": 1e-4, "head": 1e-3}, "training": {"epochs": 30}}
-    job = toy_job(toy_recipe(tiny_bert, **slowly), toy_rows(96), watchers=(keep,))
+    slowly = {"optimization": {"learning_rate": 1e-4, "head_learning_rate": 1e-3}, "training": {"epochs": 30}}
+    job = toy_job(toy_recipe(tiny_bert, **slowly), toy_rows(96), callbacks=(keep,))
     trained = train(job)
     highest = max(event["scores"]["accuracy"] for event in seen)
     equals = [event for event in seen if event["scores"]["accuracy"] == highest]

@@ -11,8 +11,8 @@ import torch
 
 from tests.engine.toy import toy_job, toy_recipe
 from tunewright.core.errors import UserError
-from tunewright.training.context import Job
-from tunewright.training.microbatches import Passes, is_out_of_memory
+from tunewright.training.context import TrainingContext
+from tunewright.training.microbatches import MicroBatches, is_out_of_memory
 from tunewright.training.predict import predict_logits
 from tunewright.training.trainer import train
 
@@ -21,7 +21,7 @@ MESSAGE = (
 )
 
 
-def limited(job: Job, most_rows: int, error: Exception) -> list[int]:
+def limited(job: TrainingContext, most_rows: int, error: Exception) -> list[int]:
     """Let the network fail as torch does when more rows come at once; returns the list of what passed."""
     passed: list[int] = []
     whole = job.network.forward
@@ -37,7 +37,7 @@ def limited(job: Job, most_rows: int, error: Exception) -> list[int]:
     return passed
 
 
-def weights_of(job: Job) -> dict[str, torch.Tensor]:
+def weights_of(job: TrainingContext) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in job.network.state_dict().items()}
 
 
@@ -78,7 +78,7 @@ def test_another_error_is_no_lack_of_memory(tiny_bert: Path) -> None:
 
 
 def test_passes_keep_the_token_budget() -> None:
-    passes = Passes(np.array([4, 4, 9, 2]), tokens=12)
+    passes = MicroBatches(np.array([4, 4, 9, 2]), tokens=12)
     assert [part.tolist() for part in passes.cut(np.arange(4))] == [[2], [0, 1, 3]]
     passes.halve(3)
     assert [part.tolist() for part in passes.cut(np.arange(4))] == [[2], [0], [1], [3]]

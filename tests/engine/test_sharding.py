@@ -12,7 +12,7 @@ import torch
 from tests.engine.test_world import together
 from tests.engine.toy import toy_job, toy_recipe
 from tests.tiny import folders
-from tunewright.core.distributed import ALONE, World
+from tunewright.core.distributed import ALONE, DistributedContext
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_tensors, write_tensors
 from tunewright.core.sharding import is_shared, shared_as, whole
@@ -27,7 +27,7 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
     return folders(tmp_path_factory)
 
 
-def job_of(base: Path, world: World, **sections: Any) -> Any:
+def job_of(base: Path, world: DistributedContext, **sections: Any) -> Any:
     training = {"shard": True, "precision": "float32", "threads": 1, "max_steps": 6, "batch_size": 8} | sections.pop(
         "training", {}
     )
@@ -41,10 +41,10 @@ def test_the_network_that_comes_back_is_the_one_of_one_process(
 ) -> None:
     base = folder_of(family)
 
-    def work(world: World) -> None:
+    def work(world: DistributedContext) -> None:
         job = job_of(base, world)
         train(job)
-        if world.leads:
+        if world.is_main_process:
             write_tensors(tmp_path / "two.safetensors", {name: value.detach() for name, value in job.network.named_parameters()})
 
     assert together(2, work) == [0, 0]
@@ -59,7 +59,7 @@ def test_the_network_that_comes_back_is_the_one_of_one_process(
 
 
 def test_each_process_holds_its_part(tiny_bert: Path) -> None:
-    def work(world: World) -> None:
+    def work(world: DistributedContext) -> None:
         job = job_of(tiny_bert, world)
         weights = sum(parameter.numel() for parameter in job.network.parameters())
         with in_shares(job) as inside:
@@ -68,15 +68,15 @@ def test_each_process_holds_its_part(tiny_bert: Path) -> None:
             mine = sum(parameter.to_local().numel() for parameter in held)  # type: ignore[attr-defined, operator]
             assert mine == pytest.approx(weights / 2, rel=0.02)  # odd rows are not halved
             assert sum(parameter.numel() for parameter in job.network.parameters()) == 0  # nobody keeps a second network
-            assert world.total(mine) == weights
+            assert world.all_reduce_sum(mine) == weights
         there = sum(parameter.numel() for parameter in job.network.parameters())
-        assert there == (weights if world.leads else 0)
+        assert there == (weights if world.is_main_process else 0)
 
     assert together(2, work) == [0, 0]
 
 
 def test_a_whole_tensor_and_its_shares_are_the_same(tiny_bert: Path) -> None:
-    def work(world: World) -> None:
+    def work(world: DistributedContext) -> None:
         job = job_of(tiny_bert, world)
         before = {name: value.detach().clone() for name, value in job.network.named_parameters()}
         with in_shares(job) as inside:
@@ -93,11 +93,11 @@ def test_a_whole_tensor_and_its_shares_are_the_same(tiny_bert: Path) -> None:
     ("asked", "said"),
     [
         ({"averaging": ["ema"]}, "averaging"),
-        ({"rates": {"optimiser": "adafactor"}}, "adafactor"),
+        ({"optimization": {"optimizer": "adafactor"}}, "adafactor"),
     ],
 )
 def test_what_shares_cannot_do_is_refused(tiny_bert: Path, asked: dict[str, Any], said: str) -> None:
-    def work(world: World) -> None:
+    def work(world: DistributedContext) -> None:
         with pytest.raises(UserError, match=said):
             train(job_of(tiny_bert, world, **asked))
 

@@ -11,7 +11,7 @@ from tunewright.core.types import Labels
 from tunewright.datasets.targets.masks import NO_CLASS
 from tunewright.models import vocabulary
 from tunewright.models.vocabulary import Vocabulary, divergences
-from tunewright.tasks.detection import task as detection
+from tunewright.tasks.object_detection import task as detection
 from tunewright.training import distillation_losses as soft_losses
 
 WARMTH = 2.0
@@ -71,7 +71,7 @@ def test_pixels_with_a_class_at_the_masks_size() -> None:
 def test_frames_of_a_clip_are_a_mean_that_weighs_its_characters() -> None:
     said, student = drawn(2, 4, 3), drawn(2, 4, 3, seed=1)
     targets = torch.tensor([[4, 0, 1, 2, 1], [2, 0, 1, -100, -100]])  # frames, blank, text
-    found = soft_losses.frames(student, said, targets, Labels("transcription", tuple("ab")), WARMTH)
+    found = soft_losses.frames(student, said, targets, Labels("speech_recognition", tuple("ab")), WARMTH)
     each = softened(said, student)
     torch.testing.assert_close(found, torch.stack([3 * each[0].mean(), each[1, :2].mean()]))
 
@@ -92,7 +92,7 @@ def test_vectors_of_one_width_by_distance_and_of_others_by_similarities() -> Non
 
 
 def test_several_columns_have_each_their_own() -> None:
-    labels = Labels("several", parts=(("kind", LABELS), ("size", Labels("regression"))))
+    labels = Labels("multi_task", parts=(("kind", LABELS), ("size", Labels("regression"))))
     said, student = drawn(2, 4), drawn(2, 4, seed=1)
     found = soft_losses.columns(student, said, torch.zeros(2, 2), labels, WARMTH, torch.tensor([1.0, 0.5]))
     wanted = softened(said[:, :3], student[:, :3]) + 0.5 * (student[:, 3] - said[:, 3]).square()
@@ -100,7 +100,7 @@ def test_several_columns_have_each_their_own() -> None:
 
 
 def test_boxes_that_the_teacher_finds_are_targets() -> None:
-    settings, labels = detection.Settings(), Labels("detection", ("cat", "dog"))
+    settings, labels = detection.Settings(), Labels("object_detection", ("cat", "dog"))
     output = {"logits": drawn(1, 4, 3), "boxes": drawn(1, 4, 4, seed=1).sigmoid()}
     said = {"logits": torch.tensor([[[4.0, 0, 0], [0, 0, 4], [0, 4, 0]]]), "boxes": drawn(1, 3, 4, seed=2).sigmoid()}
     found = soft_losses.boxes(output, said, torch.zeros(1, 1, 5), labels, detection, settings)

@@ -1,4 +1,4 @@
-"""One optimiser step: the cut of the window, weights, what must not become a number, what must not move."""
+"""One optimizer step: the cut of the window, weights, what must not become a number, what must not move."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 
 from tests.engine.toy import toy_job, toy_recipe, toy_rows
 from tunewright.core.errors import UserError
-from tunewright.training.optimizer import build_optimiser
+from tunewright.training.optimizer import build_optimizer
 from tunewright.training.stages import open_layers
-from tunewright.training.step import Diverged, optimiser_step
+from tunewright.training.step import Diverged, optimizer_step
 from tunewright.training.trainer import train
 
 
@@ -21,15 +21,15 @@ def gradients(tiny_bert: Path, windows: list[list[np.ndarray]], **sections: obje
     recipe = toy_recipe(tiny_bert, model={"dropout": 0.0}, **sections)
     job = toy_job(recipe)
     open_layers(job.network, job.applied.trainable, 0)
-    optimiser = build_optimiser(job, 0)
-    out = optimiser_step(job, optimiser, windows[0], ())
+    optimizer = build_optimizer(job, 0)
+    out = optimizer_step(job, optimizer, windows[0], ())
     return {name: parameter.grad.clone() for name, parameter in job.network.named_parameters()}, out.loss
 
 
 @pytest.mark.parametrize("head", [{}, {"name": "classification", "class_weights": "balanced"}], ids=["plain", "weighted"])
 def test_accumulation_gives_the_gradient_of_the_whole_window(tiny_bert: Path, head: dict) -> None:
     rows = np.arange(8)
-    sections = {"training": {"clip_norm": None}} | ({"head": head} if head else {})
+    sections = {"training": {"max_grad_norm": None}} | ({"head": head} if head else {})
     whole, loss = gradients(tiny_bert, [[rows]], **sections)
     cut, cut_loss = gradients(tiny_bert, [[rows[:3], rows[3:4], rows[4:]]], **sections)
     assert cut_loss == pytest.approx(loss, rel=1e-5)
@@ -40,15 +40,15 @@ def test_accumulation_gives_the_gradient_of_the_whole_window(tiny_bert: Path, he
 def test_a_mean_of_means_would_be_caught(tiny_bert: Path) -> None:
     """Negative control: averaging unequal batches' means gives another gradient."""
     rows = np.arange(8)
-    whole, _ = gradients(tiny_bert, [[rows]], training={"clip_norm": None})
-    first, _ = gradients(tiny_bert, [[rows[:1]]], training={"clip_norm": None})
-    rest, _ = gradients(tiny_bert, [[rows[1:]]], training={"clip_norm": None})
+    whole, _ = gradients(tiny_bert, [[rows]], training={"max_grad_norm": None})
+    first, _ = gradients(tiny_bert, [[rows[:1]]], training={"max_grad_norm": None})
+    rest, _ = gradients(tiny_bert, [[rows[1:]]], training={"max_grad_norm": None})
     name = "classifier.weight" if "classifier.weight" in whole else "inner.classifier.weight"
     assert not torch.allclose((first[name] + rest[name]) / 2, whole[name], rtol=1e-3)
 
 
 def test_the_last_window_is_partial_and_counted(tiny_bert: Path) -> None:
-    job = toy_job(toy_recipe(tiny_bert, training={"batch_size": 8, "accumulate": 2, "epochs": 1}))
+    job = toy_job(toy_recipe(tiny_bert, training={"batch_size": 8, "gradient_accumulation_steps": 2, "epochs": 1}))
     windows = job.windows(0)
     rows = np.concatenate([part for window in windows for part in window])
     assert sorted(rows) == list(range(len(job.train)))
@@ -69,12 +69,12 @@ def test_class_weights_change_the_loss_by_the_closed_form(tiny_bert: Path) -> No
 def test_a_loss_that_is_no_number_stops_before_the_update(tiny_bert: Path, poison: float) -> None:
     job = toy_job(toy_recipe(tiny_bert))
     open_layers(job.network, job.applied.trainable, 0)
-    optimiser = build_optimiser(job, 0)
+    optimizer = build_optimizer(job, 0)
     with torch.no_grad():
         job.network.last_linear.bias.fill_(poison)
     before = {name: parameter.clone() for name, parameter in job.network.named_parameters()}
     with pytest.raises(Diverged, match=r"nan|inf"):
-        optimiser_step(job, optimiser, job.windows(0)[0], ())
+        optimizer_step(job, optimizer, job.windows(0)[0], ())
     for name, parameter in job.network.named_parameters():
         torch.testing.assert_close(parameter, before[name], rtol=0, atol=0, equal_nan=True)
 
@@ -82,15 +82,15 @@ def test_a_loss_that_is_no_number_stops_before_the_update(tiny_bert: Path, poiso
 def test_a_gradient_that_is_no_number_stops_before_the_update(tiny_bert: Path) -> None:
     job = toy_job(toy_recipe(tiny_bert))
     open_layers(job.network, job.applied.trainable, 0)
-    optimiser = build_optimiser(job, 0)
+    optimizer = build_optimizer(job, 0)
     job.network.last_linear.weight.register_hook(lambda gradient: gradient * float("nan"))
     with pytest.raises(Diverged):
-        optimiser_step(job, optimiser, job.windows(0)[0], ())
+        optimizer_step(job, optimizer, job.windows(0)[0], ())
 
 
 def test_divergence_ends_the_run_and_the_log_tells_the_truth(tiny_bert: Path) -> None:
     events: list[dict] = []
-    job = toy_job(toy_recipe(tiny_bert), watchers=(events.append,))  # type: ignore[arg-type]
+    job = toy_job(toy_recipe(tiny_bert), callbacks=(events.append,))  # type: ignore[arg-type]
     steps = iter(range(10**6))
     job.network.last_linear.weight.register_hook(lambda gradient: gradient * float("nan") if next(steps) == 3 else gradient)
     with pytest.raises(UserError, match=r"diverged at step 4.*rates\.backbone"):
@@ -106,14 +106,14 @@ def test_overfits_eight_rows(tiny_bert: Path) -> None:
     recipe = toy_recipe(
         tiny_bert,
         model={"dropout": 0.0},
-        rates={"backbone": 3e-3, "weight_decay": 0.0},
+        optimization={"learning_rate": 3e-3, "weight_decay": 0.0},
         training={"epochs": 80, "batch_size": 8},
         evaluation={"monitor": "loss"},
     )
     job = toy_job(recipe, rows)
     job = replace(
         job, validation=job.train, wanted=job.train.targets
-    )  # what is measured here is whether training can fit, not whether it generalises
+    )  # what is measured here is whether training can fit, not whether it generalizes
     train(job)
     assert len(job.train) == 8
     assert (predict_logits(job.network, job.train).argmax(1) == job.train.targets).all()

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from tests.engine.toy import toy_rows
-from tunewright.core.distributed import ALONE, World, join
+from tunewright.core.distributed import ALONE, DistributedContext, join
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_tensors
 from tunewright.models.tiny import tiny_model
@@ -25,7 +25,7 @@ from tunewright.pipeline.workflow import fit, load
 ROWS = toy_rows(45)  # neither a batch nor a window divides them
 
 
-def together(size: int, work: Callable[[World], Any]) -> list[int]:
+def together(size: int, work: Callable[[DistributedContext], Any]) -> list[int]:
     """Exit codes of forked processes that form a world and do the same work."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -72,21 +72,21 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 HOW: dict[str, dict[str, Any]] = {
-    "full": {"strategy": "full", "training": {"accumulate": 2}},
+    "full": {"strategy": "full", "training": {"gradient_accumulation_steps": 2}},
     "lora": {"strategy": "lora", "model": {"dropout": 0.0}},
     "gradual": {"strategy": "gradual-unfreezing", "training": {"epochs": 5}},
-    "l2_sp": {"strategy": "full", "penalties": ["l2_sp"]},
-    "shards, full": {"strategy": "full", "training": {"accumulate": 2, "shard": True}},
-    "shards, short passes": {"strategy": "full", "training": {"pass_tokens": 8, "shard": True}},
+    "l2_sp": {"strategy": "full", "regularizers": ["l2_sp"]},
+    "shards, full": {"strategy": "full", "training": {"gradient_accumulation_steps": 2, "shard": True}},
+    "shards, short passes": {"strategy": "full", "training": {"max_tokens_per_microbatch": 8, "shard": True}},
     "shards, lora": {"strategy": "lora", "training": {"shard": True}},
     "shards, gradual": {"strategy": "gradual-unfreezing", "training": {"epochs": 5, "shard": True}},
-    "shards, l2_sp": {"strategy": "full", "penalties": ["l2_sp"], "training": {"shard": True}},
+    "shards, l2_sp": {"strategy": "full", "regularizers": ["l2_sp"], "training": {"shard": True}},
 }
 
 
 @pytest.mark.parametrize("name", HOW)
 def test_two_processes_make_the_steps_of_one(tiny_bert: Path, tmp_path: Path, name: str) -> None:
-    how = HOW[name] | {"rates": {"backbone": 1e-3, "head": 1e-2}}
+    how = HOW[name] | {"optimization": {"learning_rate": 1e-3, "head_learning_rate": 1e-2}}
     base = how.pop("model", {}) | {"source": str(tiny_bert), "dropout": 0.0}
     run(base, tmp_path / "one", **how)  # type: ignore[arg-type]
     assert together(2, lambda world: run(base, tmp_path / "two", **how)) == [0, 0]  # type: ignore[arg-type]
@@ -105,7 +105,7 @@ def test_a_language_model_in_shares_makes_the_steps_of_one(tmp_path: Path, strat
         evaluation = {"certify": False, "resamples": 100, "reports": (), "baselines": ()}
         model = {"source": str(base), "dropout": 0.0}
         data = {"near_duplicates": "ignore"}
-        fit(texts, model=model, task="language", strategy=strategy, out=out, data=data, training=training, evaluation=evaluation)
+        fit(texts, model=model, task="causal_lm", strategy=strategy, out=out, data=data, training=training, evaluation=evaluation)
 
     tune(tmp_path / "one")
     assert together(2, lambda world: tune(tmp_path / "two")) == [0, 0]
@@ -115,24 +115,24 @@ def test_a_language_model_in_shares_makes_the_steps_of_one(tmp_path: Path, strat
 def test_shares_overlap_nowhere_and_lose_nothing() -> None:
     rows = np.random.default_rng(0).permutation(37)
     for size in (1, 2, 3, 50):
-        parts = [World(rank, size).share(rows) for rank in range(size)]
+        parts = [DistributedContext(rank, size).share(rows) for rank in range(size)]
         assert sorted(np.concatenate(parts).tolist()) == sorted(rows.tolist())
 
 
 def test_sums_words_and_tensors_travel(tmp_path: Path) -> None:
-    def work(world: World) -> None:
+    def work(world: DistributedContext) -> None:
         own = [torch.full((3,), float(world.rank + 1)), torch.ones(2, 2, dtype=torch.float64) * world.rank]
-        world.add_up(own)
+        world.all_reduce_gradients(own)
         assert own[0].tolist() == [6.0] * 3
         assert own[1].sum() == 12
-        assert world.total(world.rank) == 3
-        assert world.largest(world.rank) == 2
-        assert world.agreed(world.rank + 7) == 7
-        assert world.said({"of": world.rank}) == {"of": 0}
-        kept = world.gathered({"a": torch.tensor([world.rank])})
+        assert world.all_reduce_sum(world.rank) == 3
+        assert world.all_reduce_max(world.rank) == 2
+        assert world.broadcast_number(world.rank + 7) == 7
+        assert world.broadcast_object({"of": world.rank}) == {"of": 0}
+        kept = world.gather({"a": torch.tensor([world.rank])})
         assert world.own(kept) == {"a": torch.tensor([world.rank])}
-        assert World(3, 4).own(kept) is None
-        if world.leads:
+        assert DistributedContext(3, 4).own(kept) is None
+        if world.is_main_process:
             (tmp_path / "done").write_text(json.dumps(sorted(kept)))
 
     assert together(3, work) == [0, 0, 0]
@@ -144,10 +144,10 @@ def test_sums_words_and_tensors_travel(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shard", [False, True])
 @pytest.mark.parametrize("then", [1, 2, 4])
 def test_what_two_began_is_continued_by_one_two_or_four(tiny_bert: Path, tmp_path: Path, then: int, shard: bool) -> None:
-    how = {"strategy": "full", "rates": {"backbone": 1e-3, "head": 1e-2}}
+    how = {"strategy": "full", "optimization": {"learning_rate": 1e-3, "head_learning_rate": 1e-2}}
     base = {"source": str(tiny_bert), "dropout": 0.0 if then != 2 else 0.1}
 
-    def work(world: World) -> None:
+    def work(world: DistributedContext) -> None:
         sections = {"training": {"epochs": 4, "batch_size": 4, "precision": "float32", "threads": 1, "shard": shard}}
         evaluation = {"certify": False, "resamples": 100, "reports": (), "baselines": ()}
         seen: list[int] = []
@@ -158,7 +158,9 @@ def test_what_two_began_is_continued_by_one_two_or_four(tiny_bert: Path, tmp_pat
                 if len(seen) == 3:
                     os._exit(9)
 
-        fit(ROWS, model=base, target="label", out=tmp_path / "broken", watchers=[watch], evaluation=evaluation, **sections, **how)
+        fit(
+            ROWS, model=base, target="label", out=tmp_path / "broken", callbacks=[watch], evaluation=evaluation, **sections, **how
+        )
 
     codes = together(2, work)
     assert codes[0] == 9

@@ -7,9 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.config.recipe import Recipe
-from tunewright.pipeline.steps import Given, Setup, apply_method, initialise, make_job, prepare_rows, set_up, train_features
+from tunewright.pipeline.steps import (
+    InMemoryData,
+    PreparedRun,
+    apply_method,
+    initialize,
+    make_job,
+    prepare_rows,
+    set_up,
+    train_features,
+)
 from tunewright.pipeline.workflow import make_recipe
-from tunewright.training.context import Job
+from tunewright.training.context import TrainingContext
 
 TOPICS = {
     "money": ["card", "money", "bank", "pay", "paid", "refund", "price", "cheap", "dear"],
@@ -40,7 +49,7 @@ def toy_recipe(base: Path, **sections: Any) -> Recipe:
     defaults: dict[str, dict[str, Any]] = {
         "data": {"near_duplicates": "ignore"},
         "model": {"source": str(base)},
-        "rates": {"backbone": 1e-3, "head": 1e-2, "schedule": {"name": "constant"}},
+        "optimization": {"learning_rate": 1e-3, "head_learning_rate": 1e-2, "schedule": {"name": "constant"}},
         "training": {"epochs": 2, "batch_size": 8},
         "evaluation": {"baselines": (), "certify": False},
     }
@@ -49,13 +58,13 @@ def toy_recipe(base: Path, **sections: Any) -> Recipe:
     return make_recipe(target="label", text="text", **merged, **by_hand | sections)
 
 
-def toy_setup(recipe: Recipe, rows: list[dict[str, str]] | None = None) -> Setup:
-    return set_up(recipe, prepare_rows(recipe, Given(toy_rows() if rows is None else rows)))
+def toy_setup(recipe: Recipe, rows: list[dict[str, str]] | None = None) -> PreparedRun:
+    return set_up(recipe, prepare_rows(recipe, InMemoryData(toy_rows() if rows is None else rows)))
 
 
-def toy_job(recipe: Recipe, rows: list[dict[str, str]] | None = None, **job: Any) -> Job:
-    """A job with its method applied and its head initialised."""
+def toy_job(recipe: Recipe, rows: list[dict[str, str]] | None = None, **job: Any) -> TrainingContext:
+    """A job with its method applied and its head initialized."""
     setup = toy_setup(recipe, rows)
     applied = apply_method(setup)
-    initialise(setup, applied, train_features(setup))
+    initialize(setup, applied, train_features(setup))
     return make_job(setup, applied, **job)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.core.types import Kind, Labels, Predictions
 from tunewright.datasets.rows import Rows
 from tunewright.datasets.schema import Schema
@@ -26,7 +26,7 @@ def subject(
     kind: Kind = "text",
     columns: tuple[str, ...] = ("text",),
     **functions: Any,
-) -> Subject:
+) -> AnalysisContext:
     rows = {
         part: Rows(
             inputs[part] if inputs else [(f"row {index}",) for index in range(len(wanted))],
@@ -37,7 +37,7 @@ def subject(
         )
         for part, wanted in targets.items()
     }
-    settings: dict[str, Any] = {field.name: _absent for field in fields(Subject) if field.default is MISSING} | {
+    settings: dict[str, Any] = {field.name: _absent for field in fields(AnalysisContext) if field.default is MISSING} | {
         "head": regression if labels.task == "regression" else classification,
         "labels": labels,
         "schema": Schema(columns, ("label",), labels.task, kind=kind),
@@ -46,10 +46,10 @@ def subject(
         "folder": Path(),
         "resamples": 200,
     }
-    return Subject(**(settings | functions))
+    return AnalysisContext(**(settings | functions))
 
 
-def classifier(shares: Mapping[str, tuple[np.ndarray, np.ndarray]], **more: Any) -> Subject:
+def classifier(shares: Mapping[str, tuple[np.ndarray, np.ndarray]], **more: Any) -> AnalysisContext:
     """Of each part its probabilities (n, classes) and class numbers (n,)."""
     classes = next(iter(shares.values()))[0].shape[1]
     labels = Labels("classification", tuple("abcdefghijklmnopqrstuvwxyz"[:classes]))
@@ -57,7 +57,7 @@ def classifier(shares: Mapping[str, tuple[np.ndarray, np.ndarray]], **more: Any)
     return subject(answers, {part: targets for part, (_, targets) in shares.items()}, labels, **more)
 
 
-def regressor(values: Mapping[str, tuple[np.ndarray, np.ndarray]], **more: Any) -> Subject:
+def regressor(values: Mapping[str, tuple[np.ndarray, np.ndarray]], **more: Any) -> AnalysisContext:
     """Of each part its predicted numbers (n,) and its targets (n,)."""
     answers = {part: Predictions(found, None) for part, (found, _) in values.items()}
     return subject(answers, {part: targets for part, (_, targets) in values.items()}, Labels("regression"), **more)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import auc
 
 from tests.evaluation.stand_in import classifier
-from tunewright.analysis.reports.abstention import Settings, curve, report, risk_bound, risk_coverage_area, threshold
+from tunewright.analysis.reports.selective_prediction import Settings, curve, report, risk_bound, risk_coverage_area, threshold
 
 
 def drawn(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -129,7 +129,7 @@ def test_a_run_that_learnt_words_rests_on_them(tiny_bert: Path, tmp_path: Path) 
         target="label",
         out=tmp_path / "run",
         training={"epochs": 8},
-        rates={"backbone": 2e-3, "head": 1e-2},
+        optimization={"learning_rate": 2e-3, "head_learning_rate": 1e-2},
         evaluation={"certify": False, "resamples": 100, "reports": []},
     )
     assert run.scores[0].value > 0.7
@@ -181,7 +181,7 @@ def test_a_run_of_pictures_is_examined(tmp_path: Path) -> None:
         method="full",
         model=str(tiny_image_model("resnet", tmp_path / "resnet")),
         out=tmp_path / "run",
-        rates={"backbone": 1e-3, "head": 1e-2},
+        optimization={"learning_rate": 1e-3, "head_learning_rate": 1e-2},
         training={"epochs": 4, "batch_size": 8},
         evaluation={"certify": False, "resamples": 100, "reports": []},
     )

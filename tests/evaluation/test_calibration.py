@@ -75,7 +75,7 @@ def test_the_scaling_is_saved_with_the_model_and_used_again(tiny_bert: Path, tmp
         out=tmp_path / "run",
         head={"name": "classification", "calibrate": "temperature"},
         training={"epochs": 3},
-        rates={"backbone": 1e-3, "head": 1e-2},
+        optimization={"learning_rate": 1e-3, "head_learning_rate": 1e-2},
         evaluation={"resamples": 100},
     )
     temperature = run.model.labels.temperature

@@ -135,7 +135,7 @@ def test_of_numbers_the_change_is_told() -> None:
     assert "lower the predicted value by 3" in found.findings[0].message
 
 
-@pytest.mark.parametrize("task", ["multi_label", "ordinal", "regression", "similarity"])
+@pytest.mark.parametrize("task", ["multi_label", "ordinal", "regression", "sentence_similarity"])
 def test_every_task_with_one_answer_makes_it(task: str, tiny_bert: Path, tmp_path: Path) -> None:
     who = ["he", "she", "nobody"]
     rows = [{"text": f"{who[place % 3]} {row['text']}"} for place, row in enumerate(toy_rows(60))]
@@ -143,7 +143,7 @@ def test_every_task_with_one_answer_makes_it(task: str, tiny_bert: Path, tmp_pat
         "multi_label": lambda place: {"label": "a|b" if place % 2 else "b"},
         "ordinal": lambda place: {"label": place % 4},
         "regression": lambda place: {"label": place % 7 / 3},
-        "similarity": lambda place: {"text_pair": f"my order from {who[place % 2]}", "label": place % 7 / 3},
+        "sentence_similarity": lambda place: {"text_pair": f"my order from {who[place % 2]}", "label": place % 7 / 3},
     }
     run = fit(
         [row | targets[task](place) for place, row in enumerate(rows)],

@@ -154,7 +154,7 @@ def test_a_real_difference_is_found_and_none_is_not() -> None:
     ],
 )
 def test_the_majority_answers_without_reading(labels: Labels, targets: np.ndarray, value: Any) -> None:
-    predictions = load_part("heads", labels.task).majority(targets, np.zeros(5), labels)
+    predictions = load_part("tasks", labels.task).majority(targets, np.zeros(5), labels)
     assert len(predictions.values) == 5
     assert np.array_equal(predictions.values[0], value)
 
@@ -186,7 +186,7 @@ def test_the_worst_errors_come_first() -> None:
         TWO,
         numbers=[2, 3, 4, 5],
         inputs=["right", "unsure", "wrong", "very wrong"],
-        shown=load_part("heads", "classification").shown,
+        shown=load_part("tasks", "classification").shown,
     )
     assert [row["text"] for row in told] == ["very wrong", "wrong", "unsure"]
     assert told[0] | {"badness": 0} == {

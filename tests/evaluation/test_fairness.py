@@ -19,7 +19,7 @@ from fairlearn.metrics import (
 
 from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import subject
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.analysis.evidence import Report
 from tunewright.analysis.gaps import Rate, gaps, holm
 from tunewright.analysis.reports import fairness
@@ -40,7 +40,7 @@ def both(value: Any) -> dict[str, Any]:
 
 def asked(
     labels: Labels, targets: dict[str, Any], answers: dict[str, Predictions], cells: dict[str, Any], **more: Any
-) -> Subject:
+) -> AnalysisContext:
     """A subject whose rows have the given cells by part and column."""
     return subject(answers, targets, labels, column=lambda part, name: cells[part][name], **more)
 
@@ -106,7 +106,7 @@ def test_planted_gaps_are_found_and_equal_groups_are_left_alone() -> None:
 def test_a_finding_names_the_groups_the_gap_and_what_to_do() -> None:
     finding = next(one for one in examined(unfair=0.3).findings if "are given 'yes'" in one.message)
     assert finding.message.startswith("group: 'a' and ")
-    assert "data.reweigh=group or --set head.thresholds_by=group" in finding.message
+    assert "data.group_reweighting=group or --set head.thresholds_by=group" in finding.message
     assert finding.count == 600
     other = examined(unfair=0.3, positive="no")
     assert any("are given 'no'" in one.message for one in other.findings)
@@ -261,7 +261,7 @@ def test_a_run_compares_groups_that_its_model_does_not_read(tiny_bert: Path, tmp
         text="text",
         target="label",
         out=tmp_path / "run",
-        data={"reweigh": "side", "test_share": 0.4},
+        data={"group_reweighting": "side", "test_size": 0.4},
         training={"epochs": 1},
         evaluation={"certify": False, "resamples": 100, "reports": [{"name": "fairness", "columns": "side", "smallest": 5}]},
     )

@@ -84,7 +84,7 @@ def run(tiny_bert: Path, other_task: str, tmp_path_factory: pytest.TempPathFacto
         target="label",
         out=tmp_path_factory.mktemp("forgetting") / "run",
         strategy="full",
-        rates={"backbone": 3e-3, "head": 1e-2},
+        optimization={"learning_rate": 3e-3, "head_learning_rate": 1e-2},
         training={"epochs": 6},
         evaluation={"certify": False, "resamples": 200, "reports": [{"name": "forgetting", "references": [other_task]}]},
     )

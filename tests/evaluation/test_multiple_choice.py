@@ -37,10 +37,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         [{"text": f"{row['text']} and the order is lost again"} for row in toy_rows(40)],
         method="full",
         model=str(tiny_model("llama", place / "llama")),
-        task="language",
+        task="causal_lm",
         out=place / "run",
         training={"epochs": 2},
-        rates={"backbone": 1e-2},
+        optimization={"learning_rate": 1e-2},
         evaluation={"certify": False, "resamples": 100, "reports": ()},
     )
 

@@ -1,4 +1,4 @@
-"""Neighbours against scikit-learn's, and a mislabelled training row that pulls errors to it."""
+"""Neighbors against scikit-learn's, and a mislabeled training row that pulls errors to it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from sklearn.neighbors import NearestNeighbors
 
 from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import subject
-from tunewright.analysis.context import Inputs, Subject
-from tunewright.analysis.reports.neighbours import Settings, nearest, report
+from tunewright.analysis.context import AnalysisContext, Inputs
+from tunewright.analysis.reports.nearest_examples import Settings, nearest, report
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
 from tunewright.pipeline.examine import examine
 from tunewright.pipeline.workflow import fit
 
 
-def test_neighbours_are_scikit_learns() -> None:
+def test_neighbors_are_scikit_learns() -> None:
     generator = np.random.default_rng(0)
     rows, others = generator.normal(size=(7, 5)), generator.normal(size=(40, 5))
     near, cosines = nearest(rows, others, 3)
@@ -35,8 +35,8 @@ def features(inputs: Inputs, before: bool = False) -> np.ndarray:
     return np.stack([np.cos(angles), np.sin(angles)], 1)
 
 
-def planted(errors: int) -> Subject:
-    """Class 'a' around angle 0 and 'b' around 1.5; train row 3 is mislabelled, and test rows near it are answered like it."""
+def planted(errors: int) -> AnalysisContext:
+    """Class 'a' around angle 0 and 'b' around 1.5; train row 3 is mislabeled, and test rows near it are answered like it."""
     train = [("angle 0.0",), ("angle 0.1",), ("angle 0.4",), ("angle 1.5",), ("angle 1.6",)]
     test = [("angle 0.38",)] * errors + [("angle 1.55",)] * 4
     targets = {"train": np.array([0, 0, 1, 1, 1]), "test": np.array([0] * errors + [1] * 4)}
@@ -47,7 +47,7 @@ def planted(errors: int) -> Subject:
     return subject(answers, targets, labels, inputs=inputs, features=features)
 
 
-def test_a_mislabelled_row_that_pulls_errors_is_named() -> None:
+def test_a_mislabeled_row_that_pulls_errors_is_named() -> None:
     told = report(planted(5), Settings())
     (finding,) = told.findings
     assert (finding.code, finding.rows) == ("pulling_rows", (3,))
@@ -69,14 +69,14 @@ def test_few_errors_are_no_finding_and_none_are_said() -> None:
         report(streamed, Settings())
 
 
-def test_numbers_have_neighbours_too() -> None:
+def test_numbers_have_neighbors_too() -> None:
     inputs = {"train": [("angle 0.0",), ("angle 1.0",)], "test": [("angle 0.9",), ("angle 0.2",)]}
     targets = {"train": np.array([1.0, 2.0]), "test": np.array([5.0, 1.1])}
     told = report(
         subject(
             {"test": Predictions(np.array([2.0, 1.0]), None)}, targets, Labels("regression"), inputs=inputs, features=features
         ),
-        Settings(neighbours=1),
+        Settings(neighbors=1),
     )
     assert [row[0] for row in told.grids[0].rows] == [1, 2]
     assert told.scores == ()
@@ -92,7 +92,7 @@ def test_a_run_is_examined(tiny_bert: Path, tmp_path: Path) -> None:
         training={"epochs": 1},
         evaluation={"certify": False, "resamples": 100, "reports": []},
     )
-    found = examine(run, "neighbours")["neighbours"]
+    found = examine(run, "nearest_examples")["nearest_examples"]
     assert found["error"] is None
     assert found["grids"][0]["rows"]
     assert "Worst errors" in run.report.read_text()

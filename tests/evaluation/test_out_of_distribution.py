@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from tests.engine.toy import toy_rows
 from tests.evaluation.stand_in import subject
-from tunewright.analysis.context import Inputs, Subject
+from tunewright.analysis.context import AnalysisContext, Inputs
 from tunewright.analysis.distances import mahalanobis
 from tunewright.analysis.ranking import false_positives_at, ranking_area
 from tunewright.analysis.reports.out_of_distribution import Settings, energy, report
@@ -73,7 +73,7 @@ def features_of(inputs: Inputs, before: bool = False) -> np.ndarray:
     return np.array(found)
 
 
-def planted(test_far: int, rows: int = 300) -> Subject:
+def planted(test_far: int, rows: int = 300) -> AnalysisContext:
     generator = np.random.default_rng(0)
     targets = {part: generator.integers(0, 3, rows) for part in ("train", "validation", "test")}
     inputs = {

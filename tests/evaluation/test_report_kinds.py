@@ -20,10 +20,10 @@ from tunewright.pipeline.examine import examine
 from tunewright.pipeline.workflow import fit
 from tunewright.runs.run import Run
 
-NAMES = ("abstention", "conformal", "out_of_distribution", "robustness", "shift", "neighbours")
+NAMES = ("selective_prediction", "conformal", "out_of_distribution", "robustness", "shift", "nearest_examples")
 QUICK: dict[str, Any] = {
     "method": "full",
-    "rates": {"backbone": 1e-3, "head": 1e-2},
+    "optimization": {"learning_rate": 1e-3, "head_learning_rate": 1e-2},
     "training": {"epochs": 2, "batch_size": 8},
     "evaluation": {"resamples": 100, "certify": False, "baselines": (), "reports": ()},
 }
@@ -72,7 +72,7 @@ def test_tables_lose_cells_and_have_columns_that_move(tmp_path: Path) -> None:
 def test_numbers_have_intervals_and_no_sets(tiny_bert: Path, tmp_path: Path) -> None:
     rows = [{"text": row["text"], "score": float(len(row["text"])) / 7} for row in toy_rows(150)]
     run = fit(rows, model=str(tiny_bert), target="score", task="regression", out=tmp_path / "run", **QUICK)
-    found = examined(run, set(NAMES) - {"abstention"})
+    found = examined(run, set(NAMES) - {"selective_prediction"})
     assert {one["name"] for one in found["conformal"]["scores"]} == {"coverage_residual", "interval_width"}
     (answer,) = run.predict(["my card is late"], sets=0.8)
     low, high = answer["interval"]

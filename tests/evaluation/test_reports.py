@@ -30,7 +30,7 @@ def run(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
         target="label",
         out=tmp_path_factory.mktemp("reports") / "run",
         training={"epochs": 2},
-        rates={"backbone": 1e-3, "head": 1e-2},
+        optimization={"learning_rate": 1e-3, "head_learning_rate": 1e-2},
         evaluation={"certify": False, "resamples": 100},
     )
 
@@ -101,9 +101,9 @@ def test_a_report_that_fails_costs_the_run_nothing_else(run: Run, monkeypatch: p
 
     monkeypatch.setattr(load_part("reports", "calibration"), "report", broken)
     monkeypatch.delenv("TUNEWRIGHT_STRICT")
-    found = examine(run, "calibration", "abstention")
+    found = examine(run, "calibration", "selective_prediction")
     assert "ZeroDivisionError: of nothing; this is our fault" in found["calibration"]["error"]
-    assert found["abstention"]["error"] is None
+    assert found["selective_prediction"]["error"] is None
     assert "Not made: ZeroDivisionError" in run.report.read_text()
     monkeypatch.setenv("TUNEWRIGHT_STRICT", "1")
     with pytest.raises(ZeroDivisionError):

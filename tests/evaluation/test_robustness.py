@@ -25,7 +25,7 @@ ROW = ("Please RETURN my broken card, it isn't working!",)
 def test_typing_errors_are_of_one_letter_inside_of_a_word() -> None:
     generator = np.random.default_rng(0)
     changes = text.changes(share=1.0)
-    lengths = {"swapped letters": 0, "dropped letters": -1, "repeated letters": 1, "neighbouring keys": 0}
+    lengths = {"swapped letters": 0, "dropped letters": -1, "repeated letters": 1, "neighboring keys": 0}
     for name, grown in lengths.items():
         for _ in range(20):
             found = changes[name](ROW, generator)[0]
@@ -38,14 +38,14 @@ def test_typing_errors_are_of_one_letter_inside_of_a_word() -> None:
                 assert (after[0], after[len(after) - 1 - len(before) + len(core)]) == (before[0], core[-1])
                 if name == "swapped letters":
                     assert sorted(after) == sorted(before)
-                if name == "neighbouring keys":
+                if name == "neighboring keys":
                     differ = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
                     assert len(differ) == 1
                     assert differ[0][1].lower() in text.NEIGHBOURS[differ[0][0].lower()]
                     assert differ[0][0].isupper() == differ[0][1].isupper()
 
 
-def test_keys_are_neighbours_both_ways() -> None:
+def test_keys_are_neighbors_both_ways() -> None:
     assert set(text.NEIGHBOURS["g"]) == set("fhtyvb")
     assert set(text.NEIGHBOURS["q"]) == set("wa")
     for key, beside in text.NEIGHBOURS.items():
@@ -146,7 +146,7 @@ def test_a_model_that_reads_one_word_is_found_out_and_what_it_does_not_read_cost
     targets = np.arange(100) % 2
     told = looked_at([("refund, now" if target else "thanks, bye",) for target in targets], targets)
     drops = {one.name: one for one in told.scores}
-    for name in ("swapped_letters", "dropped_letters", "repeated_letters", "neighbouring_keys", "upper_case"):
+    for name in ("swapped_letters", "dropped_letters", "repeated_letters", "neighboring_keys", "upper_case"):
         one = drops[f"change_{name}"]
         assert one.low <= one.value <= one.high
         assert one.value < -0.2
@@ -174,7 +174,7 @@ def test_a_run_of_texts_is_examined(tiny_bert: Path, tmp_path: Path) -> None:
         target="label",
         out=tmp_path / "run",
         training={"epochs": 2},
-        rates={"backbone": 1e-3, "head": 1e-2},
+        optimization={"learning_rate": 1e-3, "head_learning_rate": 1e-2},
         evaluation={"certify": False, "resamples": 100, "reports": []},
     )
     found = examine(run, "robustness")["robustness"]

@@ -68,7 +68,7 @@ def predicted(shares: list[float], rows: int, seed: int) -> tuple[np.ndarray, np
     return np.where(wrong, (targets + 1) % len(shares), targets), targets
 
 
-def test_the_shares_of_unlabelled_rows_are_found() -> None:
+def test_the_shares_of_unlabeled_rows_are_found() -> None:
     held, targets = predicted([0.5, 0.3, 0.2], 1500, 0)
     other, _ = predicted([0.2, 0.2, 0.6], 1500, 1)
     found = estimated_shares(held, targets, other, 3, confidence=0.95, resamples=200)

@@ -24,7 +24,7 @@ from tunewright.models.tiny import tiny_model
 from tunewright.pipeline.examine import examine
 from tunewright.pipeline.workflow import fit
 
-LABELS = Labels("masked_language")
+LABELS = Labels("masked_lm")
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def asked(tmp_path: Path, preferring: dict[bool, float], pairs: int = 300, seed:
     made = subject(
         {},
         {},
-        Labels("language"),
+        Labels("causal_lm"),
         likelihoods=answered(preferring, pairs, seed),
         network=lambda before: Causal,
     )
@@ -131,7 +131,7 @@ def test_no_change_is_seldom_called_one(tmp_path: Path) -> None:
 def test_some_pairs_are_drawn_and_that_is_said(tmp_path: Path) -> None:
     path = write_pairs(tmp_path / "p.csv", [Pair("a", "b", "age")] * 50)
     said: list[str] = []
-    made = subject({}, {}, Labels("language"))
+    made = subject({}, {}, Labels("causal_lm"))
     assert len(stereotypes._pairs(made, "crows_pairs", path, read_crows_pairs, 20, said)) == 20
     assert said == ["crows_pairs: 20 of 50 pairs, drawn with the seed."]
     assert stereotypes._pairs(made, "winobias", str(tmp_path / "no"), read_winobias, 20, said) == []
@@ -159,7 +159,7 @@ def test_an_encoder_is_asked_for_associations_before_and_after(tiny_bert: Path, 
         target="label",
         out=tmp_path / "run",
         training={"epochs": 1},
-        rates={"backbone": 1e-2, "head": 1e-2},
+        optimization={"learning_rate": 1e-2, "head_learning_rate": 1e-2},
         evaluation={"certify": False, "resamples": 100, "reports": ()},
     )
     found = examine(run, "stereotypes", crows_pairs="pairs.csv")["stereotypes"]
@@ -193,14 +193,14 @@ def test_an_encoder_has_what_people_have(sentence_encoder: Path) -> None:
         assert change != 0
 
 
-def test_what_a_sentence_becomes_does_not_depend_on_its_neighbours(tiny_bert: Path) -> None:
+def test_what_a_sentence_becomes_does_not_depend_on_its_neighbors(tiny_bert: Path) -> None:
     network = load_network(str(tiny_bert), Labels("classification", ("a", "b")), pooling="mean").eval()
     together = sentence_vectors(network, ["This is bad.", "the order is lost and late and old"])
     assert together[0] == pytest.approx(sentence_vectors(network, ["This is bad."])[0], abs=1e-5)
 
 
 def test_a_tuned_language_model_answers_for_both(masked: Path, tmp_path: Path) -> None:
-    for base, task in ((tiny_model("llama", tmp_path / "llama"), "language"), (masked, "masked_language")):
+    for base, task in ((tiny_model("llama", tmp_path / "llama"), "causal_lm"), (masked, "masked_lm")):
         path = write_pairs(tmp_path / "pairs.csv", [Pair("my card is late", "my bank is late", "age")] * 12)
         run = fit(
             [{"text": f"{row['text']} and the order was late again"} for row in toy_rows(40)],
@@ -209,7 +209,7 @@ def test_a_tuned_language_model_answers_for_both(masked: Path, tmp_path: Path) -
             task=task,
             out=tmp_path / f"run-{task}",
             training={"epochs": 1},
-            rates={"backbone": 1e-2},
+            optimization={"learning_rate": 1e-2},
             evaluation={"certify": False, "resamples": 100, "reports": ()},
         )
         found = examine(run, "stereotypes", crows_pairs=path)["stereotypes"]

@@ -41,8 +41,8 @@ def test_classes_that_no_training_row_has_get_nothing() -> None:
     assert found.probabilities is not None
     assert found.probabilities[:, 1].tolist() == [0.0] * 20
     sets = np.stack([wanted > 0, np.ones(200)], 1).astype(np.int64)
-    labelled = boosted(train, sets, test, Labels("multi_label", ("x", "y")), 0)
-    assert labelled.values.tolist() == [[int(one > 1), 1] for one in test.categories[:, 0]]
+    labeled = boosted(train, sets, test, Labels("multi_label", ("x", "y")), 0)
+    assert labeled.values.tolist() == [[int(one > 1), 1] for one in test.categories[:, 0]]
 
 
 def test_they_decide_by_costs_as_the_network_does() -> None:

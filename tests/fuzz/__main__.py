@@ -94,7 +94,9 @@ def _guided(target: str, seconds: float, seed: int) -> int:
         "-timeout=60",
     ]
     begin = str(CORPUS / target)
-    atheris.Setup([sys.argv[0], *options, "-artifact_prefix=/tmp/", "-verbosity=0", "-print_final_stats=1", _work(), begin], one)
+    atheris.PreparedRun(
+        [sys.argv[0], *options, "-artifact_prefix=/tmp/", "-verbosity=0", "-print_final_stats=1", _work(), begin], one
+    )
     atheris.Fuzz()
     return 0
 

@@ -21,7 +21,7 @@ from typing import Any
 Rows = list[dict[str, Any]]
 ROOT = Path(__file__).resolve().parents[2]
 ZOO = ROOT / "zoo"
-PLAIN = {"threads": 1, "precision": "float32", "batch_size": 8, "rows_in_all": None}
+PLAIN = {"threads": 1, "precision": "float32", "batch_size": 8, "max_train_examples_seen": None}
 INTERRUPTED_AT = 3
 WORDS = {
     "card": ("card", "pin", "bank", "limit"),
@@ -103,7 +103,7 @@ def bert(work: Path) -> str:
 
 
 def of_language(work: Path, strategy: str) -> dict[str, Any]:
-    return {"data": answers(24), "model": str(ZOO / "tiny-lm"), "strategy": strategy, "task": "language"}
+    return {"data": answers(24), "model": str(ZOO / "tiny-lm"), "strategy": strategy, "task": "causal_lm"}
 
 
 def distilled(work: Path) -> dict[str, Any]:
@@ -119,7 +119,7 @@ RUNS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text_gradual": lambda work: of_texts(work, "gradual-unfreezing"),
     "text_cached": lambda work: of_texts(work, "partial"),
     "text_frozen": lambda work: of_texts(work, "feature-extraction"),
-    "text_averaged": lambda work: of_texts(work, "full", averaging=["ema"], penalties=["l2_sp"]),
+    "text_averaged": lambda work: of_texts(work, "full", averaging=["ema"], regularizers=["l2_sp"]),
     "language_full": lambda work: of_language(work, "full"),
     "language_lora": lambda work: of_language(work, "lora"),
     "image_full": lambda work: {"data": images(24), "model": str(ZOO / "tiny-vision"), "strategy": "full", "target": "label"},
@@ -136,14 +136,14 @@ RUNS: dict[str, Callable[[Path], dict[str, Any]]] = {
         "model": bert(work),
         "strategy": "full",
         "target": ["label", "size"],
-        "task": "several",
+        "task": "multi_task",
     },
     "distillation": distilled,
     "preference": lambda work: {
         "data": preferences(24),
         "model": str(ZOO / "tiny-lm"),
         "strategy": "lora",
-        "task": "preference",
+        "task": "preference_optimization",
     },
 }
 
@@ -210,7 +210,7 @@ def measure(name: str, work: Path) -> dict[str, Any]:
 
     found = outcome(fit(RUNS[name](work) | common(work / name)))
     try:
-        fit(RUNS[name](work) | common(work / f"{name}-again", certify=False), watchers=(stopping,))
+        fit(RUNS[name](work) | common(work / f"{name}-again", certify=False), callbacks=(stopping,))
     except BaseException as error:
         if type(error).__name__ not in ("Interrupted", "KeyboardInterrupt"):
             raise
@@ -225,7 +225,7 @@ def sharded(work: Path) -> dict[str, Any]:
     rows, out = work / "rows.csv", work / "sharded"
     lines = ["text,label", *(f"{row['text']},{row['label']}" for row in texts(48))]
     rows.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    settings = ["shard=true", "threads=1", "precision=float32", "batch_size=8", "epochs=2", "rows_in_all=null"]
+    settings = ["shard=true", "threads=1", "precision=float32", "batch_size=8", "epochs=2", "max_train_examples_seen=null"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tunewright", "fit"]
     command += [str(rows), "--model", bert(work), "--target", "label", "--strategy", "full", "--seed", "0", "--out", str(out)]
     command += [part for one in settings for part in ("--set", f"training.{one}")]

@@ -16,7 +16,7 @@ from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.seconds import fit_seconds
 from tunewright.models.tiny_audio import tiny_audio_model
-from tunewright.pipeline.steps import Given, prepare_rows
+from tunewright.pipeline.steps import InMemoryData, prepare_rows
 from tunewright.pipeline.workflow import fit, make_recipe
 
 pytest.importorskip("soundfile")
@@ -47,16 +47,16 @@ def test_a_whole_run_by_speaker(rows: Path, tmp_path: Path) -> None:
         out=tmp_path / "run",
         data={
             "group": "speaker",
-            "sounds": {"time_masks": 1, "frequency_masks": 1, "frequency_width": 6, "noise": 20, "shift": 0.05},
+            "audio_augmentation": {"time_masks": 1, "frequency_masks": 1, "frequency_width": 6, "noise": 20, "shift": 0.05},
         },
-        rates={"backbone": 3e-3, "head": 3e-3},
+        optimization={"learning_rate": 3e-3, "head_learning_rate": 3e-3},
         training={"epochs": 8, "batch_size": 8},
     )
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}
     assert scores["fine-tuned", "accuracy"] == 1.0
     assert run.manifest["certified"]["with"] == ["tunewright", "transformers AutoModelForAudioClassification"]
     assert [answer["predicted"] for answer in run.predict(str(rows))[:4]] == ["high", "low"] * 2
-    prepared = prepare_rows(run.recipe, Given())
+    prepared = prepare_rows(run.recipe, InMemoryData())
     heard = {
         part: {int(number - 1) // 2 % 6 for number in getattr(prepared, part).numbers} for part in ("train", "validation", "test")
     }
@@ -80,7 +80,7 @@ def test_seconds_are_cut_said_and_saved(rows: Path, tmp_path: Path) -> None:
         data={"max_seconds": 0.25},
         training={"max_steps": 2},
         evaluation={"baselines": (), "certify": False},
-        watchers=(listen,),
+        callbacks=(listen,),
     )
     assert any(line.endswith("train rows are cut at 0.25 seconds") for line in said)
     assert read_json(tmp_path / "run" / "model" / "preprocessor_config.json")["max_seconds"] == 0.25
@@ -120,4 +120,4 @@ def test_settings_for_sounds_are_refused_for_texts(tiny_bert: Path) -> None:
 
 def test_masks_are_off_unless_named() -> None:
     recipe: Recipe = make_recipe("rows.npz")
-    assert not recipe.data.sounds.active
+    assert not recipe.data.audio_augmentation.active

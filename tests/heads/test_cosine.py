@@ -15,9 +15,9 @@ from tests.engine.toy import TOPICS
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
 from tunewright.pipeline.workflow import fit
-from tunewright.tasks.cosine import task as cosine
+from tunewright.tasks.cosine_similarity import task as cosine
 
-LABELS = Labels("similarity", mean=2.5, spread=5 / np.sqrt(12))  # of scores spread evenly from 0 to 5
+LABELS = Labels("sentence_similarity", mean=2.5, spread=5 / np.sqrt(12))  # of scores spread evenly from 0 to 5
 
 
 def test_the_loss_is_that_of_cosines_against_scores_between_nought_and_one() -> None:
@@ -55,11 +55,11 @@ def test_a_whole_run_learns_and_is_saved_as_an_encoder(tiny_bert: Path, tmp_path
         method="full",
         test=scored(60, seed=1),
         model=str(tiny_bert),
-        task="similarity",
-        head={"name": "cosine"},
+        task="sentence_similarity",
+        head={"name": "cosine_similarity"},
         out=tmp_path / "run",
         data={"near_duplicates": "ignore"},
-        rates={"backbone": 3e-3},
+        optimization={"learning_rate": 3e-3},
         training={"epochs": 6, "batch_size": 16},
     )
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}
@@ -74,4 +74,4 @@ def test_a_whole_run_learns_and_is_saved_as_an_encoder(tiny_bert: Path, tmp_path
 def test_other_rows_than_pairs_are_refused(tiny_bert: Path, tmp_path: Path) -> None:
     rows = [{"text": f"row {number}", "score": number / 7} for number in range(40)]
     with pytest.raises(UserError, match="cosine"):
-        fit(rows, model=str(tiny_bert), task="regression", head={"name": "cosine"}, out=tmp_path / "run")
+        fit(rows, model=str(tiny_bert), task="regression", head={"name": "cosine_similarity"}, out=tmp_path / "run")

@@ -20,11 +20,11 @@ from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny_images import tiny_image_model
 from tunewright.pipeline.planning import check
-from tunewright.pipeline.steps import Given
+from tunewright.pipeline.steps import InMemoryData
 from tunewright.pipeline.workflow import fit, make_recipe
-from tunewright.tasks.detection import task as detection
+from tunewright.tasks.object_detection import task as detection
 
-LABELS = Labels("detection", ("cat", "dog"))
+LABELS = Labels("object_detection", ("cat", "dog"))
 FORM = Form("image", "AutoModelForObjectDetection", "boxes")
 SETTINGS = detection.Settings()
 
@@ -109,10 +109,10 @@ def test_a_detector_that_chooses_its_queries_by_another_loss_is_refused(tmp_path
         fit(scenes(24), model=str(folder), out=tmp_path / "run")
 
 
-def test_generalised_overlap_by_hand() -> None:
+def test_generalized_overlap_by_hand() -> None:
     one = torch.tensor([[0.0, 0.0, 2.0, 2.0]])
     others = torch.tensor([[0.0, 0.0, 2.0, 2.0], [1.0, 0.0, 3.0, 2.0], [4.0, 0.0, 6.0, 2.0]])
-    torch.testing.assert_close(detection.generalised_overlap(one, others), torch.tensor([[1.0, 1 / 3, -1 / 3]]))
+    torch.testing.assert_close(detection.generalized_overlap(one, others), torch.tensor([[1.0, 1 / 3, -1 / 3]]))
 
 
 def test_boxes_come_back_in_the_images_own_pixels(network: Network) -> None:
@@ -137,7 +137,7 @@ def test_objects_that_cannot_be_are_refused(folder: Path, broken: dict[str, Any]
     rows = scenes(12)
     rows["objects"][3] = [{"box": [1, 2, 3, 4], "label": "dog"}, broken]
     with pytest.raises(UserError, match=rf"row 3.*object 2 of 2.*{said}"):
-        check(make_recipe(model=str(folder)), Given(rows))
+        check(make_recipe(model=str(folder)), InMemoryData(rows))
 
 
 def test_boxes_are_mirrored_with_their_images(network: Network) -> None:
@@ -171,7 +171,7 @@ def test_a_run_on_mirrored_images_is_the_one_on_their_mirror_images(tmp_path: Pa
             model=str(folder),
             strategy="full",
             out=tmp_path / name,
-            data={"task": "detection", **data},
+            data={"task": "object_detection", **data},
             training={"epochs": 2, "batch_size": 8, "precision": "float32"},
             evaluation={"certify": False, "reports": [], "baselines": []},
         )
@@ -190,7 +190,7 @@ def test_a_whole_run_learns_saves_and_answers(folder: Path, tmp_path: Path) -> N
         model=str(folder),
         strategy="full",
         out=tmp_path / "run",
-        rates={"backbone": 2e-3, "head": 5e-3},
+        optimization={"learning_rate": 2e-3, "head_learning_rate": 5e-3},
         training={"epochs": 8, "batch_size": 8},
         evaluation={"resamples": 100},
     )
@@ -210,7 +210,7 @@ def test_the_real_sets_are_read(shared_data: Path, folder: Path) -> None:
     checked = check(make_recipe(shared_data / "bccd" / "boxes.csv.gz", model=str(folder))).as_dict()
     assert checked["rows"] == {"train": 205, "validation": 87, "test": 72}
     assert checked["labels"]["names"] == ("Platelets", "RBC", "WBC")
-    assert checked["schema"]["task"] == "detection"
+    assert checked["schema"]["task"] == "object_detection"
     raccoons = read_splits(shared_data / "raccoon" / "boxes.csv.gz")["train"]
     assert sum(map(len, raccoons.columns["objects"])) == 217
 

@@ -111,11 +111,11 @@ def test_ranks_are_those_counted_by_hand() -> None:
 
 def test_a_batch_cut_into_passes_has_the_same_gradient(tiny_bert: Path, tmp_path: Path) -> None:
     from tunewright.core.seed import seed_everything
-    from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, set_up
+    from tunewright.pipeline.steps import InMemoryData, apply_method, make_job, prepare_rows, set_up
     from tunewright.pipeline.workflow import make_recipe
-    from tunewright.training.optimizer import build_optimiser
+    from tunewright.training.optimizer import build_optimizer
     from tunewright.training.stages import open_layers
-    from tunewright.training.step import optimiser_step
+    from tunewright.training.step import optimizer_step
 
     found = []
     for tokens in (16_384, 1):
@@ -123,16 +123,16 @@ def test_a_batch_cut_into_passes_has_the_same_gradient(tiny_bert: Path, tmp_path
             None,
             method="full",
             model={"source": str(tiny_bert), "dropout": 0.0},
-            training={"pass_tokens": tokens, "batch_size": 16, "clip_norm": None},
+            training={"max_tokens_per_microbatch": tokens, "batch_size": 16, "max_grad_norm": None},
             data={"near_duplicates": "ignore"},
         )
-        given = Given(train=toy(40))
+        given = InMemoryData(train=toy(40))
         setup = set_up(recipe, prepare_rows(recipe, given))
         job = make_job(setup, apply_method(setup))
         open_layers(job.network, job.applied.trainable, 0)
-        optimiser = build_optimiser(job, 0)
+        optimizer = build_optimizer(job, 0)
         seed_everything(0)
-        out = optimiser_step(job, optimiser, job.windows(0)[0], ())
+        out = optimizer_step(job, optimizer, job.windows(0)[0], ())
         found.append((out.loss, {name: p.grad.clone() for name, p in job.network.named_parameters() if p.grad is not None}))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
     assert found[0][1].keys() == found[1][1].keys()
@@ -176,7 +176,7 @@ def test_a_whole_run_on_pairs_learns_saves_and_embeds(tiny_bert: Path, tmp_path:
         out=tmp_path / "run",
         head={"name": "embedding", "matryoshka": [8]},
         data={"near_duplicates": "ignore"},
-        rates={"backbone": 3e-3, "head": 3e-3},
+        optimization={"learning_rate": 3e-3, "head_learning_rate": 3e-3},
         training={"epochs": 12, "batch_size": 32},
     )
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}
@@ -201,7 +201,7 @@ def test_texts_with_a_class_are_pairs_of_one_class(tiny_bert: Path, tmp_path: Pa
         method="lora",
         out=tmp_path / "run",
         data={"near_duplicates": "ignore"},
-        rates={"backbone": 1e-2},
+        optimization={"learning_rate": 1e-2},
         training={"epochs": 4},
     )
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}
@@ -224,7 +224,7 @@ def test_an_embedding_model_starts_a_classifier(tiny_bert: Path, tmp_path: Path)
         out=tmp_path / "a",
         data=data,
         training={"epochs": 3},
-        rates={"backbone": 3e-3},
+        optimization={"learning_rate": 3e-3},
         evaluation=short,
     )
     second = fit(

@@ -19,9 +19,9 @@ from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny import tiny_model
 from tunewright.pipeline.workflow import fit
-from tunewright.tasks.generation import task as generation
+from tunewright.tasks.seq2seq import task as generation
 
-LABELS = Labels("generation")
+LABELS = Labels("seq2seq")
 FORM = Form("text", "AutoModelForSeq2SeqLM", "vocabulary")
 WORDS = ("card", "money", "bank", "lost", "new", "old", "good", "bad")
 SIZES = {"encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4}
@@ -126,12 +126,12 @@ def test_a_whole_run_learns_to_reverse_saves_and_writes(models: dict[str, Path],
         toy(600),
         method="full",
         model={"source": str(models["t5"]), "dropout": 0.0},
-        task="generation",
+        task="seq2seq",
         target="reply",
         out=tmp_path / "run",
-        head={"name": "generation", "longest": 8, "beams": 2},
+        head={"name": "seq2seq", "longest": 8, "beams": 2},
         data={"near_duplicates": "ignore"},
-        rates={"backbone": 5e-3, "weight_decay": 0.0},
+        optimization={"learning_rate": 5e-3, "weight_decay": 0.0},
         training={"epochs": 30, "batch_size": 16, "precision": "float32"},
     )
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}
@@ -151,11 +151,11 @@ def test_an_adapter_on_bart_is_certified(models: dict[str, Path], tmp_path: Path
     run = fit(
         toy(40),
         model=str(models["bart"]),
-        task="generation",
+        task="seq2seq",
         target="reply",
         method="lora",
         out=tmp_path / "run",
-        head={"name": "generation", "longest": 6, "beams": 1},
+        head={"name": "seq2seq", "longest": 6, "beams": 1},
         data={"near_duplicates": "ignore"},
         training={"max_steps": 2},
         evaluation={"baselines": ()},

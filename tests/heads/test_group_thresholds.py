@@ -152,9 +152,9 @@ def run(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
         target="label",
         out=tmp_path_factory.mktemp("groups") / "run",
         head={"name": "classification", "thresholds_by": "side", "calibrate": "temperature"},
-        data={"validation_share": 0.3, "test_share": 0.3, "near_duplicates": "ignore"},
+        data={"validation_size": 0.3, "test_size": 0.3, "near_duplicates": "ignore"},
         training={"epochs": 3, "precision": "float32"},
-        rates={"backbone": 1e-3, "head": 1e-2},
+        optimization={"learning_rate": 1e-3, "head_learning_rate": 1e-2},
         evaluation={"resamples": 100, "reports": [{"name": "fairness", "columns": "side"}, "robustness", "shift"]},
     )
 

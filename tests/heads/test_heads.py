@@ -15,36 +15,36 @@ from tunewright.tasks.classification import task as classification
 from tunewright.tasks.multi_label import task as multi_label
 from tunewright.tasks.regression import task as regression
 
-ALL = [part.name for part in list_parts("heads")]
+ALL = [part.name for part in list_parts("tasks")]
 # Those whose answer is a tensor of logits for each row or token; pixels, vocabularies, vectors and boxes have tests of their own.
 NAMES = [
     part.__name__.rsplit(".", 1)[-1]
-    for part in (load_part("heads", name) for name in ALL)
+    for part in (load_part("tasks", name) for name in ALL)
     if part.OUTPUT in ("logits", "spans") and set(part.READS) != {"image"}
 ]
 LABELS = {
     "classification": Labels("classification", ("a", "b", "c")),
     "multi_label": Labels("multi_label", ("a", "b", "c")),
     "ordinal": Labels("ordinal", ("1", "2", "3", "4")),
-    "several": Labels(
-        "several", parts=(("a", Labels("classification", ("x", "y"))), ("b", Labels("regression", mean=3.0, spread=2.0)))
+    "multi_task": Labels(
+        "multi_task", parts=(("a", Labels("classification", ("x", "y"))), ("b", Labels("regression", mean=3.0, spread=2.0)))
     ),
     "regression": Labels("regression", (), mean=3.0, spread=2.0),
-    "similarity": Labels("similarity", (), mean=2.5, spread=1.5),
-    "tagging": Labels("tagging", ("O", "B-a", "I-a")),
+    "sentence_similarity": Labels("sentence_similarity", (), mean=2.5, spread=1.5),
+    "token_classification": Labels("token_classification", ("O", "B-a", "I-a")),
     "question_answering": Labels("question_answering", ("start", "end")),
 }
 TARGETS = {
     "classification": torch.tensor([0, 1, 2, 2, 0]),
     "multi_label": torch.tensor([[1.0, 0, 0], [0, 1, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]]),
     "ordinal": torch.tensor([0, 1, 2, 3, 0]),
-    "several": torch.tensor([[0, 1.5], [1, 2], [1, -1], [0, 4], [0, 2]], dtype=torch.float64),
+    "multi_task": torch.tensor([[0, 1.5], [1, 2], [1, -1], [0, 4], [0, 2]], dtype=torch.float64),
     "regression": torch.tensor([1.0, 3.0, 5.0, 2.0, 4.0]),
-    "similarity": torch.tensor([1.0, 3.0, 5.0, 2.0, 4.0]),
-    "tagging": torch.tensor([[0, 1, -100], [0, 0, 0], [1, 2, 0], [2, -100, -100], [0, 1, 1]]),
+    "sentence_similarity": torch.tensor([1.0, 3.0, 5.0, 2.0, 4.0]),
+    "token_classification": torch.tensor([[0, 1, -100], [0, 0, 0], [1, 2, 0], [2, -100, -100], [0, 1, 1]]),
     "question_answering": torch.tensor([[3, -100, 0], [0, 1, 2], [0, 3, 0], [0, 3, -100], [0, 0, 3]]),
 }
-ROWS = tuple(name for name in NAMES if "text" in load_part("heads", name).READS and load_part("heads", name).OUTPUT == "logits")
+ROWS = tuple(name for name in NAMES if "text" in load_part("tasks", name).READS and load_part("tasks", name).OUTPUT == "logits")
 LOGITS = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
 
 
@@ -52,12 +52,16 @@ def output_of(name: str, labels: Labels) -> torch.Tensor:
     """Random logits of five rows, (5, outputs), or of their three tokens, (5, 3, outputs)."""
     width = labels.outputs
     tokens = torch.randn(5, 3, width, generator=torch.Generator().manual_seed(1))
-    return tokens if TARGETS[name].shape[1:] == (3,) and name in ("tagging", "question_answering") else LOGITS[:, :width].clone()
+    return (
+        tokens
+        if TARGETS[name].shape[1:] == (3,) and name in ("token_classification", "question_answering")
+        else LOGITS[:, :width].clone()
+    )
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_what_a_head_names_is_there(name: str) -> None:
-    head = load_part("heads", name)
+    head = load_part("tasks", name)
     assert head.PRIMARY in head.METRICS
     for metric in head.METRICS:
         load_metric(metric)
@@ -68,7 +72,7 @@ def test_what_a_head_names_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_contract(name: str) -> None:
-    head, labels, targets = load_part("heads", name), LABELS[name], TARGETS[name]
+    head, labels, targets = load_part("tasks", name), LABELS[name], TARGETS[name]
     logits = output_of(name, labels).requires_grad_()
     settings = head.Settings()
     weights = head.class_weights(targets.numpy(), labels, settings)
@@ -87,7 +91,7 @@ def test_contract(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_row_decides_alone(name: str) -> None:
     """A loss per row: another row's target changes nothing."""
-    head, labels, targets = load_part("heads", name), LABELS[name], TARGETS[name].clone()
+    head, labels, targets = load_part("tasks", name), LABELS[name], TARGETS[name].clone()
     logits = output_of(name, labels)
     before = head.losses(logits, targets, labels, head.Settings(), None)
     targets[0] = targets[1]

@@ -22,10 +22,10 @@ from tunewright.models.tiny import tiny_model
 from tunewright.models.tiny_dual import tiny_dual_model
 from tunewright.models.tiny_images import tiny_image_model
 from tunewright.pipeline.workflow import fit
-from tunewright.tasks.image_text import task as image_text
+from tunewright.tasks.image_text_contrastive import task as image_text
 
 FORM = Form("captioned", "AutoModel", "pairs")
-LABELS = Labels("image_text")
+LABELS = Labels("image_text_contrastive")
 NAMES = ("red", "green", "blue")
 
 
@@ -165,12 +165,16 @@ def test_the_stack_is_both_towers_by_turns(clip: Path) -> None:
     assert len(by_name) == len(list(network_of(clip).parameters()))
 
 
-def test_columns_are_recognised_and_named() -> None:
+def test_columns_are_recognized_and_named() -> None:
     guessed = prepare(train=rows())
-    assert (guessed.schema.kind, guessed.schema.task, guessed.schema.text) == ("captioned", "image_text", ("image", "caption"))
-    labelled = [{"image": one["image"], "label": one["caption"]} for one in rows()]
-    assert prepare(train=labelled).schema.kind == "image"
-    named = prepare(train=labelled, task="image_text", target="label")
+    assert (guessed.schema.kind, guessed.schema.task, guessed.schema.text) == (
+        "captioned",
+        "image_text_contrastive",
+        ("image", "caption"),
+    )
+    labeled = [{"image": one["image"], "label": one["caption"]} for one in rows()]
+    assert prepare(train=labeled).schema.kind == "image"
+    named = prepare(train=labeled, task="image_text_contrastive", target="label")
     assert named.schema.text == ("image", "label")
     with pytest.raises(UserError, match="text"):
         prepare(train=[{**one, "caption": " "} for one in rows()])
@@ -195,9 +199,9 @@ def test_a_run_learns_colours_and_names_them_unseen(family: str, clip: Path, sig
         method="full",
         model=clip if family == "clip" else siglip,
         out=tmp_path / "run",
-        head={"name": "image_text", "template": "a {}"},
-        rates={"backbone": 2e-3},
-        training={"epochs": 12, "batch_size": 24, "pass_tokens": 200, "threads": 1},
+        head={"name": "image_text_contrastive", "template": "a {}"},
+        optimization={"learning_rate": 2e-3},
+        training={"epochs": 12, "batch_size": 24, "max_tokens_per_microbatch": 200, "threads": 1},
         evaluation={"resamples": 100},
     )
     proof = run.manifest["certified"]
@@ -206,12 +210,12 @@ def test_a_run_learns_colours_and_names_them_unseen(family: str, clip: Path, sig
     found = {(one["of"], one["name"]): one["value"] for one in run.all_scores()}
     assert found["fine-tuned", "text:recall_at_1"] > 0.9
     assert ("before", "image:recall_at_10") in found
-    labelled = [{"image": one["image"], "label": one["caption"]} for one in rows(30, seed=1)]
-    accuracy = run.zero_shot(labelled, "a {}")[0]
+    labeled = [{"image": one["image"], "label": one["caption"]} for one in rows(30, seed=1)]
+    accuracy = run.zero_shot(labeled, "a {}")[0]
     assert (accuracy.name, accuracy.n) == ("accuracy", 30)
     assert accuracy.value is not None
     assert accuracy.value > 0.9
-    assert run.zero_shot(labelled, ("a {}", "the {}"), names=["seven"])[0].n == 30
+    assert run.zero_shot(labeled, ("a {}", "the {}"), names=["seven"])[0].n == 30
     answers = run.predict(rows(2))
     assert -1 <= answers[0]["predicted"] <= 1
     scores = {one.name: one.value for one in run.evaluate(rows(9, seed=2))}
@@ -240,7 +244,13 @@ def test_passes_change_no_gradient(clip: Path, tmp_path: Path) -> None:
             method="full",
             model=clip,
             out=tmp_path / str(tokens),
-            training={"max_steps": 3, "batch_size": 16, "pass_tokens": tokens, "threads": 1, "precision": "float32"},
+            training={
+                "max_steps": 3,
+                "batch_size": 16,
+                "max_tokens_per_microbatch": tokens,
+                "threads": 1,
+                "precision": "float32",
+            },
             evaluation={"certify": False, "resamples": 100, "baselines": ()},
         )
         found.append([event["loss"] for event in run.history if event["kind"] == "step"])

@@ -92,7 +92,7 @@ def test_answers_are_those_of_the_library(network: Network) -> None:
         assert found[row] == expected
 
 
-def test_columns_are_recognised_and_faults_told(network: Network) -> None:
+def test_columns_are_recognized_and_faults_told(network: Network) -> None:
     guessed = prepare(train=rows()).schema
     assert (guessed.kind, guessed.task, guessed.text, guessed.target) == (
         "image_prompt",
@@ -121,7 +121,7 @@ def test_a_run_learns_to_answer_and_is_certified(strategy: str, llava: Path, tmp
         model=llava,
         strategy=strategy,
         out=tmp_path / "run",
-        rates={"backbone": 5e-3},
+        optimization={"learning_rate": 5e-3},
         data={"near_duplicates": "ignore"},
         training={"epochs": 12, "batch_size": 12, "threads": 1, "precision": "float32"},
         evaluation={"resamples": 100},

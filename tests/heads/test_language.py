@@ -20,11 +20,11 @@ from tunewright.models.network import Network
 from tunewright.models.tiny import tiny_model
 from tunewright.pipeline.workflow import fit
 from tunewright.strategies import load_strategy
-from tunewright.tasks.language import task as language
+from tunewright.tasks.causal_lm import task as language
 from tunewright.training.evaluate import decode_all
 from tunewright.training.predict import passes
 
-LABELS = Labels("language")
+LABELS = Labels("causal_lm")
 QUICK: dict[str, Any] = {"data": {"near_duplicates": "ignore"}, "evaluation": {"certify": False, "resamples": 100}}
 
 
@@ -93,8 +93,17 @@ def test_a_fallback_template_is_saved_and_chats_the_same_way(folder: Path, tmp_p
 def test_raw_text_in_a_whole_run_that_certifies(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "book.txt"
     path.write_text("\n<|endoftext|>\n".join("my card is lost and the bank can not help " * (1 + n % 9) for n in range(30)))
-    run = fit(path, model=str(folder), task="language", strategy="lora", out=tmp_path / "run", data={"near_duplicates": "ignore"},
-              rates={"backbone": 1e-2}, training={"epochs": 4, "batch_size": 8}, evaluation={"resamples": 100})  # fmt: skip
+    run = fit(
+        path,
+        model=str(folder),
+        task="causal_lm",
+        strategy="lora",
+        out=tmp_path / "run",
+        data={"near_duplicates": "ignore"},
+        optimization={"learning_rate": 1e-2},
+        training={"epochs": 4, "batch_size": 8},
+        evaluation={"resamples": 100},
+    )
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}
     assert scores["fine-tuned", "perplexity"] < scores["before", "perplexity"] / 1.5
     assert run.manifest["certified"]["with"] == ["tunewright", "peft PeftModel"]
@@ -127,4 +136,4 @@ def test_rows_of_which_nothing_is_learned_are_refused(folder: Path) -> None:
 
 def test_a_target_beside_raw_text_is_refused(folder: Path) -> None:
     with pytest.raises(UserError, match="the target 'label' was named"):
-        fit([{"text": "a b", "label": "x"}] * 9, model=str(folder), task="language", target="label")
+        fit([{"text": "a b", "label": "x"}] * 9, model=str(folder), task="causal_lm", target="label")

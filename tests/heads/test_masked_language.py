@@ -11,16 +11,16 @@ import torch
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.datasets.encoded import Examples, targets_of
+from tunewright.datasets.encoded import EncodedDataset, targets_of
 from tunewright.datasets.ragged import IGNORED
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny import tiny_model
 from tunewright.pipeline.workflow import fit
-from tunewright.tasks.masked_language import task as masked_language
+from tunewright.tasks.masked_lm import task as masked_language
 
-LABELS = Labels("masked_language")
+LABELS = Labels("masked_lm")
 CPU = torch.device("cpu")
 
 
@@ -39,7 +39,7 @@ def network(folder: Path) -> Network:
     return load_network(str(folder), LABELS, form=Form("text", "AutoModelForMaskedLM", "vocabulary"))
 
 
-def encoded(network: Network, texts: list[str], length: int = 32, **settings: Any) -> Examples:
+def encoded(network: Network, texts: list[str], length: int = 32, **settings: Any) -> EncodedDataset:
     return masked_language.encode(network, [(text,) for text in texts], None, masked_language.Settings(**settings), length)
 
 
@@ -111,11 +111,11 @@ def test_a_whole_run_learns_certifies_and_can_be_tuned_further(folder: Path, tmp
     run = fit(
         {"text": texts(60)},
         model=str(folder),
-        task="masked_language",
+        task="masked_lm",
         strategy="full",
         out=tmp_path / "run",
         data={"near_duplicates": "ignore"},
-        rates={"backbone": 5e-3},
+        optimization={"learning_rate": 5e-3},
         training={"epochs": 10, "batch_size": 8},
         evaluation={"resamples": 100},
     )
@@ -128,4 +128,4 @@ def test_a_whole_run_learns_certifies_and_can_be_tuned_further(folder: Path, tmp
 def test_a_model_without_a_mask_is_refused(tmp_path: Path) -> None:
     folder = tiny_model("llama", tmp_path / "llama")
     with pytest.raises(UserError):
-        fit({"text": texts(20)}, model=str(folder), task="masked_language")
+        fit({"text": texts(20)}, model=str(folder), task="masked_lm")

@@ -126,7 +126,7 @@ def test_what_is_joined_is_each_towers_own_answer(source: str) -> None:
 
 
 @pytest.mark.parametrize("joined", ["concatenation", "attention"])
-def test_neighbours_in_a_batch_change_nothing(source: str, joined: str) -> None:
+def test_neighbors_in_a_batch_change_nothing(source: str, joined: str) -> None:
     network, prepared = network_of(source, joined)
     examples = classification.encode(network, prepared.test.inputs, None, None, 32)
     with torch.inference_mode():
@@ -214,9 +214,9 @@ def test_what_cannot_be_folded_is_refused(source: str, tmp_path: Path) -> None:
 
 
 def test_a_check_looks_for_every_model(source: str) -> None:
-    from tunewright.pipeline.steps import Given
+    from tunewright.pipeline.steps import InMemoryData
 
-    given = Given(train=rows())
+    given = InMemoryData(train=rows())
     data = {"input": INPUTS, "target": ["label"]}
     assert check(make_recipe(model=source, data=data), given).prepared.schema.kind == "mixed"
     with pytest.raises(UserError, match="nowhere"):

@@ -57,7 +57,7 @@ def test_a_whole_run(tiny_bert: Path, tmp_path: Path) -> None:
         strategy="full",
         out=tmp_path / "run",
         data={"near_duplicates": "ignore"},
-        rates={"backbone": 3e-3, "head": 1e-2},
+        optimization={"learning_rate": 3e-3, "head_learning_rate": 1e-2},
         training={"epochs": 25, "batch_size": 8},
     )
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}

@@ -12,7 +12,7 @@ import torch
 from tests.heads.test_language import alpaca
 from tunewright.core.errors import UserError
 from tunewright.models.tiny import tiny_model
-from tunewright.pipeline.steps import Given, apply_method, make_job, prepare_rows, set_up
+from tunewright.pipeline.steps import InMemoryData, apply_method, make_job, prepare_rows, set_up
 from tunewright.pipeline.workflow import fit, make_recipe
 from tunewright.training.step import _backward
 
@@ -27,7 +27,7 @@ def job_of(folder: Path, method: str, packing: str) -> Any:
     rows = alpaca(40)
     for number, row in enumerate(rows):
         row["output"] *= 1 + number % 3
-    setup = set_up(recipe, prepare_rows(recipe, Given(rows)))
+    setup = set_up(recipe, prepare_rows(recipe, InMemoryData(rows)))
     return make_job(setup, apply_method(setup))
 
 

@@ -22,10 +22,10 @@ from tunewright.models.network import Network
 from tunewright.models.tiny import tiny_model
 from tunewright.pipeline.workflow import fit
 from tunewright.preference_losses import kto, log_probabilities
-from tunewright.tasks.preference import task as preference
+from tunewright.tasks.preference_optimization import task as preference
 from tunewright.training.predict import passes
 
-LABELS = Labels("preference")
+LABELS = Labels("preference_optimization")
 KTO = preference.Settings(objective=Choice(name="kto"))
 
 
@@ -119,12 +119,18 @@ def test_judged_rows_are_learnt_by_kto_where_no_objective_is_named(folder: Path,
         {"prompt": f"what is {n % 9}", "completion": f"{'great love' if n % 2 else 'awful hate'} {n % 7}", "label": bool(n % 2)}
         for n in range(40)
     ]
-    data = {"task": "preference", "near_duplicates": "ignore"}
+    data = {"task": "preference_optimization", "near_duplicates": "ignore"}
     run = fit(judged, method="full", model=str(folder), out=tmp_path / "run", training={"max_steps": 2}, data=data)
     assert "Objective: kto (guessed: each row has one answer that is judged)." in run.details["said"]
     assert run.finished
     with pytest.raises(UserError, match="dpo compares two answers"):
-        fit(judged, model=str(folder), out=tmp_path / "other", data=data, head={"name": "preference", "objective": "dpo"})
+        fit(
+            judged,
+            model=str(folder),
+            out=tmp_path / "other",
+            data=data,
+            head={"name": "preference_optimization", "objective": "dpo"},
+        )
 
 
 @pytest.mark.parametrize("objective", ["dpo", "ipo", "kto", "orpo", "simpo"])
@@ -134,8 +140,8 @@ def test_every_objective_ranks_the_answers(folder: Path, tmp_path: Path, objecti
         model=str(folder),
         strategy="lora",
         out=tmp_path / "run",
-        head={"name": "preference", "objective": objective},
-        rates={"backbone": 1e-2},
+        head={"name": "preference_optimization", "objective": objective},
+        optimization={"learning_rate": 1e-2},
         training={"epochs": 4, "batch_size": 8},
         data={"near_duplicates": "ignore"},
         evaluation={"certify": objective == "dpo", "resamples": 100},
@@ -151,6 +157,6 @@ def test_every_objective_ranks_the_answers(folder: Path, tmp_path: Path, objecti
 
 def test_settings_of_an_objective_are_checked_before_anything_runs(folder: Path) -> None:
     with pytest.raises(UserError, match="objective"):
-        fit(rows(9), model=str(folder), head={"name": "preference", "objective": {"name": "ipo", "beta": 1}})
+        fit(rows(9), model=str(folder), head={"name": "preference_optimization", "objective": {"name": "ipo", "beta": 1}})
     with pytest.raises(UserError, match="objective"):
-        fit(rows(9), model=str(folder), head={"name": "preference", "objective": "nothing"})
+        fit(rows(9), model=str(folder), head={"name": "preference_optimization", "objective": "nothing"})

@@ -142,7 +142,7 @@ def test_a_whole_run_learns_saves_and_answers(tiny_bert: Path, tmp_path: Path) -
         strategy="full",
         out=tmp_path / "run",
         data={"near_duplicates": "ignore"},
-        rates={"backbone": 3e-3, "head": 1e-2},
+        optimization={"learning_rate": 3e-3, "head_learning_rate": 1e-2},
         training={"epochs": 12, "batch_size": 8},
     )
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}

@@ -92,16 +92,22 @@ def groups(count: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("words", [False, True], ids=["ids", "texts"])
 def test_a_whole_run_lists_items_of_the_users_own_group(tiny_bert: Path, tmp_path: Path, words: bool) -> None:
     about = {"data": {"input": ("user", "item", "about"), "task": "recommendation"}, "model": str(tiny_bert)} if words else {}
-    run = fit(groups(140), out=tmp_path / "run", rates={"backbone": 1e-2}, training={"batch_size": 64, "epochs": 30}, **about)
+    run = fit(
+        groups(140),
+        out=tmp_path / "run",
+        optimization={"learning_rate": 1e-2},
+        training={"batch_size": 64, "epochs": 30},
+        **about,
+    )
     assert run.manifest["certified"]["equal"]
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}
     assert scores["fine-tuned", "mean_reciprocal_rank"] > scores["popular", "mean_reciprocal_rank"]
     answers = run.predict(["u0", "u1"])
     for group, one in enumerate(answers):
         assert all(int(item[1:]) % 2 == group for item in one["predicted"][:3])
-    assert run.recipe.rates.backbone == 1e-2
-    assert (run.recipe.training.patience, run.recipe.training.batch_size) == (4, 64)
-    assert run.recipe.rates.schedule.name == "constant"  # the task's own, where none was named
+    assert run.recipe.optimization.learning_rate == 1e-2
+    assert (run.recipe.training.early_stopping_patience, run.recipe.training.batch_size) == (4, 64)
+    assert run.recipe.optimization.schedule.name == "constant"  # the task's own, where none was named
 
 
 def test_an_encoder_for_texts_that_are_not_there_is_refused(tiny_bert: Path, tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny_images import tiny_image_model
 from tunewright.pipeline.planning import check
-from tunewright.pipeline.steps import Given
+from tunewright.pipeline.steps import InMemoryData
 from tunewright.pipeline.workflow import fit, make_recipe
-from tunewright.tasks.segmentation import task as segmentation
+from tunewright.tasks.semantic_segmentation import task as segmentation
 
-LABELS = Labels("segmentation", ("0", "1", "4"))
+LABELS = Labels("semantic_segmentation", ("0", "1", "4"))
 FORM = Form("image", "AutoModelForSemanticSegmentation", "logits")
 SETTINGS = segmentation.Settings()
 
@@ -137,9 +137,9 @@ def test_masks_that_cannot_be_are_refused(folder: Path) -> None:
     cells[3] = saved(images[3])
     recipe = make_recipe(model=str(folder))
     with pytest.raises(UserError, match="colour model RGB"):
-        check(recipe, Given({"image": images, "mask": cells}))
+        check(recipe, InMemoryData({"image": images, "mask": cells}))
     with pytest.raises(UserError, match="the masks hold 1 class"):
-        check(recipe, Given({"image": images, "mask": [np.zeros((32, 32), np.uint8)] * 12}))
+        check(recipe, InMemoryData({"image": images, "mask": [np.zeros((32, 32), np.uint8)] * 12}))
 
 
 def test_a_whole_run_learns_saves_and_answers(folder: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_whole_run_learns_saves_and_answers(folder: Path, tmp_path: Path) -> N
         strategy="full",
         out=tmp_path / "run",
         data={"augmentation": {"horizontal_flip": 0.5}},
-        rates={"backbone": 3e-3, "head": 1e-2},
+        optimization={"learning_rate": 3e-3, "head_learning_rate": 1e-2},
         training={"epochs": 10, "batch_size": 8},
         evaluation={"resamples": 100},
     )

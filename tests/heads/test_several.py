@@ -15,11 +15,11 @@ from tunewright.datasets.prepare import prepare
 from tunewright.evaluation.intervals import score
 from tunewright.pipeline.workflow import fit
 from tunewright.tasks.classification import task as classification
+from tunewright.tasks.multi_task import task as several
 from tunewright.tasks.regression import task as regression
-from tunewright.tasks.several import task as several
 
 TOPIC, STARS = Labels("classification", ("card", "film", "order")), Labels("regression", mean=2.0, spread=0.5)
-LABELS = Labels("several", parts=(("topic", TOPIC), ("stars", STARS)))
+LABELS = Labels("multi_task", parts=(("topic", TOPIC), ("stars", STARS)))
 
 
 def test_the_loss_is_the_weighted_sum_of_the_columns_own() -> None:
@@ -62,11 +62,11 @@ def test_a_whole_run(tiny_bert: Path, tmp_path: Path) -> None:
         model={"source": str(tiny_bert), "pooling": "mean"},
         text="text",
         target=["topic", "stars"],
-        task="several",
+        task="multi_task",
         strategy="full",
         out=tmp_path / "run",
         data={"near_duplicates": "ignore"},
-        rates={"backbone": 1e-3, "head": 3e-3},
+        optimization={"learning_rate": 1e-3, "head_learning_rate": 3e-3},
         training={"epochs": 12, "batch_size": 16},
     )
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}
@@ -82,14 +82,14 @@ def test_a_whole_run(tiny_bert: Path, tmp_path: Path) -> None:
 
 
 def test_what_a_column_holds_is_told_by_its_values() -> None:
-    given = prepare(train=rows(60), text="text", target=["topic", "stars"], task="several")
+    given = prepare(train=rows(60), text="text", target=["topic", "stars"], task="multi_task")
     (_, topic), (_, stars) = given.labels.parts
     assert topic.names == ("card", "film", "order")
     assert stars.mean == pytest.approx(given.train.targets[:, 1].mean())
     assert given.labels.outputs == 4
     with pytest.raises(UserError, match="lack a target"):
         prepare(
-            train=[*rows(20), {"text": "a", "topic": "", "stars": 1.5}], text="text", target=["topic", "stars"], task="several"
+            train=[*rows(20), {"text": "a", "topic": "", "stars": 1.5}], text="text", target=["topic", "stars"], task="multi_task"
         )
     with pytest.raises(UserError, match="two or more"):
-        prepare(train=rows(20), text="text", target="topic", task="several")
+        prepare(train=rows(20), text="text", target="topic", task="multi_task")

@@ -13,20 +13,20 @@ import torch
 
 from tests.heads.test_transcription import sounds, texts, toy
 from tests.tiny import folders
-from tunewright.config.audio_augmentation import SoundAugmentation
+from tunewright.config.audio_augmentation import AudioAugmentation
 from tunewright.core.types import Labels
-from tunewright.datasets.encoded import Examples, targets_of
+from tunewright.datasets.encoded import EncodedDataset, targets_of
 from tunewright.modalities.text import sequences
 from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny_audio import SEQUENCE, tiny_audio_model
 from tunewright.pipeline.workflow import fit
-from tunewright.tasks.speech_generation import task as speech_generation
+from tunewright.tasks.speech_seq2seq import task as speech_generation
 
 pytest.importorskip("soundfile")
 
-LABELS = Labels("transcription", tuple("abcd"))
+LABELS = Labels("speech_recognition", tuple("abcd"))
 FORM = Form("audio", "AutoModelForSpeechSeq2Seq", "vocabulary")
 SETTINGS = speech_generation.Settings(longest=10)
 
@@ -41,7 +41,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Network]:
     return build
 
 
-def encoded(network: Network) -> Examples:
+def encoded(network: Network) -> EncodedDataset:
     return speech_generation.encode(network, sounds(6000, 9000), texts("abba", "cd"), SETTINGS, 0)
 
 
@@ -91,7 +91,7 @@ def test_what_is_written_is_the_likeliest_token_each_time(make: Callable[[str], 
 @pytest.mark.parametrize("family", SEQUENCE)
 def test_sounds_change_in_training_only(make: Callable[[str], Network], family: str) -> None:
     found: Any = encoded(make(family)).encoded
-    noisy = found.disturbed(SoundAugmentation(noise=0, time_masks=1, time_share=1))
+    noisy = found.disturbed(AudioAugmentation(noise=0, time_masks=1, time_share=1))
     name = "input_features"
     rows = np.arange(2)
     plain = found.collate(rows, training=True)[name]
@@ -115,11 +115,11 @@ def test_a_transcription_takes_the_decoder_where_there_is_one(tmp_path: Path) ->
         model=str(model),
         strategy="full",
         out=tmp_path / "run",
-        data={"sounds": {"noise": 20}},
+        data={"audio_augmentation": {"noise": 20}},
         training={"max_steps": 3, "batch_size": 8},
     )
     assert run.manifest["certified"]["with"] == ["tunewright", "transformers AutoModelForSpeechSeq2Seq"]
     assert {entry["of"] for entry in run.all_scores()} == {"fine-tuned", "majority", "before"}
-    assert run.model.head == "speech_generation"
+    assert run.model.head == "speech_seq2seq"
     assert len(run.predict(str(tmp_path / "rows.csv"))) == 40
     assert {score.name for score in run.evaluate(str(tmp_path / "rows.csv"))} == set(speech_generation.METRICS)

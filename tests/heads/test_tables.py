@@ -1,4 +1,4 @@
-"""Tables end to end: columns recognised, blocks tuned by every way that can be saved whole, the saved network certified."""
+"""Tables end to end: columns recognized, blocks tuned by every way that can be saved whole, the saved network certified."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_table_is_learnt_saved_and_read_again(tmp_path: Path, strategy: str) -
         toy(),
         strategy=strategy,
         out=tmp_path / "run",
-        rates={"backbone": 2e-3, "head": 5e-3},
+        optimization={"learning_rate": 2e-3, "head_learning_rate": 5e-3},
         training={"epochs": 12, "batch_size": 16},
         **QUICK,
     )
@@ -62,7 +62,7 @@ def test_what_cannot_be_folded_in_is_refused(tmp_path: Path) -> None:
 
 
 def test_texts_stay_texts(tmp_path: Path) -> None:
-    from tunewright.pipeline.steps import Given, prepare_rows
+    from tunewright.pipeline.steps import InMemoryData, prepare_rows
     from tunewright.pipeline.workflow import make_recipe
 
     rows = [
@@ -71,9 +71,11 @@ def test_texts_stay_texts(tmp_path: Path) -> None:
     ]
     recipe = make_recipe(target="label", model="all-MiniLM-L6-v2")
 
-    assert prepare_rows(recipe, Given(rows)).schema.kind == "text"
+    assert prepare_rows(recipe, InMemoryData(rows)).schema.kind == "text"
     assert (
-        prepare_rows(make_recipe(target="label", data={"kind": "table", "input": ["amount", "more"]}), Given(rows)).schema.kind
+        prepare_rows(
+            make_recipe(target="label", data={"kind": "table", "input": ["amount", "more"]}), InMemoryData(rows)
+        ).schema.kind
         == "table"
     )
 

@@ -19,9 +19,9 @@ from tunewright.models.form import Form
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.pipeline.workflow import fit
-from tunewright.tasks.tagging import task as tagging
+from tunewright.tasks.token_classification import task as tagging
 
-LABELS = Labels("tagging", ("O", "B-x", "I-x"))
+LABELS = Labels("token_classification", ("O", "B-x", "I-x"))
 FORM = Form("words", "AutoModelForTokenClassification", "logits")
 
 
@@ -108,7 +108,7 @@ def test_a_whole_run_learns_saves_and_answers(tiny_bert: Path, tmp_path: Path) -
         strategy="full",
         out=tmp_path / "run",
         data={"near_duplicates": "ignore"},
-        rates={"backbone": 3e-3, "head": 1e-2},
+        optimization={"learning_rate": 3e-3, "head_learning_rate": 1e-2},
         training={"epochs": 8, "batch_size": 8},
     )
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}
@@ -134,7 +134,7 @@ def test_columns_of_other_names_are_named(tiny_bert: Path, tmp_path: Path) -> No
         model=str(tiny_bert),
         target="t",
         out=tmp_path / "run",
-        data={"input": ["w"], "kind": "words", "task": "tagging", "near_duplicates": "ignore"},
+        data={"input": ["w"], "kind": "words", "task": "token_classification", "near_duplicates": "ignore"},
         training={"max_steps": 1},
         evaluation={"baselines": (), "certify": False},
     )
@@ -149,7 +149,11 @@ def plain(count: int, tags: dict[str, str]) -> list[dict[str, Any]]:
     return [{"tokens": row["tokens"], "tags": [tags[tag] for tag in row["tags"]]} for row in toy(count)]
 
 
-QUICK: dict[str, Any] = {"strategy": "full", "data": {"near_duplicates": "ignore"}, "rates": {"backbone": 3e-3, "head": 1e-2}}
+QUICK: dict[str, Any] = {
+    "strategy": "full",
+    "data": {"near_duplicates": "ignore"},
+    "optimization": {"learning_rate": 3e-3, "head_learning_rate": 1e-2},
+}
 
 
 def test_tags_without_prefixes_are_scored_by_their_runs(tiny_bert: Path, tmp_path: Path) -> None:

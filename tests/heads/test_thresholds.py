@@ -13,7 +13,7 @@ from tunewright.artifacts.model_folder import load_model
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
 from tunewright.core.types import Labels, Predictions
-from tunewright.pipeline.steps import Given, frozen_baseline, prepare_rows, set_up, train_features
+from tunewright.pipeline.steps import InMemoryData, frozen_baseline, prepare_rows, set_up, train_features
 from tunewright.pipeline.workflow import fit, make_recipe
 from tunewright.tasks.multi_label import task as multi_label
 
@@ -67,7 +67,7 @@ def test_they_are_saved_and_used_again(tiny_bert: Path, tmp_path: Path) -> None:
         out=tmp_path / "run",
         head={"name": "multi_label", "thresholds": "tuned"},
         data={"near_duplicates": "ignore"},
-        rates={"backbone": 1e-3, "head": 3e-3},
+        optimization={"learning_rate": 1e-3, "head_learning_rate": 3e-3},
         training={"epochs": 3},
         evaluation={"baselines": ()},
     )
@@ -92,7 +92,7 @@ def test_the_frozen_baseline_has_thresholds_of_its_own(tiny_bert: Path) -> None:
         recipe = make_recipe(model=str(tiny_bert), target="tags", head=head, data={"near_duplicates": "ignore"})
         data = rows(200)
         setup = set_up(
-            recipe, prepare_rows(recipe, Given(data[:120], data[120:], data[120:]))
+            recipe, prepare_rows(recipe, InMemoryData(data[:120], data[120:], data[120:]))
         )  # judged on the rows it is tuned on
         found[how] = frozen_baseline(setup, train_features(setup))[0]
         assert setup.network.labels.thresholds == setup.prepared.labels.thresholds == ()  # the probe's are not the network's
@@ -165,7 +165,7 @@ def test_the_scaling_is_saved_and_used_again(tiny_bert: Path, tmp_path: Path) ->
         out=tmp_path / "run",
         head={"calibrate": "temperature"},
         data={"near_duplicates": "ignore"},
-        rates={"backbone": 1e-3, "head": 3e-3},
+        optimization={"learning_rate": 1e-3, "head_learning_rate": 3e-3},
         training={"epochs": 2},
         evaluation={"baselines": (), "resamples": 100},
     )

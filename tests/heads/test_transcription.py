@@ -22,11 +22,11 @@ from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny_audio import tiny_audio_model
 from tunewright.pipeline.workflow import fit
-from tunewright.tasks.transcription import task as transcription
+from tunewright.tasks.speech_recognition import task as transcription
 
 pytest.importorskip("soundfile")
 
-LABELS = Labels("transcription", tuple(" abcd"))
+LABELS = Labels("speech_recognition", tuple(" abcd"))
 FORM = Form("audio", "AutoModelForCTC", "frames")
 CAPITALS = Characters(("<pad>", "<s>", "</s>", "<unk>", "|", *"EABCD'"), 0, folded=True, plain=True)
 
@@ -150,7 +150,7 @@ def test_texts_that_cannot_be_spelt_are_refused_with_their_rows(hubert: Path) ->
     with pytest.raises(UserError, match="row 1: the text has no character"):
         transcription.encode(network, sounds(4000), texts("?!"), transcription.Settings(), 0)
     with pytest.raises(UserError, match="no character to spell"):
-        network_of(hubert, Labels("transcription", (" ",)))
+        network_of(hubert, Labels("speech_recognition", (" ",)))
 
 
 def test_a_trained_head_and_its_alphabet_are_kept(hubert: Path, tmp_path: Path) -> None:
@@ -160,11 +160,11 @@ def test_a_trained_head_and_its_alphabet_are_kept(hubert: Path, tmp_path: Path) 
     network.inner.save_pretrained(str(tmp_path))
     network.processor.save_pretrained(str(tmp_path))
     weight = read_tensors(tmp_path / "model.safetensors")["lm_head.weight"]
-    same = network_of(tmp_path, Labels("transcription", tuple("abd")))
+    same = network_of(tmp_path, Labels("speech_recognition", tuple("abd")))
     assert torch.equal(same.inner.lm_head.weight, weight)
     assert same.head_names == network.head_names
     assert "the model's own alphabet of 7 tokens" in same.processor.said[0]
-    other = network_of(tmp_path, Labels("transcription", tuple("uvwxyz")))
+    other = network_of(tmp_path, Labels("speech_recognition", tuple("uvwxyz")))
     assert other.inner.lm_head.weight.shape == (9, 32)
     assert "lacks 6 of 6 characters" in other.processor.said[0]
 
@@ -191,7 +191,7 @@ def test_tones_are_learnt_as_letters(hubert: Path, tmp_path: Path) -> None:
         model=str(hubert),
         strategy="full",
         out=tmp_path / "run",
-        rates={"backbone": 6e-3, "head": 6e-3, "schedule": "constant"},
+        optimization={"learning_rate": 6e-3, "head_learning_rate": 6e-3, "schedule": "constant"},
         training={"epochs": 16, "batch_size": 16},
     )
     scores = {(entry["of"], entry["name"]): entry["value"] for entry in run.all_scores()}

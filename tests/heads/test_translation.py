@@ -25,9 +25,9 @@ from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.tiny import tiny_model
 from tunewright.pipeline.workflow import fit
-from tunewright.tasks.generation import task as generation
+from tunewright.tasks.seq2seq import task as generation
 
-LABELS = Labels("generation")
+LABELS = Labels("seq2seq")
 FORM = Form("translation", "AutoModelForSeq2SeqLM", "vocabulary")
 WORDS = {"card": ("money", "bank"), "lost": ("old", "new"), "good": ("bad", "not"), "the": ("is", "or")}
 ROW = {"text": "the card", "target_language": "fr", "target": "le card"}
@@ -58,11 +58,11 @@ def schema_of(row: dict[str, Any], **named: Any) -> Schema:
     return guess_schema(read_table([row, row], "train"), **named)
 
 
-def test_a_column_of_target_languages_is_recognised_and_said() -> None:
+def test_a_column_of_target_languages_is_recognized_and_said() -> None:
     found = schema_of(ROW)
     assert (found.kind, found.task, found.text, found.target) == (
         "translation",
-        "generation",
+        "seq2seq",
         ("text", "target_language"),
         ("target",),
     )
@@ -74,7 +74,7 @@ def test_named_columns_and_source_languages() -> None:
     row = {"de": "die Karte", "fr": "la carte", "Target_Lang": "fr", "source_lang": "de"}
     assert schema_of(row, text="de", target="fr").text == ("de", "Target_Lang", "source_lang")
     named = {"a": "die Karte", "b": "fr", "c": "la carte"}
-    assert schema_of(named, text=("a", "b"), target="c", kind="translation", task="generation").text == ("a", "b")
+    assert schema_of(named, text=("a", "b"), target="c", kind="translation", task="seq2seq").text == ("a", "b")
     assert schema_of(ROW | {"label": "x"}, text="text", target="label", task="classification").kind == "text"
     assert schema_of({"text": "two words here", "label": "x"}).kind == "text"
 
@@ -120,9 +120,9 @@ def test_a_whole_run_writes_the_language_that_is_asked_for(t5: Path, tmp_path: P
         method="full",
         model={"source": str(t5), "dropout": 0.0},
         out=tmp_path / "run",
-        head={"name": "generation", "longest": 8, "beams": 1, "tag": "{language} . "},
+        head={"name": "seq2seq", "longest": 8, "beams": 1, "tag": "{language} . "},
         data={"near_duplicates": "ignore"},
-        rates={"backbone": 5e-3, "weight_decay": 0.0},
+        optimization={"learning_rate": 5e-3, "weight_decay": 0.0},
         training={"epochs": 15, "batch_size": 16, "precision": "float32"},
         evaluation={"baselines": ("copy",)},
     )

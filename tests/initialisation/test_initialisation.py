@@ -16,7 +16,7 @@ from tunewright.core.types import Labels
 from tunewright.models.network import Network
 from tunewright.models.tiny import FAMILIES
 
-NAMES = [part.name for part in list_parts("initialisation")]
+NAMES = [part.name for part in list_parts("initialization")]
 CLASSES = Labels("classification", ("a", "b", "c"))
 SEVERAL = Labels("multi_label", ("a", "b", "c"))
 WIDTH = 32
@@ -36,9 +36,9 @@ def task_data(labels: Labels, rows: int = 200, seed: int = 0) -> tuple[np.ndarra
 
 
 def start(network: Network, name: str, labels: Labels = CLASSES, seed: int = 0, rows: int = 200, **settings: Any) -> str:
-    part = load_part("initialisation", name)
+    part = load_part("initialization", name)
     x, y = task_data(labels, rows)
-    said: str = part.initialise(network, lambda: x, y, labels, part.Settings(**settings), seed)
+    said: str = part.initialize(network, lambda: x, y, labels, part.Settings(**settings), seed)
     return said
 
 
@@ -52,7 +52,7 @@ def state(network: Network) -> dict[str, torch.Tensor]:
 
 
 def test_the_folder_holds_what_the_recipe_promises() -> None:
-    assert {"normal", "linear_probe", "reinitialise_top", "prior_bias"} <= set(NAMES)
+    assert {"normal", "linear_probe", "reinitialize_top", "prior_bias"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -64,9 +64,9 @@ def test_contract(make: Callable[..., Network], name: str) -> None:
     changed = {key for key, value in state(plain).items() if not torch.equal(value, state(first)[key])}
     assert changed
     assert all(torch.equal(value, state(second)[key]) for key, value in state(first).items())
-    if name not in ("reinitialise_top", "random_above"):
+    if name not in ("reinitialize_top", "random_above"):
         assert changed <= set(first.head_names)
-    part = load_part("initialisation", name)
+    part = load_part("initialization", name)
     assert all(field.description for field in part.Settings.model_fields.values())
     with pytest.raises(ValidationError):
         part.Settings(unknown=1)
@@ -77,12 +77,12 @@ def test_features_are_computed_only_by_those_that_need_them(make: Callable[..., 
         raise AssertionError("computed")
 
     targets = np.array([0, 1, 2, 0])
-    for name in ("normal", "prior_bias", "reinitialise_top", "random_above"):
-        part = load_part("initialisation", name)
-        part.initialise(make(), refuse, targets, CLASSES, part.Settings(), 0)
-    probe = load_part("initialisation", "linear_probe")
+    for name in ("normal", "prior_bias", "reinitialize_top", "random_above"):
+        part = load_part("initialization", name)
+        part.initialize(make(), refuse, targets, CLASSES, part.Settings(), 0)
+    probe = load_part("initialization", "linear_probe")
     with pytest.raises(AssertionError, match="computed"):  # negative control
-        probe.initialise(make(), refuse, targets, CLASSES, probe.Settings(), 0)
+        probe.initialize(make(), refuse, targets, CLASSES, probe.Settings(), 0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -125,7 +125,7 @@ def test_the_probe_of_several_labels_is_one_logistic_regression_each(make: Calla
         assert np.abs(found[:, column] - reference.predict_proba(scaled)[:, 1]).max() < 2e-3
 
 
-@pytest.mark.parametrize("task", ["regression", "similarity"])
+@pytest.mark.parametrize("task", ["regression", "sentence_similarity"])
 def test_the_probe_of_numbers_is_ridge_regression(make: Callable[..., Network], task: Any) -> None:
     labels = Labels(task, (), mean=100.0, spread=7.0)
     network, (x, y) = make(labels=labels), task_data(labels)
@@ -139,11 +139,11 @@ def test_the_probe_of_numbers_is_ridge_regression(make: Callable[..., Network], 
 def test_the_chosen_strength_is_good_on_new_rows(make: Callable[..., Network], labels: Labels) -> None:
     """On unseen rows it is about as good as the best strength; the strictest is worse (negative control)."""
     x, y = task_data(labels, 1200)
-    probe = load_part("initialisation", "linear_probe")
+    probe = load_part("initialization", "linear_probe")
     losses = {}
     for strength in (None, *probe._STRENGTHS):
         network = make(labels=labels)
-        probe.initialise(network, lambda: x[:300], y[:300], labels, probe.Settings(strength=strength), 0)
+        probe.initialize(network, lambda: x[:300], y[:300], labels, probe.Settings(strength=strength), 0)
         wanted = probe._wanted(y[300:], labels)
         losses[strength] = float(probe._losses(torch.from_numpy(logits(network, x[300:])), wanted, labels).mean())
     best = min(losses.values())
@@ -153,20 +153,20 @@ def test_the_chosen_strength_is_good_on_new_rows(make: Callable[..., Network], l
 
 def test_the_probe_does_not_depend_on_the_features_scale_or_origin(make: Callable[..., Network]) -> None:
     x, y = task_data(CLASSES)
-    probe = load_part("initialisation", "linear_probe")
+    probe = load_part("initialization", "linear_probe")
     found = []
     for given in (x, 100 * x - 7):
         network = make()
-        probe.initialise(network, lambda given=given: given, y, CLASSES, probe.Settings(strength=0.1), 0)
+        probe.initialize(network, lambda given=given: given, y, CLASSES, probe.Settings(strength=0.1), 0)
         found.append(logits(network, given))
     assert np.abs(found[0] - found[1]).max() < 0.05
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4])
 def test_the_probe_survives_few_rows_and_an_absent_class(make: Callable[..., Network], rows: int) -> None:
-    network, probe = make(), load_part("initialisation", "linear_probe")
+    network, probe = make(), load_part("initialization", "linear_probe")
     x = np.ones((rows, WIDTH), dtype=np.float32)
-    probe.initialise(network, lambda: x, np.arange(rows) % 2, CLASSES, probe.Settings(), 0)
+    probe.initialize(network, lambda: x, np.arange(rows) % 2, CLASSES, probe.Settings(), 0)
     assert all(bool(torch.isfinite(value).all()) for value in network.last_linear.parameters())
     assert logits(network, x)[0, 2] < logits(network, x)[0, 0]
 
@@ -181,7 +181,7 @@ def test_the_probe_of_a_head_without_bias(make: Callable[..., Network], family: 
 
 def test_the_probe_is_fast_enough() -> None:
     """Half of what 770 rows of 77 classes may take, on one thread."""
-    probe, labels = load_part("initialisation", "linear_probe"), Labels("classification", tuple(map(str, range(77))))
+    probe, labels = load_part("initialization", "linear_probe"), Labels("classification", tuple(map(str, range(77))))
     generator = np.random.default_rng(0)
     y = np.arange(770) % 77
     centres = generator.normal(size=(77, 384))
@@ -193,7 +193,7 @@ def test_the_probe_is_fast_enough() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_reinitialise_top_redraws_the_top_block_by_the_models_rule_and_nothing_else(
+def test_reinitialize_top_redraws_the_top_block_by_the_models_rule_and_nothing_else(
     make: Callable[..., Network], family: str
 ) -> None:
     network, plain, third = make(family), make(family), make(family)
@@ -201,8 +201,8 @@ def test_reinitialise_top_redraws_the_top_block_by_the_models_rule_and_nothing_e
         for net in (network, plain, third):
             for parameter in net.parameters():
                 parameter.mul_(3).add_(0.01)
-    start(network, "reinitialise_top", layers=1, seed=4)
-    start(third, "reinitialise_top", layers=1, seed=5)
+    start(network, "reinitialize_top", layers=1, seed=4)
+    start(third, "reinitialize_top", layers=1, seed=5)
     top = set(network.stack.blocks[-1].parameters)
     range_ = float(getattr(network.inner.config, "initializer_range", None) or 0.02)
     for name, parameter in network.named_parameters():
@@ -213,10 +213,10 @@ def test_reinitialise_top_redraws_the_top_block_by_the_models_rule_and_nothing_e
             assert family == "t5" or float(parameter.detach().std()) < 1.6 * range_, name
 
 
-def test_reinitialise_top_keeps_rules_that_an_outer_module_has_for_an_inner_one(make: Callable[..., Network]) -> None:
+def test_reinitialize_top_keeps_rules_that_an_outer_module_has_for_an_inner_one(make: Callable[..., Network]) -> None:
     """GPT-2 draws what writes to the residual stream narrower, by 1 / sqrt(2 layers) (Radford et al. 2019, section 2.3)."""
     network = make("gpt2")
-    start(network, "reinitialise_top", layers=1)
+    start(network, "reinitialize_top", layers=1)
     weights = {name: parameter.detach() for name, parameter in network.named_parameters() if ".h.2." in name}
     narrow = [value.std() for name, value in weights.items() if name.endswith("c_proj.weight")]
     wide = [value.std() for name, value in weights.items() if name.endswith(("c_attn.weight", "c_fc.weight"))]
@@ -224,14 +224,14 @@ def test_reinitialise_top_keeps_rules_that_an_outer_module_has_for_an_inner_one(
     assert [float(value) for value in wide] == pytest.approx([0.02] * 2, rel=0.1)
 
 
-def test_reinitialise_top_refuses_more_blocks_than_there_are_and_adapters(make: Callable[..., Network]) -> None:
+def test_reinitialize_top_refuses_more_blocks_than_there_are_and_adapters(make: Callable[..., Network]) -> None:
     with pytest.raises(UserError, match="at most 3"):
-        start(make(), "reinitialise_top", layers=4)
+        start(make(), "reinitialize_top", layers=4)
     network, lora = make(), load_part("methods", "lora")
     network.stack  # noqa: B018 - read before the method changes the module tree
     lora.apply(network, lora.Settings())
     with pytest.raises(UserError, match="adapters"):
-        start(network, "reinitialise_top", layers=1)
+        start(network, "reinitialize_top", layers=1)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -255,21 +255,21 @@ def test_random_above_keeps_the_lowest_layers_and_draws_every_other_weight(make:
 
 
 def test_prior_bias_makes_a_zero_head_predict_the_base_rates(make: Callable[..., Network]) -> None:
-    network, part = make(), load_part("initialisation", "prior_bias")
+    network, part = make(), load_part("initialization", "prior_bias")
     targets = np.array([0] * 900 + [1] * 90 + [2] * 10)
-    part.initialise(network, lambda: np.zeros(0), targets, CLASSES, part.Settings(), 0)
+    part.initialize(network, lambda: np.zeros(0), targets, CLASSES, part.Settings(), 0)
     assert network.last_linear.bias is not None
     assert network.last_linear.bias.detach().softmax(0).numpy() == pytest.approx([0.9, 0.09, 0.01], abs=2e-3)
 
 
 def test_prior_bias_of_several_labels_and_of_numbers(make: Callable[..., Network]) -> None:
-    part = load_part("initialisation", "prior_bias")
+    part = load_part("initialization", "prior_bias")
     network = make(labels=SEVERAL)
-    part.initialise(network, lambda: np.zeros(0), np.array([[1, 0, 0], [1, 0, 1]] * 100), SEVERAL, part.Settings(), 0)
+    part.initialize(network, lambda: np.zeros(0), np.array([[1, 0, 0], [1, 0, 1]] * 100), SEVERAL, part.Settings(), 0)
     assert network.last_linear.bias.detach().sigmoid().numpy() == pytest.approx([1, 0, 0.5], abs=0.01)
     numbers = Labels("regression", (), mean=4.0, spread=2.0)
     network = make(labels=numbers)
-    part.initialise(network, lambda: np.zeros(0), np.array([2.0, 6.0]), numbers, part.Settings(), 0)
+    part.initialize(network, lambda: np.zeros(0), np.array([2.0, 6.0]), numbers, part.Settings(), 0)
     assert float(network.last_linear.bias.detach()) == 0.0
 
 

@@ -1,4 +1,4 @@
-"""Tiny networks of every family, a batch of sentences, and a few optimiser steps."""
+"""Tiny networks of every family, a batch of sentences, and a few optimizer steps."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ def logits() -> Callable[..., Tensor]:
 
 @pytest.fixture(scope="session")
 def train(batch_of: Callable[..., dict[str, Tensor]]) -> Callable[..., tuple[float, float]]:
-    """Optimiser steps on the named parameters; first and last loss. Leaves the network in evaluation mode."""
+    """Optimizer steps on the named parameters; first and last loss. Leaves the network in evaluation mode."""
 
     def steps(network: Network, names: Any, count: int = 5, rate: float = 1e-2) -> tuple[float, float]:
         inputs = batch_of(network)
-        optimiser = torch.optim.Adam([network.get_parameter(name) for name in names], lr=rate)
+        optimizer = torch.optim.Adam([network.get_parameter(name) for name in names], lr=rate)
         losses = []
         for _ in range(count):
             loss = functional.cross_entropy(network.eval()(inputs), TARGETS)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             losses.append(float(loss.detach()))
         return losses[0], losses[-1]
 

@@ -65,11 +65,11 @@ def test_a_method_works_or_says_why_not(make: Callable[[str], Network], method: 
     moving = {*applied.trainable, *network.head_names}
     assert {name for name, parameter in network.named_parameters() if parameter.requires_grad} == moving
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-    optimiser = torch.optim.Adam([network.get_parameter(name) for name in moving], lr=0.01)
+    optimizer = torch.optim.Adam([network.get_parameter(name) for name in moving], lr=0.01)
     for _ in range(2):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         nn.functional.cross_entropy(network(images()) * 1e3, torch.arange(4) % 3).backward()
-        optimiser.step()
+        optimizer.step()
     moved = {name for name, parameter in network.named_parameters() if not torch.equal(parameter, before[name])}
     assert moved <= moving
     assert moved

@@ -83,7 +83,7 @@ def test_a_model_that_the_library_does_not_know_gets_all_linear_layers(make):
         ({"method": "lora", "target_modules": ["querry"]}, "querry"),
         ({"method": "miss", "r": 64}, "PEFT cannot apply MISS"),
         ({"method": "prefix-tuning"}, "exists here as 'prefix'"),
-        ({"method": "adalora"}, "every optimiser step"),
+        ({"method": "adalora"}, "every optimizer step"),
     ],
 )
 def test_what_cannot_be_is_said(make, settings, message):

@@ -152,7 +152,7 @@ def _columns(n: int, generator: np.random.Generator) -> Example:
     targets = np.stack([generator.integers(0, 3, n), generator.normal(size=n)], 1)
     noisy = np.stack([np.where(generator.random(n) < 0.7, targets[:, 0], 0), targets[:, 1] + 0.3 * generator.normal(size=n)], 1)
     parts = (("a", Labels("classification", ("x", "y", "z"))), ("b", Labels("regression")))
-    return Example(targets, noisy, targets, Labels("several", parts=parts))
+    return Example(targets, noisy, targets, Labels("multi_task", parts=parts))
 
 
 def coco(targets: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:

@@ -69,7 +69,9 @@ def test_entity_scores_are_seqevals_on_random_tags(name: str) -> None:
     names = tags_of(SCHEMES[name][0])
     assert scheme_of(names).name == SCHEMES[name][1]
     targets, given = rows_of(names, np.random.default_rng(8))
-    found = [load_part("metrics", f"entity_{score}").value(targets, given, Labels("tagging", names)) for score in SCORES]
+    found = [
+        load_part("metrics", f"entity_{score}").value(targets, given, Labels("token_classification", names)) for score in SCORES
+    ]
     assert found == pytest.approx(RECORDED[name], rel=1e-12)
 
 
@@ -131,7 +133,7 @@ def test_well_formed_tags_have_one_score_in_seqevals_two_modes(name: str) -> Non
         kinds = [[TYPES[number] if number < 3 else None for number in generator.integers(0, 4, 6)] for _ in range(300)]
         rows = [formed(name, row) for row in kinds]
         sides.append(object_array(np.array([names.index(tag) for tag in [*row, *"O" * (18 - len(row))]]) for row in rows))
-    found = load_part("metrics", "entity_f1").value(*sides, Labels("tagging", names))
+    found = load_part("metrics", "entity_f1").value(*sides, Labels("token_classification", names))
     assert found == pytest.approx(seqeval("f1_score", (sides[0], sides[1]), names, name), rel=1e-12)
     assert 0.05 < found < 0.9
 
@@ -148,7 +150,7 @@ def test_read_as_another_scheme_bilou_is_scored_wrongly() -> None:
 
 def counts(names: tuple[str, ...], wanted: list[str], given: list[str]) -> list[float]:
     sides = (object_array([np.array([names.index(tag) for tag in side])]) for side in (wanted, given))
-    found: list[float] = entity_counts(*sides, Labels("tagging", names))[0].tolist()
+    found: list[float] = entity_counts(*sides, Labels("token_classification", names))[0].tolist()
     return found
 
 

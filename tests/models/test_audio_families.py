@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_paddi
 LABELS = Labels("classification", ("up", "down", "off"))
 FORM = Form("audio", "AutoModelForAudioClassification")
 MASKED = ("wav2vec2-stable", "hubert", "wavlm", "data2vec-audio")  # families that are told where a clip ends
-READS_PADDING = ("wavlm", "data2vec-audio")  # whose normalisation or positions, in transformers, see padding as sound
+READS_PADDING = ("wavlm", "data2vec-audio")  # whose normalization or positions, in transformers, see padding as sound
 TARGETS = torch.tensor([0, 1, 2, 1])
 
 
@@ -93,12 +93,12 @@ def test_what_is_frozen_stays_as_it_was_and_makes_the_same(make: Callable[[str],
     top.register_forward_hook(lambda _, __, output: seen.append((output[0] if isinstance(output, tuple) else output).clone()))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     moving = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.SGD(moving, lr=0.1)
+    optimizer = torch.optim.SGD(moving, lr=0.1)
     seed_everything(0)
     for _ in range(3):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         functional.cross_entropy(network(inputs), TARGETS).backward()
-        optimiser.step()
+        optimizer.step()
     moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert moved
     assert min(map(network.stack.depth_of, moved)) >= 3
@@ -141,7 +141,7 @@ def test_lengths_are_the_frames_of_the_first_block(make: Callable[[str], Network
         assert seen[0].shape[1] == found.lengths.max()
         assert [one.shape[1] for one in seen[1:]] == found.lengths.tolist()
     if family not in READS_PADDING:
-        torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)  # a neighbour in the batch changes nothing
+        torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)  # a neighbor in the batch changes nothing
 
 
 WITH_WORDS = ("prefix", "prompt")

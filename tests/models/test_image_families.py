@@ -94,11 +94,11 @@ def test_what_lies_below_the_cut_stays_bit_for_bit(make: Callable[[str], Network
     trainable = [name for name, _ in network.named_parameters() if name not in network.head_names]
     before = {name: value.clone() for name, value in network.state_dict().items()}
     open_layers(network, trainable, cut)
-    optimiser = torch.optim.SGD([one for one in network.parameters() if one.requires_grad], lr=0.05)
+    optimizer = torch.optim.SGD([one for one in network.parameters() if one.requires_grad], lr=0.05)
     for _ in range(2):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         nn.functional.cross_entropy(network(images(8)), torch.arange(8) % 3).backward()
-        optimiser.step()
+        optimizer.step()
     moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert moved
     assert all(network.stack.depth_of(name) >= cut for name in moved)
@@ -111,7 +111,7 @@ def test_what_lies_below_the_cut_stays_bit_for_bit(make: Callable[[str], Network
 
 def test_still_batch_norms_keep_their_means_where_they_train(make: Callable[[str], Network]) -> None:
     network = make("resnet")
-    network.still_batch_norm = True
+    network.freeze_batch_norm = True
     open_layers(network, [name for name, _ in network.named_parameters()], 0)
     before = {name: value.clone() for name, value in network.named_buffers()}
     network(images()).sum().backward()

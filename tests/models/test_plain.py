@@ -88,7 +88,7 @@ def test_a_recipe_alone_runs_no_module(tmp_path: Path) -> None:
 def test_a_run_is_saved_opened_with_the_module_and_repeated(strategy: str, tmp_path: Path) -> None:
     module = Small()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    model: dict[str, Any] = {"source": module, "still_batch_norm": True}
+    model: dict[str, Any] = {"source": module, "freeze_batch_norm": True}
     data = pictures(40)
     settings = QUICK | {"training": {"epochs": 4, "batch_size": 8}}
     run = tunewright.fit(data, model=model, preprocessing=READS, strategy=strategy, out=tmp_path / "run", **settings)

@@ -81,7 +81,7 @@ def test_the_last_linear_layer_gives_way_to_a_new_one(how: AudioPreprocessing, s
 def test_a_run_is_saved_opened_with_the_module_and_predicts_the_same(strategy: str, tmp_path: Path) -> None:
     rows = tones(48)
     settings = QUICK | {"training": {"epochs": 4, "batch_size": 8}}
-    model: dict[str, Any] = {"source": Listener(12), "still_batch_norm": True}
+    model: dict[str, Any] = {"source": Listener(12), "freeze_batch_norm": True}
     run = tunewright.fit(rows, model=model, preprocessing=CEPSTRA, strategy=strategy, out=tmp_path / "run", **settings)
     assert accuracy(run) > accuracy(run, "majority")
     assert run.manifest["certified"]["equal"]

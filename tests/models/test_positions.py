@@ -162,6 +162,6 @@ def test_a_run_tells_the_tokens_that_texts_are_cut_at(tmp_path: Path) -> None:
         data={"near_duplicates": "ignore", "max_length": 90},
         training={"max_steps": 1, "precision": "float32"},
         evaluation={"reports": [], "baselines": (), "certify": False},
-        watchers=(lambda event: said.extend(event.get("said", ())),),
+        callbacks=(lambda event: said.extend(event.get("said", ())),),
     )
     assert any(line.endswith("train rows are cut at 60 tokens") for line in said)

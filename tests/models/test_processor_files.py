@@ -38,17 +38,17 @@ def test_sounds_are_prepared_alike_from_either_file(family: str, tmp_path: Path)
     assert load_network(str(folder), LABELS, form=AUDIO).processor == before
 
 
-def test_a_speech_recogniser_saved_by_transformers_opens(tmp_path: Path) -> None:
+def test_a_speech_recognizer_saved_by_transformers_opens(tmp_path: Path) -> None:
     import transformers
 
     folder = tiny_audio_model("whisper", tmp_path, layers=1)
-    before = load_network(str(folder), Labels("transcription"), form=SPOKEN).processor.sounds
+    before = load_network(str(folder), Labels("speech_recognition"), form=SPOKEN).processor.sounds
     sounds = transformers.AutoFeatureExtractor.from_pretrained(str(folder))
     words = transformers.AutoTokenizer.from_pretrained(str(folder))
     (folder / OLDER).unlink()
     transformers.WhisperProcessor(sounds, words).save_pretrained(str(folder))
     assert (folder / NEWER).is_file() and not (folder / OLDER).exists()
-    assert load_network(str(folder), Labels("transcription"), form=SPOKEN).processor.sounds == before
+    assert load_network(str(folder), Labels("speech_recognition"), form=SPOKEN).processor.sounds == before
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ def test_without_a_device_it_is_refused_before_weights_are_read(tmp_path: Path) 
 
     folder = tiny_model("llama", tmp_path / "llama")
     with pytest.raises(UserError, match="needs a CUDA device"):
-        fit(ROWS, model={"source": str(folder), "quantise": "4bit"}, strategy="lora", evaluation={"certify": False})
+        fit(ROWS, model={"source": str(folder), "quantize": "4bit"}, strategy="lora", evaluation={"certify": False})
 
 
 def test_methods_that_train_the_base_and_certificates_are_refused() -> None:
     with pytest.raises(UserError, match=r"(?s)which full trains.*cannot be certified"):
-        make_recipe(model={"source": "x", "quantise": "4bit"}, strategy="full")
+        make_recipe(model={"source": "x", "quantize": "4bit"}, strategy="full")

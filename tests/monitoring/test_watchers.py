@@ -50,16 +50,16 @@ def test_no_number_that_json_has_not_is_written(tmp_path: Path) -> None:
     [([True, False, False], 3), ([True, False, True, False, False], 5), ([True, True, True], None), ([False, False], 2)],
 )
 def test_early_stopping_counts_in_a_row(better: list[bool], stops_after: int | None) -> None:
-    watcher = EarlyStopping(patience=2)
-    assert watcher({"kind": "step", "step": 1}) is None
-    asked = [watcher({"kind": "evaluation", "better": one}) for one in better]
+    callback = EarlyStopping(patience=2)
+    assert callback({"kind": "step", "step": 1}) is None
+    asked = [callback({"kind": "evaluation", "better": one}) for one in better]
     first = next((place + 1 for place, request in enumerate(asked) if request is not None and request.stop), None)
     assert first == stops_after
 
 
 def test_early_stopping_goes_on_counting_after_a_resume() -> None:
-    watcher = EarlyStopping(patience=3)
-    watcher({"kind": "start", "waited": 2})
-    request = watcher({"kind": "evaluation", "better": False})
+    callback = EarlyStopping(patience=3)
+    callback({"kind": "start", "waited": 2})
+    request = callback({"kind": "evaluation", "better": False})
     assert request is not None
     assert "3 evaluations" in request.reason

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from tunewright.core.registry import list_parts, load_part
 from tunewright.models.network import Network
 
-NAMES = [part.name for part in list_parts("penalties")]
+NAMES = [part.name for part in list_parts("regularizers")]
 
 
 def names_of(network: Network) -> tuple[str, ...]:
@@ -22,7 +22,7 @@ def test_the_folder_holds_what_the_recipe_promises() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_contract(make: Callable[..., Network], name: str) -> None:
-    network, part = make(), load_part("penalties", name)
+    network, part = make(), load_part("regularizers", name)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     penalty = part.prepare(network, names_of(network), part.Settings())
     value = penalty()
@@ -36,7 +36,7 @@ def test_contract(make: Callable[..., Network], name: str) -> None:
 
 
 def test_l2_sp_is_equation_2_of_li_et_al(make: Callable[..., Network]) -> None:
-    network, part = make(), load_part("penalties", "l2_sp")
+    network, part = make(), load_part("regularizers", "l2_sp")
     start = {name: value.detach().clone() for name, value in network.named_parameters()}
     penalty = part.prepare(network, names_of(network), part.Settings(alpha=0.3, beta=0.05))
     generator = torch.Generator().manual_seed(1)
@@ -57,7 +57,7 @@ def test_l2_sp_is_equation_2_of_li_et_al(make: Callable[..., Network]) -> None:
 
 
 def test_l2_sp_leaves_layers_alone_that_are_not_open(make: Callable[..., Network]) -> None:
-    network, part = make(), load_part("penalties", "l2_sp")
+    network, part = make(), load_part("regularizers", "l2_sp")
     penalty = part.prepare(network, names_of(network), part.Settings())
     frozen = "inner.bert.encoder.layer.0.output.dense.weight"
     network.get_parameter(frozen).requires_grad_(False)
@@ -66,16 +66,16 @@ def test_l2_sp_leaves_layers_alone_that_are_not_open(make: Callable[..., Network
 
 
 def test_l2_sp_pulls_back_to_the_start(make: Callable[..., Network]) -> None:
-    network, part = make(), load_part("penalties", "l2_sp")
+    network, part = make(), load_part("regularizers", "l2_sp")
     name = "inner.bert.encoder.layer.1.output.dense.weight"
     weight = network.get_parameter(name)
     start = weight.detach().clone()
     penalty = part.prepare(network, (name,), part.Settings(alpha=1.0))
     with torch.no_grad():
         weight.add_(1.0)
-    optimiser = torch.optim.SGD([weight], lr=0.5)
+    optimizer = torch.optim.SGD([weight], lr=0.5)
     for _ in range(20):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         penalty().backward()
-        optimiser.step()
+        optimizer.step()
     assert torch.allclose(weight, start, atol=1e-4)

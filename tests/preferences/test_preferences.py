@@ -36,7 +36,7 @@ def sigmoid(x: float) -> float:
 
 
 def values_of(name: str, batch: Scored | None = None, **settings: Any) -> list[float]:
-    part = load_part("preferences", name)
+    part = load_part("preference_losses", name)
     found: list[float] = part.losses(batch or scored(), part.Settings(**settings)).tolist()
     return found
 
@@ -46,9 +46,9 @@ def gain(place: int) -> float:
 
 
 def test_these_are_all_parts_and_each_keeps_the_contract() -> None:
-    assert [part.name for part in list_parts("preferences")] == NAMES
+    assert [part.name for part in list_parts("preference_losses")] == NAMES
     for name in NAMES:
-        part = load_part("preferences", name)
+        part = load_part("preference_losses", name)
         assert isinstance(part.NEEDS_REFERENCE, bool) and isinstance(part.PAIRED, bool)
         assert all(field.description for field in part.Settings.model_fields.values())
         with pytest.raises(ValidationError):
@@ -83,7 +83,7 @@ def test_ipo_is_equation_17() -> None:
 
 
 def test_ipo_is_content_at_its_aim_and_pulls_back_beyond_it() -> None:
-    part = load_part("preferences", "ipo")
+    part = load_part("preference_losses", "ipo")
     chosen = torch.tensor([5.0, 4.0, 6.0], requires_grad=True)
     zero = torch.zeros(3)
     batch = scored(chosen=chosen, rejected=zero, reference_chosen=zero, reference_rejected=zero)
@@ -108,7 +108,7 @@ def test_kto_takes_any_number_of_each_kind() -> None:
 
 
 def test_the_divergence_of_kto_is_a_mean_not_below_0_without_gradient() -> None:
-    part = load_part("preferences", "kto")
+    part = load_part("preference_losses", "kto")
     now, before = torch.tensor([-3.0, -5.0], requires_grad=True), torch.tensor([-4.0, -7.0])
     found = part.divergence(now, before)
     assert float(found) == 1.5 and not found.requires_grad
@@ -133,7 +133,7 @@ def test_orpo_is_equations_6_and_7() -> None:
 
 
 def test_orpo_stays_finite_where_an_answer_is_certain_or_hopeless() -> None:
-    part = load_part("preferences", "orpo")
+    part = load_part("preference_losses", "orpo")
     chosen = torch.tensor([0.0, -1e-9, -1e5], requires_grad=True)
     rejected = torch.tensor([-1e5, 0.0, 0.0], requires_grad=True)
     found = part.losses(scored(chosen=chosen, rejected=rejected), part.Settings())
@@ -151,21 +151,21 @@ def test_simpo_is_equation_6() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_descent_raises_the_chosen_and_lowers_the_rejected_answer(name: str) -> None:
-    part = load_part("preferences", name)
+    part = load_part("preference_losses", name)
     chosen, rejected = (torch.tensor(values, requires_grad=True) for values in (CHOSEN, REJECTED))
     part.losses(scored(chosen=chosen, rejected=rejected), part.Settings()).sum().backward()
     assert chosen.grad is not None and (chosen.grad < 0).all()
     assert rejected.grad is not None and (rejected.grad > 0).all()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not load_part("preferences", name).NEEDS_REFERENCE])
+@pytest.mark.parametrize("name", [name for name in NAMES if not load_part("preference_losses", name).NEEDS_REFERENCE])
 def test_what_needs_no_reference_reads_none(name: str) -> None:
     assert values_of(name, scored(reference_chosen=None, reference_rejected=None)) == values_of(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_margins_are_above_0_where_the_chosen_answer_is_ahead(name: str) -> None:
-    part = load_part("preferences", name)
+    part = load_part("preference_losses", name)
     found = margins(part, scored(), part.Settings())
     if part.NEEDS_REFERENCE:
         ahead = [gain(place) > 0 for place in PLACES]
@@ -177,7 +177,7 @@ def test_margins_are_above_0_where_the_chosen_answer_is_ahead(name: str) -> None
 
 def test_margins_have_the_unit_of_the_loss() -> None:
     for name, beta in (("dpo", {"beta": 0.3}), ("kto", {"beta": 0.3}), ("ipo", {"tau": 0.3})):
-        part = load_part("preferences", name)
+        part = load_part("preference_losses", name)
         assert margins(part, scored(), part.Settings(**beta)).tolist() == pytest.approx([0.3 * gain(i) for i in PLACES])
 
 

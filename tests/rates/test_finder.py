@@ -72,13 +72,13 @@ def test_an_impossible_sweep_is_refused(wrong: dict[str, float]) -> None:
         find_rate(lambda rate: rate, **wrong)  # type: ignore[arg-type]
 
 
-def snapshot(network: Network, optimiser: torch.optim.Optimizer) -> list[object]:
+def snapshot(network: Network, optimizer: torch.optim.Optimizer) -> list[object]:
     tensors = [tensor.detach().clone() for tensor in (*network.parameters(), *network.buffers())]
-    state = [value.clone() for values in optimiser.state_dict()["state"].values() for value in values.values()]
+    state = [value.clone() for values in optimizer.state_dict()["state"].values() for value in values.values()]
     gradients = [torch.zeros(()) if p.grad is None else p.grad.clone() for p in network.parameters()]
     modes = [torch.tensor([module.training for module in network.modules()])]
     wanted = [torch.tensor([parameter.requires_grad for parameter in network.parameters()])]
-    rates = [torch.tensor([group["lr"] for group in optimiser.param_groups])]
+    rates = [torch.tensor([group["lr"] for group in optimizer.param_groups])]
     draws = (
         torch.get_rng_state(),
         torch.tensor(np.random.get_state()[1].astype(np.int64)),
@@ -97,26 +97,26 @@ def test_everything_is_put_back_bit_for_bit(make: Callable[..., Network], name: 
     network = make()
     network.register_buffer("counter", torch.zeros(2), persistent=False)
     kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {"AdamW": torch.optim.AdamW, "SGD": torch.optim.SGD}
-    optimiser = kinds[name](network.parameters(), lr=1e-2)
+    optimizer = kinds[name](network.parameters(), lr=1e-2)
     inputs = {"input_ids": torch.tensor([[5, 6, 7]]), "attention_mask": torch.ones(1, 3, dtype=torch.int64)}
 
     def step() -> None:
         network.train()(inputs).square().sum().backward()
-        optimiser.step()
+        optimizer.step()
 
     step()
     network.eval()
-    before = snapshot(network, optimiser)
+    before = snapshot(network, optimizer)
     try:
-        with restored(network, optimiser):
+        with restored(network, optimizer):
             step()
             network.counter.add_(1)
             network.requires_grad_(False)
-            optimiser.param_groups[0]["lr"] = 7.0
+            optimizer.param_groups[0]["lr"] = 7.0
             random.random()
             np.random.rand()
-            assert not same(before, snapshot(network, optimiser))  # negative control
+            assert not same(before, snapshot(network, optimizer))  # negative control
             raise KeyError("anything")
     except KeyError:
         pass
-    assert same(before, snapshot(network, optimiser))
+    assert same(before, snapshot(network, optimizer))

@@ -70,7 +70,7 @@ def test_scales_and_biases_of_methods_have_no_decay(make: Callable[..., Network]
     assert {decay[name] for name in applied.trainable} == {decayed}
 
 
-def test_frozen_layers_are_never_in_the_optimiser(make: Callable[..., Network]) -> None:
+def test_frozen_layers_are_never_in_the_optimizer(make: Callable[..., Network]) -> None:
     network = make()
     applied = Applied(tuple(name for name in everything(network).trainable if ".layer.2." in name))
     names = {name for group in param_groups(network, applied, **RATES) for name in group["names"]}
@@ -106,22 +106,22 @@ def test_explicit_rates_by_depth(make: Callable[..., Network]) -> None:
     network = make()
     below = network.stack.depths - 1
     rates = [10.0**-number for number in range(below)]
-    groups = param_groups(network, everything(network), **RATES, per_depth=rates)
+    groups = param_groups(network, everything(network), **RATES, learning_rates_by_depth=rates)
     assert {group["depth"]: group["base_lr"] for group in groups} == dict(enumerate([*rates, 1e-2]))
     with pytest.raises(UserError, match=f"{below}, one for each of: embeddings, block 0"):
-        param_groups(network, everything(network), **RATES, per_depth=rates[:-1])
+        param_groups(network, everything(network), **RATES, learning_rates_by_depth=rates[:-1])
 
 
 def test_a_step_moves_each_group_by_its_own_rate(make: Callable[..., Network]) -> None:
     """ULMFiT's rule seen in the weights: with plain SGD and equal gradients, each layer moves 1/2.6 of the one above."""
     network = make()
     groups = param_groups(network, everything(network), backbone=1e-2, head=1.0, layer_decay=1 / 2.6)
-    optimiser = torch.optim.SGD(groups)
+    optimizer = torch.optim.SGD(groups)
     names = [f"inner.bert.encoder.layer.{number}.output.dense.weight" for number in range(3)]
     before = [network.get_parameter(name).detach().clone() for name in names]
     for parameter in network.parameters():
         parameter.grad = torch.ones_like(parameter)
-    optimiser.step()
+    optimizer.step()
     moved = [float((old - network.get_parameter(name)).mean().detach()) for name, old in zip(names, before, strict=True)]
     assert moved[1] / moved[0] == pytest.approx(2.6, rel=1e-3)
     assert moved[2] / moved[1] == pytest.approx(2.6, rel=1e-3)

@@ -14,17 +14,20 @@ from tunewright.core.errors import UserError
 # case -> (the recipe's text, what the error must say)
 REFUSED: dict[str, tuple[str, str]] = {
     "unknown key": ("traning: {epochs: 3}", "'traning' is not a setting.*Did you mean 'training'"),
-    "near miss": ("rates: {layer_decy: 0.9}", "Did you mean 'rates.layer_decay'"),
-    "wrong section": ("training: {layer_decay: 0.9}", "'training.layer_decay' is not a setting. Expected 'rates.layer_decay'"),
+    "near miss": ("optimization: {layer_decy: 0.9}", "Did you mean 'optimization.layer_decay'"),
+    "wrong section": (
+        "training: {layer_decay: 0.9}",
+        "'training.layer_decay' is not a setting. Expected 'optimization.layer_decay'",
+    ),
     "wrong type": ("training: {epochs: many}", "'training.epochs' is 'many'"),
-    "rate below zero": ("rates: {backbone: -0.1}", "'rates.backbone' is -0.1"),
-    "rate of zero": ("rates: {head: 0}", "'rates.head' is 0"),
-    "not a number": ("rates: {backbone: .nan}", "'rates.backbone' is nan"),
+    "rate below zero": ("optimization: {learning_rate: -0.1}", "'optimization.learning_rate' is -0.1"),
+    "rate of zero": ("optimization: {head_learning_rate: 0}", "'optimization.head_learning_rate' is 0"),
+    "not a number": ("optimization: {learning_rate: .nan}", "'optimization.learning_rate' is nan"),
     "no epoch": ("training: {epochs: 0}", "'training.epochs' is 0"),
     "batch of none": ("training: {batch_size: 0}", "'training.batch_size' is 0"),
-    "accumulate none": ("training: {accumulate: 0}", "'training.accumulate' is 0"),
+    "accumulate none": ("training: {gradient_accumulation_steps: 0}", "'training.gradient_accumulation_steps' is 0"),
     "warm-up over total": (
-        "rates: {schedule: {name: warmup_stable_decay, warmup: 0.6, decay: 0.6}}",
+        "optimization: {schedule: {name: warmup_stable_decay, warmup: 0.6, decay: 0.6}}",
         "warms up and decays for more than the whole run",
     ),
     "dropout above one": ("model: {dropout: 1.5}", "'model.dropout' is 1.5"),
@@ -32,8 +35,8 @@ REFUSED: dict[str, tuple[str, str]] = {
     "alias bomb": ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases .* are not allowed"),
     "python tag": ("model: !!python/object/apply:os.system ['true']", "the tag .*python.* is not allowed"),
     "exclusive options": (
-        "rates: {layer_decay: 0.5, per_depth: [0.1, 0.1]}",
-        "rates.per_depth and rates.layer_decay exclude each other",
+        "optimization: {layer_decay: 0.5, learning_rates_by_depth: [0.1, 0.1]}",
+        "optimization.learning_rates_by_depth and optimization.layer_decay exclude each other",
     ),
     "unavailable precision": ("training: {precision: float8}", "'training.precision' is 'float8'"),
     "seed out of range": ("seed: -1", "'seed' is -1"),
@@ -61,7 +64,7 @@ def test_refused(tmp_path: Path, case: str) -> None:
 
 
 ACCEPTED: dict[str, tuple[str, Callable[[Recipe], object], object]] = {
-    "1e-5 is a number": ("rates: {backbone: 1e-5}", lambda recipe: recipe.rates.backbone, 1e-5),
+    "1e-5 is a number": ("optimization: {learning_rate: 1e-5}", lambda recipe: recipe.optimization.learning_rate, 1e-5),
     "no, yes and on are words": ("data: {target: [no, yes, on]}", lambda recipe: recipe.data.target, ("no", "yes", "on")),
     "010 is ten": ("training: {epochs: 010}", lambda recipe: recipe.training.epochs, 10),
 }

@@ -20,24 +20,30 @@ def test_the_set_of_keys_changes_only_on_purpose() -> None:
 
 @pytest.mark.parametrize("name", [strategy.name for strategy in list_strategies()])
 def test_a_resolved_recipe_reads_back_equal(tmp_path: Path, name: str) -> None:
-    recipe = resolve({"strategy": name, "training": {"patience": 3}}, ["rates.weight_decay=0.02"])
+    recipe = resolve({"strategy": name, "training": {"early_stopping_patience": 3}}, ["optimization.weight_decay=0.02"])
     path = tmp_path / "recipe.yaml"
     path.write_text(to_yaml(recipe))
     assert read_recipe(path) == recipe
 
 
 def test_settings_override_the_file_and_the_file_the_strategy() -> None:
-    recipe = resolve({"strategy": "lora", "rates": {"backbone": 2e-3, "head": 2e-3}}, ["rates.head=3e-3", "method.rank=4"])
-    assert (recipe.rates.backbone, recipe.rates.head) == (2e-3, 3e-3)
+    recipe = resolve(
+        {"strategy": "lora", "optimization": {"learning_rate": 2e-3, "head_learning_rate": 2e-3}},
+        ["optimization.head_learning_rate=3e-3", "method.rank=4"],
+    )
+    assert (recipe.optimization.learning_rate, recipe.optimization.head_learning_rate) == (2e-3, 3e-3)
     assert recipe.method.settings["rank"] == 4
     assert recipe.method.settings["alpha"] == 32  # the strategy's own setting stays
 
 
 def test_who_names_a_number_of_epochs_gets_it() -> None:
     own = resolve({"strategy": "full"}).training
-    assert own.rows_in_all is not None
-    assert resolve({"strategy": "full"}, ["training.epochs=20"]).training.rows_in_all is None
-    assert resolve({"strategy": "full", "training": {"epochs": 20, "rows_in_all": 500}}).training.rows_in_all == 500
+    assert own.max_train_examples_seen is not None
+    assert resolve({"strategy": "full"}, ["training.epochs=20"]).training.max_train_examples_seen is None
+    assert (
+        resolve({"strategy": "full", "training": {"epochs": 20, "max_train_examples_seen": 500}}).training.max_train_examples_seen
+        == 500
+    )
     assert resolve({"strategy": "full", "training": {"batch_size": 8}}).training == own.model_copy(update={"batch_size": 8})
 
 
@@ -48,13 +54,13 @@ def test_another_part_brings_none_of_the_former_ones_settings() -> None:
 
 def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(Faults) as told:
-        resolve({"training": {"epochs": 0, "batch_size": "x"}, "rates": {"backbone": -1}})
+        resolve({"training": {"epochs": 0, "batch_size": "x"}, "optimization": {"learning_rate": -1}})
     assert len(told.value.faults) == 3
     with pytest.raises(Faults) as parts:
-        resolve({"method": "lorra", "unfreezing": "topdown", "rates": {"optimiser": {"name": "adamw", "beta3": 1}}})
+        resolve({"method": "lorra", "unfreezing": "topdown", "optimization": {"optimizer": {"name": "adamw", "beta3": 1}}})
     assert len(parts.value.faults) == 3
     assert "Did you mean 'lora'" in str(parts.value)
-    assert "'rates.optimiser.beta3' is not a setting of adamw" in str(parts.value)
+    assert "'optimization.optimizer.beta3' is not a setting of adamw" in str(parts.value)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tunewright.training.checkpoint import Checkpoints
 _RECIPE = """
 data: {{train: {rows}, text: [text], target: [label], near_duplicates: ignore}}
 model: {{source: {model}}}
-rates: {{backbone: 1e-3, head: 1e-2}}
+optimization: {{learning_rate: 1e-3, head_learning_rate: 1e-2}}
 training: {{epochs: 4, batch_size: 16, precision: float32, threads: 1}}
 evaluation: {{baselines: [], reports: [], certify: false, resamples: 100, monitor: loss}}
 seed: {seed}
@@ -40,10 +40,10 @@ def recipe_file(folder: Path, seed: int = 0, rows: int = 60) -> Path:
 
 
 def command(*arguments: object, storage: Storage | None = None, at_step: Callable[[int], None] | None = None) -> None:
-    """`tunewright …` in this process; ``at_step`` is called in the middle of every optimiser step with its number."""
+    """`tunewright …` in this process; ``at_step`` is called in the middle of every optimizer step with its number."""
     from tunewright.cli.main import main
 
-    made, step = [0], loop.optimiser_step
+    made, step = [0], loop.optimizer_step
 
     def counted(*given: Any) -> Any:
         made[0] += 1
@@ -53,7 +53,7 @@ def command(*arguments: object, storage: Storage | None = None, at_step: Callabl
 
     under = Checkpoints if storage is None else partial(Checkpoints, storage=storage)
     sys.argv = ["tunewright", *map(str, arguments)]
-    with patch("tunewright.training.trainer.optimiser_step", counted), patch("tunewright.pipeline.workflow.Checkpoints", under):
+    with patch("tunewright.training.trainer.optimizer_step", counted), patch("tunewright.pipeline.workflow.Checkpoints", under):
         main()
 
 

@@ -13,7 +13,7 @@ from tests.reliability.harness import Problems, Training, missed_without, whole
 from tunewright.core.storage import Storage
 from tunewright.training import checkpoint, checkpoint_folder
 from tunewright.training.checkpoint import Checkpoints
-from tunewright.training.context import State
+from tunewright.training.context import TrainerState
 from tunewright.training.interrupts import Asked
 from tunewright.training.trainer import _Loop
 
@@ -104,16 +104,16 @@ off(
     patch("tunewright.training.trainer.restore_random_states", _nothing),
 )
 off(
-    "the_optimiser_is_not_restored",
+    "the_optimizer_is_not_restored",
     resume.CASES["plain_amid_an_epoch"],
     resume.TRAININGS["plain"],
-    patch("tunewright.training.trainer.restore_optimiser", _nothing),
+    patch("tunewright.training.trainer.restore_optimizer", _nothing),
 )
 off(
     "the_epoch_begins_anew",
     resume.CASES["plain_amid_an_epoch"],
     resume.TRAININGS["plain"],
-    patch("tunewright.training.trainer.State", lambda **saved: State(**saved | {"window": 0})),
+    patch("tunewright.training.trainer.TrainerState", lambda **saved: TrainerState(**saved | {"window": 0})),
 )
 off(
     "lines_after_the_checkpoint_stay",
@@ -125,7 +125,7 @@ off(
     "patience_begins_anew",
     resume.CASES["plateau_and_patience_at_the_last_step"],
     resume.TRAININGS["plateau_and_patience"],
-    patch("tunewright.training.trainer.State", lambda **saved: State(**saved | {"reason": ""})),
+    patch("tunewright.training.trainer.TrainerState", lambda **saved: TrainerState(**saved | {"reason": ""})),
     patch("tunewright.training.trainer._waited", lambda _: 0),
 )
 off(

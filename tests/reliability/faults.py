@@ -41,7 +41,7 @@ from tests.reliability.harness import (
 from tunewright.core.files import read_json, read_tensors
 from tunewright.training import trainer as loop
 from tunewright.training.checkpoint_folder import folders, step_of, verify
-from tunewright.training.context import Job
+from tunewright.training.context import TrainingContext
 
 # Checkpoints at steps 3, 6, 9 and 12. The rate makes later evaluations better, so that old checkpoints are removed.
 PLAIN = Training({"evaluation": {"monitor": "loss"}})
@@ -74,13 +74,13 @@ def killed_amid_the_weights() -> Problems:
 
 
 @case
-def killed_between_weights_and_optimiser() -> Problems:
-    return killed_at(at_step(6, "write", "optimiser.safetensors"))
+def killed_between_weights_and_optimizer() -> Problems:
+    return killed_at(at_step(6, "write", "optimizer.safetensors"))
 
 
 @case
-def killed_amid_the_optimiser() -> Problems:
-    return killed_at(at_step(6, "write", "optimiser.safetensors", "middle"))
+def killed_amid_the_optimizer() -> Problems:
+    return killed_at(at_step(6, "write", "optimizer.safetensors", "middle"))
 
 
 @case
@@ -118,10 +118,10 @@ def killed_before_rotation() -> Problems:
 def killed_amid_an_evaluation() -> Problems:
     folder = new_folder()
 
-    def prepare(job: Job) -> None:
+    def prepare(job: TrainingContext) -> None:
         scores, seen = loop.validation_scores, [0]
 
-        def killed(given: Job) -> Any:
+        def killed(given: TrainingContext) -> Any:
             seen[0] += 1
             if seen[0] == 2:
                 die(folder)
@@ -175,7 +175,7 @@ def signalled(numbers: list[int], code: int, *, during_save: bool = False) -> Pr
             os.kill(os.getpid(), number)
 
     if during_save:
-        storage = disturbed(at_step(6, "write", "optimiser.safetensors"), send)
+        storage = disturbed(at_step(6, "write", "optimizer.safetensors"), send)
         end = command.run("fit", recipe, "--out", out, storage=storage)
     else:
         end = command.run("fit", recipe, "--out", out, at_step=lambda step: send() if step == 5 else None)
@@ -239,8 +239,8 @@ def no_room_for_the_weights() -> Problems:
 
 
 @case
-def no_room_for_the_optimiser() -> Problems:
-    return refused(at_step(6, "write", "optimiser.safetensors", "middle"), errno.ENOSPC)
+def no_room_for_the_optimizer() -> Problems:
+    return refused(at_step(6, "write", "optimizer.safetensors", "middle"), errno.ENOSPC)
 
 
 @case
@@ -351,8 +351,8 @@ def a_bit_of_the_weights_is_flipped() -> Problems:
 
 
 @case
-def a_bit_of_the_optimiser_is_flipped() -> Problems:
-    return damaged(_change("optimiser.safetensors", flip), "step-9 is left out", "optimiser.safetensors is damaged")
+def a_bit_of_the_optimizer_is_flipped() -> Problems:
+    return damaged(_change("optimizer.safetensors", flip), "step-9 is left out", "optimizer.safetensors is damaged")
 
 
 @case
@@ -427,7 +427,13 @@ def every_checkpoint_is_damaged() -> Problems:
 @case
 def the_best_weights_are_lost() -> Problems:
     """Not exact, but not the end: it is told, and the best is looked for among what follows."""
-    training = Training({"rates": {"backbone": 0.02, "head": 0.02}, "evaluation": {"monitor": "loss"}, "training": {"epochs": 6}})
+    training = Training(
+        {
+            "optimization": {"learning_rate": 0.02, "head_learning_rate": 0.02},
+            "evaluation": {"monitor": "loss"},
+            "training": {"epochs": 6},
+        }
+    )
     best = whole(training)["state"]["best_step"]
     folder = new_folder()
     in_child(lambda: train(training, folder, prepare=within_step(17, sending(signal.SIGKILL))))
@@ -512,7 +518,7 @@ def a_checkpoint_holds_the_moment_of_its_step() -> Problems:
     """In place of 'parameters change during an asynchronous save': saving is synchronous, what changes later is not in it."""
     folder = new_folder()
 
-    def prepare(job: Job) -> None:
+    def prepare(job: TrainingContext) -> None:
         write = job.checkpoints.write  # type: ignore[union-attr]
 
         def written(checkpoint: Any) -> Any:

@@ -31,18 +31,18 @@ from tunewright.core.seed import seed_everything
 from tunewright.core.storage import DISK, Storage
 from tunewright.models.tiny import tiny_model
 from tunewright.models.tiny_images import tiny_image_model
-from tunewright.pipeline.steps import Given, apply_method, initialise, make_job, prepare_rows, set_up, train_features
+from tunewright.pipeline.steps import InMemoryData, apply_method, initialize, make_job, prepare_rows, set_up, train_features
 from tunewright.pipeline.workflow import make_recipe
 from tunewright.training import trainer as loop
 from tunewright.training.checkpoint import Checkpoints
 from tunewright.training.checkpoint_folder import folders, verify
-from tunewright.training.context import Job
+from tunewright.training.context import TrainingContext
 from tunewright.training.interrupts import Interrupted
 
 SECONDS = 120  # that a child may take before it counts as hanging
 
 Problems = list[str]  # what a case found wrong; empty where all is well
-Prepare = Callable[[Job], None]
+Prepare = Callable[[TrainingContext], None]
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,12 @@ def new_folder() -> Path:
     return Path(tempfile.mkdtemp(dir=root()))
 
 
-def job_of(training: Training, folder: Path, storage: Storage = DISK) -> Job:
+def job_of(training: Training, folder: Path, storage: Storage = DISK) -> TrainingContext:
     """The training as the workflow would set it up, its checkpoints and history in ``folder``."""
     defaults: dict[str, dict[str, Any]] = {
         "data": {"near_duplicates": "ignore"},
         "model": {"source": str(base("resnet" if training.pictures else "bert"))},
-        "rates": {"backbone": 1e-3, "head": 1e-2, "schedule": {"name": "constant"}},
+        "optimization": {"learning_rate": 1e-3, "head_learning_rate": 1e-2, "schedule": {"name": "constant"}},
         "training": {"epochs": 4, "batch_size": 12, "precision": "float32", "threads": 1},
         "evaluation": {"baselines": (), "certify": False},
     }
@@ -98,13 +98,13 @@ def job_of(training: Training, folder: Path, storage: Storage = DISK) -> Job:
     named = {} if training.pictures else {"target": "label", "text": "text"}
     recipe = make_recipe(**named, **sections)
     rows = _pictures(training.rows) if training.pictures else toy_rows(training.rows)
-    setup = set_up(recipe, prepare_rows(recipe, Given(rows)))
+    setup = set_up(recipe, prepare_rows(recipe, InMemoryData(rows)))
     applied = apply_method(setup)
-    initialise(setup, applied, train_features(setup))
-    patience = recipe.training.patience
-    watchers = (History(folder / "history.jsonl"), *(() if patience is None else (EarlyStopping(patience),)))
+    initialize(setup, applied, train_features(setup))
+    patience = recipe.training.early_stopping_patience
+    callbacks = (History(folder / "history.jsonl"), *(() if patience is None else (EarlyStopping(patience),)))
     checkpoints = Checkpoints(folder / "checkpoints", recipe.model_dump(mode="json"), setup.prepared.data_hash, storage)
-    return make_job(setup, applied, watchers, checkpoints)
+    return make_job(setup, applied, callbacks, checkpoints)
 
 
 def _pictures(count: int) -> tuple[np.ndarray, list[str]]:
@@ -122,7 +122,7 @@ def train(training: Training, folder: Path, storage: Storage = DISK, prepare: Pr
     with (folder / "rows.jsonl").open("a") as rows, _recording(rows, training.clock):
         if prepare is not None:
             prepare(job)
-        object.__setattr__(job, "watchers", (*job.watchers, lambda event: said.extend(_said(event))))
+        object.__setattr__(job, "callbacks", (*job.callbacks, lambda event: said.extend(_said(event))))
         seed_everything(999 if resume else job.recipe.seed)  # what is not restored, differs
         trained = loop.train(job, resume=resume)
     weights = hash_json({name: tensor.tolist() for name, tensor in job.network.state_dict().items()})
@@ -137,25 +137,25 @@ def _said(event: dict[str, Any]) -> list[str]:
 @contextmanager
 def _recording(rows: Any, clock: bool) -> Iterator[None]:
     """Write the numbers of the rows of every step that was made."""
-    step, seconds = loop.optimiser_step, [0.0]
+    step, seconds = loop.optimizer_step, [0.0]
 
-    def recorded(job: Job, optimiser: Any, window: list[np.ndarray], penalties: Any) -> Any:
-        out = step(job, optimiser, window, penalties)
+    def recorded(job: TrainingContext, optimizer: Any, window: list[np.ndarray], regularizers: Any) -> Any:
+        out = step(job, optimizer, window, regularizers)
         rows.write(json.dumps([part.tolist() for part in window]) + "\n")
         rows.flush()
         seconds[0] += 100
         return out
 
     time = SimpleNamespace(monotonic=lambda: seconds[0]) if clock else loop.time
-    with patch.object(loop, "optimiser_step", recorded), patch.object(loop, "time", time):
+    with patch.object(loop, "optimizer_step", recorded), patch.object(loop, "time", time):
         yield
 
 
 def within_step(number: int, act: Callable[[], None], passes: int = 1) -> Prepare:
     """``act`` in the ``number``-th step that a process makes, when that many of its passes have gone through the network."""
 
-    def prepare(job: Job) -> None:
-        step, losses, made = loop.optimiser_step, job.head.losses, [0, 0]
+    def prepare(job: TrainingContext) -> None:
+        step, losses, made = loop.optimizer_step, job.head.losses, [0, 0]
 
         def counted_step(*given: Any) -> Any:
             made[0], made[1] = made[0] + 1, 0
@@ -167,7 +167,7 @@ def within_step(number: int, act: Callable[[], None], passes: int = 1) -> Prepar
                 act()
             return losses(*given)
 
-        loop.optimiser_step = counted_step
+        loop.optimizer_step = counted_step
         job.head.losses = counted_losses  # type: ignore[attr-defined]
 
     return prepare

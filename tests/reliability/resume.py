@@ -1,4 +1,4 @@
-"""Resume is exact: weights, buffers, optimiser, random states, rows of each step, rates, losses and history, bit for bit.
+"""Resume is exact: weights, buffers, optimizer, random states, rows of each step, rates, losses and history, bit for bit.
 
 Six trainings are interrupted at four moments each; the rest are single cases. There are no worker processes and no weighted
 sampler here: augmented pictures and gradual unfreezing stand in their places, and kept features that were deleted in that of
@@ -35,32 +35,32 @@ TERM, KILL = sending(signal.SIGTERM), sending(signal.SIGKILL)
 # Three steps to an epoch, each.
 TRAININGS = {
     "plain": Training(),
-    "accumulated": Training({"training": {"batch_size": 4, "accumulate": 4}}),
+    "accumulated": Training({"training": {"batch_size": 4, "gradient_accumulation_steps": 4}}),
     "lora_with_dropout": Training({"method": {"name": "lora", "dropout": 0.3}, "model": {"dropout": 0.2}}),
     "plateau_and_patience": Training(
         {
-            "rates": {"backbone": 0.02, "head": 0.02, "schedule": {"name": "plateau", "patience": 1}},
-            "training": {"epochs": 12, "patience": 3},
+            "optimization": {"learning_rate": 0.02, "head_learning_rate": 0.02, "schedule": {"name": "plateau", "patience": 1}},
+            "training": {"epochs": 12, "early_stopping_patience": 3},
         }
     ),
     "augmented_pictures": Training({"data": {"augmentation": {"horizontal_flip": 0.5, "crop_scale": 0.5}}}, pictures=True),
-    "gradual_unfreezing": Training({"unfreezing": "top_down", "model": {"dropout": 0.2}, "training": {"epochs": 6}}),
+    "gradual_unfreezing": Training({"unfreezing": "gradual", "model": {"dropout": 0.2}, "training": {"epochs": 6}}),
 }
 OTHERS = {
-    "cosine": Training({"rates": {"schedule": {"name": "cosine", "warmup": 0.2}}}),
-    "one_cycle": Training({"rates": {"schedule": "one_cycle"}, "model": {"dropout": 0.2}}),
+    "cosine": Training({"optimization": {"schedule": {"name": "cosine", "warmup": 0.2}}}),
+    "one_cycle": Training({"optimization": {"schedule": "one_cycle"}, "model": {"dropout": 0.2}}),
     "averaged": Training({"averaging": ("ema", "soup")}),
-    "drawn_back": Training({"penalties": ({"name": "l2_sp", "alpha": 0.5},)}),
+    "drawn_back": Training({"regularizers": ({"name": "l2_sp", "alpha": 0.5},)}),
     "gradual_unfreezing_uncached": Training(
-        {"unfreezing": "top_down", "model": {"dropout": 0.2}, "training": {"epochs": 6, "cache": False}}
+        {"unfreezing": "gradual", "model": {"dropout": 0.2}, "training": {"epochs": 6, "cache": False}}
     ),
     "unfreezing_by_plateau": Training({"unfreezing": "plateau", "training": {"epochs": 6}}),
-    "more_stages_than_steps": Training({"unfreezing": "top_down", "training": {"epochs": 2, "batch_size": 16}}),
-    "momentum": Training({"rates": {"backbone": 0.05, "head": 0.05, "optimiser": "sgd"}}),
-    "factored_moments": Training({"rates": {"optimiser": "adafactor"}}),
+    "more_stages_than_steps": Training({"unfreezing": "gradual", "training": {"epochs": 2, "batch_size": 16}}),
+    "momentum": Training({"optimization": {"learning_rate": 0.05, "head_learning_rate": 0.05, "optimizer": "sgd"}}),
+    "factored_moments": Training({"optimization": {"optimizer": "adafactor"}}),
     "steps_before_the_end_of_an_epoch": Training({"training": {"max_steps": 8}}),
     "frozen": Training({"method": "frozen", "model": {"pooling": "mean"}}),
-    "time_budget": Training({"training": {"budget_seconds": 750.0}, "rates": {"schedule": "cosine"}}, clock=True),
+    "time_budget": Training({"training": {"budget_seconds": 750.0}, "optimization": {"schedule": "cosine"}}, clock=True),
 }
 CASES: dict[str, Callable[[], Problems]] = {}
 
@@ -123,13 +123,15 @@ def other_rows_are_refused() -> Problems:
 def another_recipe_is_refused() -> Problems:
     out = command.interrupted()
     recipe, _ = command.whole_run()
-    said = "rates.head: 0.01 then, 0.02 now"
-    end = command.run("fit", recipe, "--out", out, "--set", "rates.head=0.02")
+    said = "optimization.head_learning_rate: 0.01 then, 0.02 now"
+    end = command.run("fit", recipe, "--out", out, "--set", "optimization.head_learning_rate=0.02")
     problems = expecting(end, 2, "unfinished run of something else", said)
     own = out / "recipe.yaml"
     before = own.read_text()
     own.write_text(before.replace("head: 0.01", "head: 0.02"))
-    problems += expecting(command.run("resume", out), 2, "of another run (rates.head: 0.01 there, 0.02 here)")
+    problems += expecting(
+        command.run("resume", out), 2, "of another run (optimization.head_learning_rate: 0.01 there, 0.02 here)"
+    )
     own.write_text(before)
     return problems + command.resumed(out)  # and nothing was lost by asking
 

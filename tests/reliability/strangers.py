@@ -221,7 +221,7 @@ MODEL_FOLDERS["no_tokenizer_or_another"] = lambda: MODEL_FOLDERS_HALVES[0]() + M
 MODEL_FOLDERS_HALVES = (MODEL_FOLDERS.pop("no_tokenizer"), MODEL_FOLDERS.pop("changed_tokenizer"))
 
 
-# Saved models and other artefacts
+# Saved models and other artifacts
 
 
 def _pickled(*names: str, zipped: bool = False) -> Change:
@@ -406,7 +406,7 @@ def distributed_folder() -> Problems:
     return fit_refused(change, "no config.json", ".metadata", "can run code")
 
 
-def pickled_optimiser() -> Problems:
+def pickled_optimizer() -> Problems:
     """In a checkpoint: a file that nobody listed is not opened; one that the manifest lists instead is not, either."""
     from tunewright.core.files import hash_file as hashed
 
@@ -419,13 +419,13 @@ def pickled_optimiser() -> Problems:
     problems = whole.resumed(out) if not witness.exists() else ["code ran"]
     newest = folders(copy / "checkpoints")[0]
     manifest = read_json(newest / "manifest.json")
-    del manifest["files"]["optimiser.safetensors"]
+    del manifest["files"]["optimizer.safetensors"]
     manifest["files"]["optimizer.pt"] = {
         "size": (newest / "optimizer.pt").stat().st_size,
         "sha256": hashed(newest / "optimizer.pt"),
     }
     write_json(newest / "manifest.json", manifest)
-    (newest / "optimiser.safetensors").unlink()
+    (newest / "optimizer.safetensors").unlink()
     confined(command("resume", copy))
     return problems + (["code ran"] if witness.exists() else [])
 
@@ -494,7 +494,7 @@ ARTEFACTS |= {
     "keras_h5_nemo": other_formats,
     "yaml_python_tags": yaml_tags,
     "distributed_folder": distributed_folder,
-    "pickled_optimiser": pickled_optimiser,
+    "pickled_optimizer": pickled_optimizer,
     "no_unsafe_call": no_unsafe_call,
     "adapter_names_code": adapter_names_code,
     "config_that_fetches": fetching_config,
@@ -610,9 +610,9 @@ def swapped() -> Problems:
     weights = place / "run" / "model" / WEIGHTS
 
     def work() -> None:
-        from tunewright.artifacts import model_folder as artefact
+        from tunewright.artifacts import model_folder as artifact
 
-        read = artefact.read_labels
+        read = artifact.read_labels
 
         def swapping(metadata: Any) -> Any:
             tensors = read_tensors(weights)
@@ -620,8 +620,8 @@ def swapped() -> Problems:
             write_tensors(weights, tensors)
             return read(metadata)
 
-        artefact.read_labels = swapping  # type: ignore[assignment]
-        artefact.load_model(place / "run" / "model")
+        artifact.read_labels = swapping  # type: ignore[assignment]
+        artifact.load_model(place / "run" / "model")
 
     return refused(work, new_folder(), "changed while it was opened")
 
@@ -671,7 +671,7 @@ URIS |= {
 
 for _family, _cases in (
     ("model_folder", MODEL_FOLDERS),
-    ("artefact", ARTEFACTS),
+    ("artifact", ARTEFACTS),
     ("archive", ARCHIVES),
     ("path", PATHS),
     ("address", URIS),

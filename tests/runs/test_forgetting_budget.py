@@ -37,7 +37,7 @@ def run(tiny_bert: Path, out: Path, references: str, budget: float, **evaluation
         target="label",
         out=out,
         strategy="full",
-        rates={"backbone": 0.1, "head": 1e-2},  # so much that hardly anything is left of what it knew
+        optimization={"learning_rate": 0.1, "head_learning_rate": 1e-2},  # so much that hardly anything is left of what it knew
         training={"epochs": 3},
         evaluation={"certify": False, "resamples": 100, "reports": reports, "max_forgetting": budget, **evaluation},
     )
@@ -93,13 +93,13 @@ def test_each_remedy_changes_what_it_says() -> None:
     found = dict(_recipes(asked))
     assert list(found) == ["as_asked", *every]
     assert found["as_asked"].rates == asked.rates
-    assert found["lower_rates"].rates.backbone == asked.rates.backbone / 4
+    assert found["lower_rates"].optimization.learning_rate == asked.optimization.learning_rate / 4
     assert found["wise_ft"].averaging[-1].settings == {"alpha": 0.5}
-    assert found["l2_sp"].penalties[-1].name == "l2_sp"
+    assert found["l2_sp"].regularizers[-1].name == "l2_sp"
     assert found["fewer_layers"].method.name == "last_layers"
     assert found["replay"].data.replay == ("old.csv",)
     assert found["lora"].method.name == "lora"
-    assert found["lora"].rates.backbone != asked.rates.backbone
+    assert found["lora"].optimization.learning_rate != asked.optimization.learning_rate
     assert all(one.evaluation.max_forgetting is None and isinstance(one, Recipe) for one in found.values())
     assert [name for name, _ in _recipes(found["lora"].model_copy(update={"evaluation": asked.evaluation}))] == [
         "as_asked",

@@ -18,7 +18,7 @@ from tests.heads.test_mixed import rows as mixed_rows
 from tests.heads.test_tables import toy
 from tunewright.core.registry import load_part
 from tunewright.core.types import Predictions
-from tunewright.datasets.prepare import Prepared, prepare
+from tunewright.datasets.prepare import DatasetSplits, prepare
 from tunewright.models.tiny_audio import tiny_audio_model
 from tunewright.models.tiny_images import tiny_image_model
 from tunewright.pipeline import predicted_rows
@@ -120,7 +120,7 @@ def sources() -> dict[str, tuple[list[dict[str, Any]], dict[str, Any]]]:
         "audio": (heard, {}),
         "video": ([{"video": np.stack([one] * 3), "label": "ab"[at % 2]} for at, one in enumerate(drawn)], {}),
         "captioned": ([{"image": one, "caption": text} for one, text in zip(drawn, words, strict=True)], {}),
-        "boxes": ([{"image": one, "objects": shown} for one in drawn], {"task": "detection"}),
+        "boxes": ([{"image": one, "objects": shown} for one in drawn], {"task": "object_detection"}),
         "image_prompt": (
             [{"image": one, "prompt": "what?", "answer": text} for one, text in zip(drawn, words, strict=True)],
             {"task": "image_text_to_text"},
@@ -136,20 +136,20 @@ def sources() -> dict[str, tuple[list[dict[str, Any]], dict[str, Any]]]:
         "alpaca": (judged, {}),
         "preferences": ([{"prompt": text, "chosen": f"yes {text}", "rejected": f"no {text}"} for text in words], {}),
         "interactions": ([{"user_id": at % 8, "item_id": at // 4} for at in range(40)], {}),
-        "language": ([{"text": text} for text in words], {"task": "language"}),
+        "causal_lm": ([{"text": text} for text in words], {"task": "causal_lm"}),
         "multi_label": ([{"text": text, "a": at % 2, "b": 1 - at % 2} for at, text in enumerate(words)], {"target": ["a", "b"]}),
     }
 
 
 KINDS = (
-    *("alpaca", "audio", "boxes", "captioned", "conversation", "image_prompt", "interactions", "language", "multi_label"),
+    *("alpaca", "audio", "boxes", "captioned", "conversation", "image_prompt", "interactions", "causal_lm", "multi_label"),
     *("pairs", "preferences", "question", "translation", "video", "words"),
 )
 
 
-def written(prepared: Prepared, predicted: Any = None) -> str:
+def written(prepared: DatasetSplits, predicted: Any = None) -> str:
     """predictions.csv where each row is predicted as its target, which every head can show."""
-    setup: Any = SimpleNamespace(prepared=prepared, head=load_part("heads", prepared.schema.task))
+    setup: Any = SimpleNamespace(prepared=prepared, head=load_part("tasks", prepared.schema.task))
     return predicted_rows.predictions_csv(setup, Predictions(prepared.test.targets if predicted is None else predicted, None))
 
 

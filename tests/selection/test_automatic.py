@@ -23,7 +23,7 @@ from tunewright.models.tiny_images import tiny_image_model
 from tunewright.pipeline.auto_strategy import as_decided
 from tunewright.pipeline.forgetting_budget import _recipes
 from tunewright.pipeline.planning import find_rate
-from tunewright.pipeline.steps import Given, Setup, prepare_rows, set_up
+from tunewright.pipeline.steps import InMemoryData, PreparedRun, prepare_rows, set_up
 from tunewright.pipeline.workflow import make_recipe, reproduce, resume
 from tunewright.runs.run import Run
 from tunewright.training.interrupts import Interrupted
@@ -34,7 +34,9 @@ PLAIN: dict[str, Any] = {
     "training": {"batch_size": 8, "threads": 1, "precision": "float32"},
     "evaluation": {"resamples": 100, "reports": [], "certify": False},
 }
-RUINOUS = {"rates": {"backbone": 1.0, "head": 1.0}}  # nothing that was learnt before is left after one step
+RUINOUS = {
+    "optimization": {"learning_rate": 1.0, "head_learning_rate": 1.0}
+}  # nothing that was learnt before is left after one step
 
 
 def quick(**changes: Any) -> dict[str, Any]:
@@ -42,9 +44,9 @@ def quick(**changes: Any) -> dict[str, Any]:
     return {key: {**PLAIN[key], **changes.pop(key, {})} if key in ("training", "data") else PLAIN[key] for key in PLAIN} | changes
 
 
-def setup_of(model: Path | str, rows: Any, **sections: Any) -> Setup:
+def setup_of(model: Path | str, rows: Any, **sections: Any) -> PreparedRun:
     recipe = make_recipe(model=str(model), **{"data": {"near_duplicates": "ignore"}, **sections})
-    return set_up(recipe, prepare_rows(recipe, Given(rows)))
+    return set_up(recipe, prepare_rows(recipe, InMemoryData(rows)))
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +66,14 @@ def ruined(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
 
     out = tmp_path_factory.mktemp("auto") / "ruined"
     changed = quick(training={"epochs": 2}, evaluation={"resamples": 100, "reports": []})
-    return tunewright.fit(toy_rows(90), model=str(tiny_bert), out=out, watchers=[listen], **changed, **RUINOUS), said
+    return tunewright.fit(toy_rows(90), model=str(tiny_bert), out=out, callbacks=[listen], **changed, **RUINOUS), said
 
 
 def test_no_strategy_is_a_linear_probe_then_lora(helped: Run) -> None:
     recipe, named = helped.recipe, resolve({"strategy": "lora"})
     assert recipe.strategy == "auto"
-    assert (recipe.method, recipe.rates, recipe.initialisation) == (named.method, named.rates, named.initialisation)
-    assert recipe.training.rows_in_all == named.training.rows_in_all
+    assert (recipe.method, recipe.optimization, recipe.initialization) == (named.method, named.rates, named.initialization)
+    assert recipe.training.max_train_examples_seen == named.training.max_train_examples_seen
     manifest = helped.manifest
     assert manifest["strategy"] == "auto"
     assert manifest["chosen"].startswith("strategy: auto → linear probe, then LoRA (")
@@ -143,7 +145,7 @@ def test_an_interrupted_run_is_continued_to_the_same_model(tiny_bert: Path, tmp_
     settings["evaluation"] = settings["evaluation"] | {"baselines": []}
     whole = tunewright.fit(toy_rows(90), model=str(tiny_bert), out=tmp_path / "whole", **settings)
     with pytest.raises(Interrupted):
-        tunewright.fit(toy_rows(90), model=str(tiny_bert), out=tmp_path / "cut", watchers=[interrupt], **settings)
+        tunewright.fit(toy_rows(90), model=str(tiny_bert), out=tmp_path / "cut", callbacks=[interrupt], **settings)
     resumed = resume(tmp_path / "cut")
     files = [path.relative_to(whole.folder) for path in (whole.folder / "model").rglob("*.safetensors")]
     assert files
@@ -160,7 +162,7 @@ def test_a_start_whose_weights_are_lost_is_no_longer_to_be_beaten(tiny_bert: Pat
 
     out, settings = tmp_path / "run", quick(training={"epochs": 1}) | RUINOUS
     with pytest.raises(Interrupted):
-        tunewright.fit(toy_rows(60), model=str(tiny_bert), out=out, watchers=[interrupt], **settings)
+        tunewright.fit(toy_rows(60), model=str(tiny_bert), out=out, callbacks=[interrupt], **settings)
     shutil.rmtree(out / "checkpoints" / "step-0")
     run = resume(out)
     assert run.details["steps"]["best"] > 0
@@ -168,36 +170,36 @@ def test_a_start_whose_weights_are_lost_is_no_longer_to_be_beaten(tiny_bert: Pat
 
 
 def test_what_the_user_names_is_kept(tiny_bert: Path) -> None:
-    named = {"rates": {"backbone": 3e-4}, "training": {"epochs": 4}}
+    named = {"optimization": {"learning_rate": 3e-4}, "training": {"epochs": 4}}
     recipe = setup_of(tiny_bert, toy_rows(), target="label", **named).recipe
-    assert (recipe.method.name, recipe.rates.backbone, recipe.rates.weight_decay) == ("lora", 3e-4, 0.0)
-    assert (recipe.training.epochs, recipe.training.rows_in_all) == (4, None)
+    assert (recipe.method.name, recipe.optimization.learning_rate, recipe.optimization.weight_decay) == ("lora", 3e-4, 0.0)
+    assert (recipe.training.epochs, recipe.training.max_train_examples_seen) == (4, None)
 
 
-@pytest.mark.parametrize("named", [{"method": "full"}, {"initialisation": []}, {"unfreezing": "top_down"}, {"strategy": None}])
+@pytest.mark.parametrize("named", [{"method": "full"}, {"initialization": []}, {"unfreezing": "gradual"}, {"strategy": None}])
 def test_who_names_a_part_composes_by_hand(tiny_bert: Path, named: dict[str, Any]) -> None:
     wanted = resolve({"data": {"target": ["label"]}} | named)
     assert wanted.strategy is None
     recipe = set_up(
         wanted.model_copy(update={"model": resolve({"model": {"source": str(tiny_bert)}}).model}),
-        prepare_rows(wanted, Given(toy_rows())),
+        prepare_rows(wanted, InMemoryData(toy_rows())),
     ).recipe
-    assert (recipe.method, recipe.rates, recipe.initialisation) == (wanted.method, Recipe().rates, ())
+    assert (recipe.method, recipe.optimization, recipe.initialization) == (wanted.method, Recipe().rates, ())
 
 
 def test_a_language_model_has_lora_and_no_probe(tmp_path: Path) -> None:
     model = tiny_model("llama", tmp_path / "llama")
-    setup = setup_of(model, [{"text": row["text"]} for row in toy_rows(30)], data={"task": "language"})
+    setup = setup_of(model, [{"text": row["text"]} for row in toy_rows(30)], data={"task": "causal_lm"})
     assert setup.chosen is not None
     assert setup.chosen.startswith("strategy: auto → LoRA (the model keeps its own output layer")
-    assert (setup.recipe.method.name, setup.recipe.initialisation, setup.recipe.rates.backbone) == ("lora", (), 2e-4)
+    assert (setup.recipe.method.name, setup.recipe.initialization, setup.recipe.optimization.learning_rate) == ("lora", (), 2e-4)
 
 
 def test_an_untouched_language_model_is_saved_where_training_ruins_it(tmp_path: Path) -> None:
     model = tiny_model("llama", tmp_path / "llama")
     rows = [{"text": row["text"]} for row in toy_rows(30)]
     training = {"max_steps": 4, "threads": 1, "precision": "float32"}
-    how: dict[str, Any] = {"task": "language", "training": training, "evaluation": PLAIN["evaluation"], **RUINOUS}
+    how: dict[str, Any] = {"task": "causal_lm", "training": training, "evaluation": PLAIN["evaluation"], **RUINOUS}
     run = tunewright.fit(rows, model=str(model), out=tmp_path / "run", **how)
     assert run.details["steps"]["best"] == 0
     assert run.manifest["verdict"].endswith(": the untouched model is what is saved")
@@ -216,9 +218,9 @@ def test_a_table_trains_whole_from_a_probe() -> None:
 def test_two_towers_keep_their_own_defaults() -> None:
     rows = [{"user": f"u{user}", "item": f"i{item}"} for user in range(12) for item in range(10) if (user + item) % 2]
     recipe = make_recipe(task="recommendation", data={"input": ["user", "item"], "near_duplicates": "ignore"})
-    setup = set_up(recipe, prepare_rows(recipe, Given(rows)))
+    setup = set_up(recipe, prepare_rows(recipe, InMemoryData(rows)))
     assert setup.recipe.method.name == "full"
-    assert (setup.recipe.rates.backbone, setup.recipe.training.epochs, setup.recipe.initialisation) == (3e-3, 30, ())
+    assert (setup.recipe.optimization.learning_rate, setup.recipe.training.epochs, setup.recipe.initialization) == (3e-3, 30, ())
 
 
 def test_a_head_that_no_probe_can_start_trains_with_everything(tmp_path: Path) -> None:
@@ -228,12 +230,12 @@ def test_a_head_that_no_probe_can_start_trains_with_everything(tmp_path: Path) -
     stages = {"num_encoder_blocks": 4, "depths": [1] * 4, "sr_ratios": [2, 1, 1, 1], "hidden_sizes": [8, 16, 16, 16]}
     stages |= {"patch_sizes": [3] * 4, "strides": [2] * 4, "num_attention_heads": [1, 2, 2, 2], "mlp_ratios": [2] * 4}
     model = tiny_image_model("segformer", tmp_path / "segformer", **stages)
-    setup = setup_of(model, rows, data={"task": "segmentation"})
+    setup = setup_of(model, rows, data={"task": "semantic_segmentation"})
     assert setup.chosen == "strategy: auto → full fine-tuning (no probe can start the new head)"
 
 
 def test_four_bits_wait_for_the_decision(tmp_path: Path) -> None:
-    four: dict[str, Any] = {"model": {"source": "x", "quantise": "4bit"}, "evaluation": {"certify": False}}
+    four: dict[str, Any] = {"model": {"source": "x", "quantize": "4bit"}, "evaluation": {"certify": False}}
     assert resolve(four).strategy == "auto"
     with pytest.raises(UserError, match="which full trains"):  # negative control
         resolve(four | {"strategy": "full"})
@@ -246,7 +248,7 @@ def test_remedies_change_what_was_decided(helped: Run) -> None:
     decided = as_decided(asked, helped.recipe)
     found = dict(_recipes(decided))
     assert list(found) == ["as_asked", "lower_rates"]  # LoRA it is already
-    assert found["lower_rates"].rates.backbone == helped.recipe.rates.backbone / 4
+    assert found["lower_rates"].optimization.learning_rate == helped.recipe.optimization.learning_rate / 4
     assert found["lower_rates"].method == helped.recipe.method
 
 
@@ -254,6 +256,6 @@ def test_the_rate_finder_sweeps_what_was_decided(tiny_bert: Path) -> None:
     rows = toy_rows(48)
     recipe = make_recipe(model=str(tiny_bert), **{key: PLAIN[key] for key in ("target", "data", "training")})
     by_hand = make_recipe(model=str(tiny_bert), strategy="lora", **{key: PLAIN[key] for key in ("target", "data", "training")})
-    found, named = (find_rate(one, Given(rows), low=1e-5, high=1e-1, steps=12) for one in (recipe, by_hand))
+    found, named = (find_rate(one, InMemoryData(rows), low=1e-5, high=1e-1, steps=12) for one in (recipe, by_hand))
     assert found.suggestion == named.suggestion
     assert torch.equal(torch.tensor(found.losses), torch.tensor(named.losses))

@@ -15,12 +15,12 @@ import torch
 from tests.engine.toy import toy_job, toy_recipe, toy_rows
 from tunewright.config.recipe import Distillation
 from tunewright.training import estimate as module
-from tunewright.training.context import Job
+from tunewright.training.context import TrainingContext
 from tunewright.training.distillation import Teacher
 from tunewright.training.estimate import estimate
 
 
-def opened(tiny_bert: Path, **sections: object) -> Job:
+def opened(tiny_bert: Path, **sections: object) -> TrainingContext:
     return toy_job(toy_recipe(tiny_bert, **sections))
 
 
@@ -46,7 +46,7 @@ def test_more_epochs_take_longer_and_a_budget_bounds_them(tiny_bert: Path) -> No
 def test_frozen_layers_are_counted_once(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With block runs in place of seconds: 200 epochs of the top layer cost a third of what they cost the whole way."""
 
-    def block_runs(job: Job) -> float:
+    def block_runs(job: TrainingContext) -> float:
         runs: list[str] = []
         for block in job.network.stack.blocks:
             attention = job.network.get_submodule(block.modules[0]).attention

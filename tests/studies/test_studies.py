@@ -16,11 +16,11 @@ from tunewright.core.types import Score
 from tunewright.datasets.splits import first_rows
 from tunewright.experiments.studies.learning_curve import doubling, power_law
 from tunewright.experiments.trials import make_study
-from tunewright.pipeline.steps import Given
+from tunewright.pipeline.steps import InMemoryData
 from tunewright.runs.run import Run
 
 NAMES = [part.name for part in list_parts("studies")]
-GIVEN = Given(toy_rows(120))
+GIVEN = InMemoryData(toy_rows(120))
 
 
 def recipe(tiny_bert: Path, out: Path) -> Recipe:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from tunewright.core.registry import list_parts, load_part
-from tunewright.core.types import Evaluated, Stage
+from tunewright.core.types import EvaluationResult, Stage
 
 NAMES = [part.name for part in list_parts("unfreezing")]
 
@@ -17,13 +17,13 @@ def stages(name: str, depths: int, lowest: int, epochs: int, **settings: Any) ->
     return found
 
 
-def evaluations(pattern: str) -> list[Evaluated]:
+def evaluations(pattern: str) -> list[EvaluationResult]:
     """'+' is a better evaluation, '-' one that is not."""
-    return [Evaluated(number, number / 100, {}, 0.0, sign == "+") for number, sign in enumerate(pattern)]
+    return [EvaluationResult(number, number / 100, {}, 0.0, sign == "+") for number, sign in enumerate(pattern)]
 
 
 def test_the_folder_holds_what_the_recipe_promises() -> None:
-    assert {"at_once", "top_down", "plateau"} <= set(NAMES)
+    assert {"none", "gradual", "plateau"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,25 +47,25 @@ def test_contract(name: str, epochs: int, depths: int, lowest: int) -> None:
 
 
 def test_top_down_is_one_layer_per_epoch_as_in_ulmfit() -> None:
-    found = stages("top_down", 5, 0, 10, epochs_per_layer=1)
+    found = stages("gradual", 5, 0, 10, epochs_per_layer=1)
     assert [stage.start * 10 for stage in found] == pytest.approx([0, 1, 2, 3, 4])
     assert [stage.open_from for stage in found] == [4, 3, 2, 1, 0]
 
 
 def test_top_down_spreads_the_openings_over_a_share() -> None:
-    found = stages("top_down", 5, 0, 10, share=0.8)
+    found = stages("gradual", 5, 0, 10, share=0.8)
     assert [stage.start for stage in found] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
     assert [stage.open_from for stage in found] == [4, 3, 2, 1, 0]
 
 
 def test_top_down_opens_several_layers_at_once_when_the_run_is_short_and_says_so() -> None:
-    found = stages("top_down", 8, 0, 4, epochs_per_layer=1)
+    found = stages("gradual", 8, 0, 4, epochs_per_layer=1)
     assert [stage.open_from for stage in found] == [7, 5, 3, 0]
     assert [stage.start for stage in found] == pytest.approx([0, 0.25, 0.5, 0.75])
     assert "2 layers at once" in found[1].name
     assert "3 layers at once" in found[3].name
-    assert "at once" not in stages("top_down", 8, 0, 8, epochs_per_layer=1)[1].name
-    one = stages("top_down", 8, 0, 1, epochs_per_layer=1)
+    assert "at once" not in stages("gradual", 8, 0, 8, epochs_per_layer=1)[1].name
+    one = stages("gradual", 8, 0, 1, epochs_per_layer=1)
     assert one == (Stage(0.0, 0, one[0].name),)
     assert "too short" in one[0].name
 

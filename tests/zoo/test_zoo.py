@@ -34,7 +34,7 @@ def test_each_is_small_described_and_buildable(folder: Path) -> None:
 def test_the_language_model_expects_a_story_to_go_on_in_words() -> None:
     import torch
 
-    network = load_network(str(ZOO / "tiny-lm"), Labels("language"), form=Form("text", "AutoModelForCausalLM", "vocabulary"))
+    network = load_network(str(ZOO / "tiny-lm"), Labels("causal_lm"), form=Form("text", "AutoModelForCausalLM", "vocabulary"))
     tokenizer = network.tokenizer
 
     def nats(text: str) -> float:

@@ -83,7 +83,7 @@ def whole_words(row: Parted, found: np.ndarray) -> tuple[tuple[str, float], ...]
 
 
 def parted_image(network: Network, inputs: dict[str, Tensor], patches: int) -> Parted:
-    """One picture in a square of ``patches`` x ``patches``; a blank one is what normalisation makes 0, the mean colour."""
+    """One picture in a square of ``patches`` x ``patches``; a blank one is what normalization makes 0, the mean colour."""
     plain = inputs["pixel_values"]
     height, width = plain.shape[2:]
     rows, columns = (torch.arange(side, device=plain.device) * patches // side for side in (height, width))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.core.types import Score
 from tunewright.evaluation.intervals import times_drawn
 
@@ -18,7 +18,7 @@ def bootstrapped(
     name: str,
     n: int,
     statistic: Callable[[np.ndarray], np.ndarray],
-    subject: Subject,
+    subject: AnalysisContext,
     *,
     unit: str = "",
     split: str = "test",

@@ -1,7 +1,7 @@
 """Split conformal prediction: sets of classes, or intervals of numbers, that hold the truth as often as was asked for.
 
 Source: Vovk, Gammerman and Shafer 2005, section 2.2; least ambiguous sets (lac): Sadinle, Lei and Wasserman 2019; adaptive sets
-(aps): Romano, Sesia and Candès 2020; regularised (raps): Angelopoulos, Bates, Malik and Jordan 2021, section 2. In place of their
+(aps): Romano, Sesia and Candès 2020; regularized (raps): Angelopoulos, Bates, Malik and Jordan 2021, section 2. In place of their
 random number stands 0, so that a row's set is always the same: a class is as strange as what is more likely than it has
 probability. The most likely class is in every set. The guarantee is one of new rows drawn like the held ones, on average
 over both.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.types import Labels, Predictions
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.rows import Rows
 from tunewright.datasets.schema import Schema
 from tunewright.models.network import Network
@@ -20,7 +20,7 @@ Inputs = Sequence[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
-class Subject:
+class AnalysisContext:
     """A model and its rows under examination. Every function keeps what it computed for the same part.
 
     ``rows``: 'train', 'validation' and 'test'; train may be missing where it is streamed.
@@ -41,7 +41,7 @@ class Subject:
     rows: Mapping[str, Rows]
     answers: Callable[[str], Predictions]
     predict: Callable[[Inputs, np.ndarray | None], Predictions]
-    encode: Callable[[Inputs], Examples]
+    encode: Callable[[Inputs], EncodedDataset]
     logits: Callable[[Inputs], np.ndarray]
     features: Callable[[Inputs, bool], np.ndarray]
     states: Callable[[Rows, bool], dict[str, np.ndarray]]

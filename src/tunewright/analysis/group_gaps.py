@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.analysis.bootstrap import bootstrapped
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.analysis.evidence import Cell
 from tunewright.analysis.gaps import Rate, gaps, largest, p_value, ratios, smallest
 from tunewright.core.errors import unknown
@@ -52,7 +52,7 @@ class Gap:
     means: tuple[float, float]
 
 
-def outcomes_of(subject: Subject, positive: str | None, part: str) -> Outcomes:
+def outcomes_of(subject: AnalysisContext, positive: str | None, part: str) -> Outcomes:
     """What a part's rows are given and want; of two classes the one that counts."""
     predicted, targets, names = subject.answers(part).values, subject.rows[part].targets, subject.labels.names
     if subject.task == "regression":
@@ -68,7 +68,7 @@ def outcomes_of(subject: Subject, positive: str | None, part: str) -> Outcomes:
     return Outcomes((names[at[0]],), given[:, at], wanted[:, at], right)
 
 
-def positive_class(subject: Subject, positive: str | None) -> int:
+def positive_class(subject: AnalysisContext, positive: str | None) -> int:
     """The number of the class that it means something to be given."""
     names = subject.labels.names
     if positive is not None and positive not in names:
@@ -102,7 +102,7 @@ DIFFERENCES = {
 }
 
 
-def compared(subject: Subject, fewest: int, groups: Groups, outcomes: Outcomes, predictions: Predictions) -> list[Gap]:
+def compared(subject: AnalysisContext, fewest: int, groups: Groups, outcomes: Outcomes, predictions: Predictions) -> list[Gap]:
     """Every comparison of one column's groups that two groups are large enough for."""
     inside = groups.inside("test")
     rates, found = rates_of(outcomes, inside, fewest), []
@@ -115,7 +115,7 @@ def compared(subject: Subject, fewest: int, groups: Groups, outcomes: Outcomes, 
     return found
 
 
-def gap_of(subject: Subject, groups: Groups, outcomes: Outcomes, name: str, rates: dict[str, Rate]) -> Gap:
+def gap_of(subject: AnalysisContext, groups: Groups, outcomes: Outcomes, name: str, rates: dict[str, Rate]) -> Gap:
     """The largest gap of some rates, with what shuffled groups give."""
     n = len(outcomes.right)
     once = np.ones((1, n), dtype=np.int32)
@@ -177,7 +177,7 @@ def _fairlearn(name: str, rate: Rate, at: int, outcomes: Outcomes, groups: Group
     return float(frame.difference())
 
 
-def _calibration_gap(subject: Subject, fewest: int, groups: Groups, shares: np.ndarray) -> list[Gap]:
+def _calibration_gap(subject: AnalysisContext, fewest: int, groups: Groups, shares: np.ndarray) -> list[Gap]:
     """The gap in calibration error, over bins of all rows' probabilities, so that shuffled groups have the same bins."""
     inside, targets = groups.inside("test"), subject.rows["test"].targets
     large = inside.sum(0) >= fewest

@@ -15,7 +15,7 @@ _SMALLEST = 0.01  # singular value of the joint shares times the classes, below 
 
 @dataclass(frozen=True)
 class Shares:
-    """Of each class its share among the labelled rows, and the estimated one among the others with its interval."""
+    """Of each class its share among the labeled rows, and the estimated one among the others with its interval."""
 
     known: np.ndarray
     estimated: np.ndarray

@@ -20,7 +20,7 @@ _TASKS = {
     "multi_label": "text-classification",
     "ordinal": "text-classification",
     "regression": "text-classification",
-    "similarity": "sentence-similarity",
+    "sentence_similarity": "sentence-similarity",
 }
 
 

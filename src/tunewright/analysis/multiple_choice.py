@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.core.errors import UserError
 from tunewright.datasets.table import Table
 
@@ -39,7 +39,9 @@ def read_questions(table: Table) -> tuple[list[tuple[str, ...]], np.ndarray]:
     return inputs, np.array(targets, dtype=np.int64)
 
 
-def right_answers(questions: Sequence[tuple[Any, ...]], targets: np.ndarray, subject: Subject, before: bool) -> np.ndarray:
+def right_answers(
+    questions: Sequence[tuple[Any, ...]], targets: np.ndarray, subject: AnalysisContext, before: bool
+) -> np.ndarray:
     """Whether the likeliest choice of each question is the right one, (n,)."""
     network = subject.network(before)
     if network.form.output != "vocabulary" or network.form.auto == "AutoModelForMaskedLM":

@@ -1,6 +1,6 @@
 """Reference rows: what a model could do before it was tuned, measured on rows that the tuning never saw.
 
-A labelled text or image is asked by a linear probe on the features, a pair of texts with a number by the rank correlation of its
+A labeled text or image is asked by a linear probe on the features, a pair of texts with a number by the rank correlation of its
 cosine, a text alone by a language model's loss per token, a question with choices by the choice that it finds likeliest.
 Source: probes: Alain and Bengio 2017, Understanding intermediate layers using linear classifier probes; cosine: Cer et al. 2017.
 """
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tunewright.analysis.context import Subject, drawn
+from tunewright.analysis.context import AnalysisContext, drawn
 from tunewright.analysis.multiple_choice import is_multiple_choice, read_questions, right_answers
 from tunewright.core.errors import UserError
 from tunewright.datasets.inputs import inputs_of
@@ -70,18 +70,18 @@ def read_reference(path: str, most: int, seed: int) -> Reference:
     schema = guess_schema(table)
     form = form_of(schema.task)
     inputs, values = inputs_of(table, schema), form.read(table, schema)
-    if schema.task not in ("classification", "similarity"):
+    if schema.task not in ("classification", "sentence_similarity"):
         raise UserError(
             f"{path} has rows for {schema.task.replace('_', ' ')}, by which forgetting is not measured",
             expected="a column of texts, texts with a class, two texts with a number, or question, choices and answer",
         )
     targets = form.encode(values, form.labels(values, schema.task, schema.target), table.where)
     chosen = drawn(len(inputs), most, seed)
-    ask: Ask = "similarity" if schema.task == "similarity" else "probe"
+    ask: Ask = "similarity" if schema.task == "sentence_similarity" else "probe"
     return Reference(name, ask, [inputs[index] for index in chosen], targets[chosen])
 
 
-def unseen(reference: Reference, subject: Subject) -> tuple[Reference, int]:
+def unseen(reference: Reference, subject: AnalysisContext) -> tuple[Reference, int]:
     """The reference without the texts that were trained on, and how many these are; none is left is a UserError."""
     if "train" not in subject.rows or subject.rows["train"].kind != "text":
         return reference, 0
@@ -96,7 +96,7 @@ def unseen(reference: Reference, subject: Subject) -> tuple[Reference, int]:
     return replace(reference, inputs=inputs, targets=None if targets is None else targets[kept]), trained
 
 
-def asked(reference: Reference, subject: Subject, before: bool) -> Asked:
+def asked(reference: Reference, subject: AnalysisContext, before: bool) -> Asked:
     """What the network answers, the one before tuning or the tuned one."""
     if reference.ask == "text":
         sums = subject.likelihoods([text for (text,) in reference.inputs], before)

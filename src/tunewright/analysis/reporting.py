@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.analysis.evidence import Report
 from tunewright.config.recipe import DEFAULT_REPORTS, Choice
 from tunewright.core.errors import UserError
@@ -46,7 +46,7 @@ def _meaningful(task: Task, kind: Kind) -> list[str]:
     return [part.name for part in list_parts("reports") if means_something(load_part("reports", part.name), task, kind)]
 
 
-def make_reports(subject: Subject, choices: Sequence[Choice]) -> dict[str, dict[str, Any]]:
+def make_reports(subject: AnalysisContext, choices: Sequence[Choice]) -> dict[str, dict[str, Any]]:
     """Each report's evidence by its name, with the seconds it took; what could not be made says why.
 
     A report that fails by our fault costs the run nothing but itself, unless TUNEWRIGHT_STRICT=1 asks for the error.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.analysis.bootstrap import bootstrapped
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.core.rounding import grain
 from tunewright.core.types import Score
 from tunewright.datasets.labels import is_empty, label_name
@@ -100,7 +100,7 @@ def _marks(mask: np.ndarray, words: Sequence[Slice]) -> str:
     return f"rows like {', '.join(best)}" if best else f"{mask.sum()} rows near each other"
 
 
-def scored(subject: Subject, loss: Loss, mask: np.ndarray, name: str) -> Score:
+def scored(subject: AnalysisContext, loss: Loss, mask: np.ndarray, name: str) -> Score:
     """The score of some rows with its interval: the share right, or the mean error."""
     values = loss.values[mask]
     if not loss.share:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.core.errors import UserError
 from tunewright.datasets.ragged import IGNORED
 from tunewright.datasets.read import read_table
@@ -61,7 +61,7 @@ def read_winobias(folder: str) -> list[Pair]:
     return found
 
 
-def likelihoods(subject: Subject, pairs: Sequence[Pair], before: bool) -> np.ndarray:
+def likelihoods(subject: AnalysisContext, pairs: Sequence[Pair], before: bool) -> np.ndarray:
     """Log-likelihoods of both sentences, (pairs, 2): of the shared tokens where tokens are masked, else of all."""
     network = subject.network(before)
     if network.form.auto == "AutoModelForMaskedLM":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.analysis.evidence import Cell, Grid
 from tunewright.analysis.group_gaps import DIFFERENCES, Outcomes, bounded, gap_of, rates_of
 from tunewright.analysis.thresholds import CONSTRAINTS, by_group
@@ -21,7 +21,7 @@ from tunewright.tasks.shared.group_thresholds import PARITIES, fitted
 _HALF = "> 0.500: the validation rows do not tell"
 
 
-def threshold_tables(subject: Subject, groups: Groups, outcomes: Outcomes, at: int, fewest: int) -> list[Grid]:
+def threshold_tables(subject: AnalysisContext, groups: Groups, outcomes: Outcomes, at: int, fewest: int) -> list[Grid]:
     """Accuracy and gaps under each way to choose thresholds, and the thresholds; class number ``at`` is given or not."""
     shares, held = subject.answers("test").probabilities, subject.answers("validation").probabilities
     if subject.task != "classification" or len(subject.labels.names) != 2 or shares is None or held is None:
@@ -49,7 +49,9 @@ def threshold_tables(subject: Subject, groups: Groups, outcomes: Outcomes, at: i
     ]
 
 
-def _judged(subject: Subject, groups: Groups, outcomes: Outcomes, way: str, given: np.ndarray, fewest: int) -> tuple[Cell, ...]:
+def _judged(
+    subject: AnalysisContext, groups: Groups, outcomes: Outcomes, way: str, given: np.ndarray, fewest: int
+) -> tuple[Cell, ...]:
     """Accuracy and the gaps where rows are given the class so."""
     made = Outcomes(outcomes.names, given[:, None], outcomes.wanted, (given == outcomes.wanted[:, 0])[:, None])
     rates = rates_of(made, groups.inside("test"), fewest)

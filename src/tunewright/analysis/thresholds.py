@@ -53,21 +53,21 @@ def by_group(
     if not told:
         raise UserError(
             "thresholds by group cannot be told by the validation rows: no group has rows of both classes",
-            try_="fewer groups, or a larger data.validation_share",
+            try_="fewer groups, or a larger data.validation_size",
         )
     processing: Any = require("fairlearn.postprocessing", "fairness", "thresholds by group")
-    optimiser = processing.ThresholdOptimizer(
+    optimizer = processing.ThresholdOptimizer(
         estimator=_Told(), constraints=constraint, objective="accuracy_score", prefit=True, predict_method="predict"
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        optimiser.fit(held[usable, None], wanted[usable].astype(int), sensitive_features=held_groups[usable])
+        optimizer.fit(held[usable, None], wanted[usable].astype(int), sensitive_features=held_groups[usable])
         known = np.isin(groups, told)
         given = shares > 0.5
         if known.any():
-            found = optimiser.predict(shares[known, None], sensitive_features=groups[known], random_state=seed)
+            found = optimizer.predict(shares[known, None], sensitive_features=groups[known], random_state=seed)
             given[known] = np.asarray(found).astype(bool)
-    rules = {int(group): _rule(found) for group, found in optimiser.interpolated_thresholder_.interpolation_dict.items()}
+    rules = {int(group): _rule(found) for group, found in optimizer.interpolated_thresholder_.interpolation_dict.items()}
     return given, rules
 
 

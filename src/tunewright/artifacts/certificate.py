@@ -26,7 +26,7 @@ from tunewright.artifacts import outside
 from tunewright.artifacts.model_folder import form_of, load_model, read_metadata
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, read_tensors, write_json, write_tensors
-from tunewright.datasets.encoded import Examples, batch
+from tunewright.datasets.encoded import EncodedDataset, batch
 from tunewright.modalities.text.modality import CHARACTERS_PER_TOKEN, Encoded
 from tunewright.models.dual_encoder import paired
 from tunewright.models.form import SEQUENCE_CLASSIFICATION, Form
@@ -71,7 +71,7 @@ def write_probe(
     write_json(folder / PROBE_FILE, {"rows": len(rows), "max_length": max_length, **texts})
 
 
-def _token_ids(examples: Examples) -> list[list[int]]:
+def _token_ids(examples: EncodedDataset) -> list[list[int]]:
     assert isinstance(examples.encoded, Encoded)
     return [examples.encoded.row(index) for index in range(len(examples))]
 

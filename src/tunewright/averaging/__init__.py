@@ -1,7 +1,7 @@
 """Averages of weights along or after a run; kept only where validation says that they are no worse.
 
 Contract, all on dictionaries from parameter name to tensor: ``begin(parameters, settings)`` -> memory (saved with every
-checkpoint); ``update(memory, parameters, step, settings)`` after each optimiser step; ``observe(memory, parameters, value,
+checkpoint); ``update(memory, parameters, step, settings)`` after each optimizer step; ``observe(memory, parameters, value,
 settings)`` after each evaluation, ``value`` being the better the higher; ``finish(memory, best, score, settings)`` ->
 ``Averaged`` at the end, where ``score`` tells how good given weights are on validation, the higher the better.
 """

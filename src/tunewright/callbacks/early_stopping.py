@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunewright.core.types import Request
+from tunewright.core.types import TrainerControl
 
 
 class EarlyStopping:
-    """A watcher that asks for a stop after ``patience`` evaluations in a row that were not better."""
+    """A callback that asks for a stop after ``patience`` evaluations in a row that were not better."""
 
     def __init__(self, patience: int) -> None:
         self.patience = patience
         self.waited = 0
 
-    def __call__(self, event: dict[str, Any]) -> Request | None:
+    def __call__(self, event: dict[str, Any]) -> TrainerControl | None:
         if event["kind"] == "start":
             self.waited = event.get("waited", 0)
         if event["kind"] != "evaluation":
@@ -26,4 +26,4 @@ class EarlyStopping:
         self.waited = 0 if event["better"] else self.waited + 1
         if self.waited < self.patience:
             return None
-        return Request(stop=True, reason=f"no better validation score for {self.waited} evaluations")
+        return TrainerControl(stop=True, reason=f"no better validation score for {self.waited} evaluations")

@@ -14,7 +14,7 @@ KEPT = ("step", "evaluation", "stage")
 
 
 class History:
-    """A watcher that appends events to ``history.jsonl``; a resumed run drops the lines that its checkpoint does not know.
+    """A callback that appends events to ``history.jsonl``; a resumed run drops the lines that its checkpoint does not know.
 
     The lines are on the disk before the checkpoint that counts them.
     """

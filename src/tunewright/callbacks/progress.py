@@ -18,7 +18,7 @@ Show = Callable[[Event], None]
 
 @contextmanager
 def progress(stream: TextIO | None = None) -> Iterator[Show]:
-    """A watcher for the time of a run; the bar is taken away at the end, however the run ends."""
+    """A callback for the time of a run; the bar is taken away at the end, however the run ends."""
     stream = stream or sys.stderr
     if not stream.isatty():
         yield lambda event: _write(stream, event)

@@ -26,7 +26,8 @@ Seed = Annotated[int | None, typer.Option("--seed", help="All randomness depends
 Out = Annotated[str | None, typer.Option("--out", help="Folder of the run; a new one below runs/ by default.")]
 Budget = Annotated[str | None, typer.Option("--budget", help="Longest training time: 600, 90s, 10m, 1h.")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe, such as rates.layer_decay=0.9.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe, such as optimization.layer_decay=0.9."),
 ]
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}

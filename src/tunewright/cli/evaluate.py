@@ -1,4 +1,4 @@
-"""tunewright evaluate: the task's metrics on labelled rows, with intervals."""
+"""tunewright evaluate: the task's metrics on labeled rows, with intervals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Score labelled rows, each score with its interval."""
+    """Score labeled rows, each score with its interval."""
     from tunewright.runs.run import load
 
     if by:

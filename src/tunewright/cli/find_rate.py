@@ -1,4 +1,4 @@
-"""tunewright find-rate: sweep the learning rate and suggest rates.backbone."""
+"""tunewright find-rate: sweep the learning rate and suggest optimization.learning_rate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Sweep the learning rate and suggest rates.backbone."""
+    """Sweep the learning rate and suggest optimization.learning_rate."""
     recipe = recipe_of(
         source,
         settings,
@@ -46,7 +46,7 @@ def run(
     for line in plot(found.rates, found.smoothed, found.suggestion):
         tell(line)
     tell(found.reason)
-    tell(f"--set rates.backbone={found.suggestion:.2g}")
+    tell(f"--set optimization.learning_rate={found.suggestion:.2g}")
 
 
 def plot(rates: Sequence[float], losses: Sequence[float], suggested: float) -> list[str]:

@@ -78,7 +78,7 @@ def _fit(recipe: Recipe, *, as_json: bool) -> None:
     from tunewright.pipeline.workflow import fit_recipe
 
     with telling_how_to_resume(recipe.out), progress() as watch:
-        finished = fit_recipe(recipe, watchers=[watch])
+        finished = fit_recipe(recipe, callbacks=[watch])
     if leads():
         show_run(finished, as_json=as_json)
 

@@ -15,7 +15,7 @@ def run(folder: RunFolder, out: Out = None, as_json: Json = False) -> None:
     from tunewright.pipeline.workflow import reproduce
 
     with progress() as watch:
-        again = reproduce(folder, out=out, watchers=[watch])
+        again = reproduce(folder, out=out, callbacks=[watch])
     if as_json:
         print_json({"run": folder, "again": again.folder, "equal": again.equal, "differences": list(again.differences)})
     else:

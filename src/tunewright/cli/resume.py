@@ -13,6 +13,6 @@ def run(folder: RunFolder, as_json: Json = False) -> None:
     from tunewright.pipeline.workflow import resume
 
     with telling_how_to_resume(folder), progress() as watch:
-        resumed = resume(folder, watchers=[watch])
+        resumed = resume(folder, callbacks=[watch])
     if leads():
         show_run(resumed, as_json=as_json)

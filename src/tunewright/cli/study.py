@@ -65,7 +65,7 @@ def run(
     from tunewright.experiments.trials import make_study
 
     with progress() as watch:
-        made = make_study(name, recipe, parse_settings(study or ()), watchers=[watch])
+        made = make_study(name, recipe, parse_settings(study or ()), callbacks=[watch])
     if as_json:
         print_json({"folder": str(made.folder), **made.report.as_dict()})
         return

@@ -1,4 +1,4 @@
-"""tunewright zero-shot: labelled images, told by their classes' names alone."""
+"""tunewright zero-shot: labeled images, told by their classes' names alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run(
     names: Annotated[list[str] | None, typer.Option("--class", help="A class without images here; may be repeated.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Score labelled images by the names of their classes, which need not have been trained on."""
+    """Score labeled images by the names of their classes, which need not have been trained on."""
     from tunewright.runs.run import load
 
     scores = [one.as_dict() for one in load(folder).zero_shot(rows, template or "a photo of a {}.", names or ())]

@@ -7,7 +7,7 @@ from pydantic import Field
 from tunewright.config.section import Section
 
 
-class SoundAugmentation(Section):
+class AudioAugmentation(Section):
     """Masks in the spectrogram (SpecAugment), noise and shifts; everything is off unless named."""
 
     time_masks: int = Field(

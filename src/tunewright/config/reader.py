@@ -18,13 +18,13 @@ from tunewright.strategies import load_strategy
 
 # Where a choice of a part stands in a recipe, and the family its name is looked up in.
 _FAMILIES = {
-    "head": "heads",
+    "head": "tasks",
     "method": "methods",
-    "rates.optimiser": "optimisers",
-    "rates.schedule": "schedules",
-    "initialisation": "initialisation",
+    "optimization.optimizer": "optimizers",
+    "optimization.schedule": "schedules",
+    "initialization": "initialization",
     "unfreezing": "unfreezing",
-    "penalties": "penalties",
+    "regularizers": "regularizers",
     "averaging": "averaging",
     "evaluation.reports": "reports",
 }
@@ -33,7 +33,7 @@ _PATHS = ("train", "validation", "test")
 AUTO = "auto"  # the strategy that is decided once the network is known
 
 # Who names one of these without a strategy composes the run by hand.
-_BY_HAND = ("method", "initialisation", "unfreezing")
+_BY_HAND = ("method", "initialization", "unfreezing")
 
 
 def read_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -67,7 +67,7 @@ def _resolved(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> Recipe:
     """What is wanted on top of a strategy's settings, and every default."""
     training = wanted.get("training")
     if isinstance(training, Mapping) and "epochs" in training:  # who names a number of epochs gets it
-        base = merge(base, {"training": {"rows_in_all": None}})
+        base = merge(base, {"training": {"max_train_examples_seen": None}})
     faults: list[UserError] = []
     merged = merge(base, wanted)
     try:
@@ -98,12 +98,12 @@ def to_yaml(recipe: Recipe) -> str:
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """``["rates.layer_decay=0.9"]`` as nested keys; values read as YAML."""
+    """``["optimization.layer_decay=0.9"]`` as nested keys; values read as YAML."""
     found: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not re.fullmatch(r"[a-z_0-9]+(\.[a-z_0-9]+)*", key.strip()):
-            raise UserError(f"'{setting}' is not a setting", expected="key=value", try_="--set rates.layer_decay=0.9")
+            raise UserError(f"'{setting}' is not a setting", expected="key=value", try_="--set optimization.layer_decay=0.9")
         value: Any = read_yaml(text, what=f"the value of --set {key}")
         for part in reversed(key.strip().split(".")):
             value = {part: value}
@@ -147,7 +147,7 @@ def _choices(recipe: Recipe, key: str) -> tuple[Choice, ...]:
 
 def _part_faults(family: str, key: str, choice: Choice) -> list[UserError]:
     """What is wrong with a part's name or settings."""
-    if (family == "reports" and choice == DEFAULT_REPORTS) or (family == "heads" and choice.name == OWN):
+    if (family == "reports" and choice == DEFAULT_REPORTS) or (family == "tasks" and choice.name == OWN):
         return []  # known when the rows are
     try:
         settings: type[BaseModel] = load_part(family, choice.name).Settings
@@ -231,19 +231,23 @@ def _shown(value: Any) -> str:
 def _crossed(recipe: Recipe) -> list[UserError]:
     """Settings that are right alone and wrong together."""
     faults = []
-    if recipe.data.validation_share + recipe.data.test_share >= 0.9:
+    if recipe.data.validation_size + recipe.data.test_size >= 0.9:
         faults.append(
-            UserError("data.validation_share and data.test_share leave less than a tenth to train on", expected="a sum below 0.9")
+            UserError("data.validation_size and data.test_size leave less than a tenth to train on", expected="a sum below 0.9")
         )
-    if recipe.rates.per_depth is not None and recipe.rates.layer_decay != 1.0:
-        faults.append(UserError("rates.per_depth and rates.layer_decay exclude each other", expected="one of them"))
+    if recipe.optimization.learning_rates_by_depth is not None and recipe.optimization.layer_decay != 1.0:
+        faults.append(
+            UserError(
+                "optimization.learning_rates_by_depth and optimization.layer_decay exclude each other", expected="one of them"
+            )
+        )
     if recipe.data.group is not None and recipe.data.time is not None and recipe.data.group == recipe.data.time:
         faults.append(
             UserError(f"data.group and data.time are both '{recipe.data.group}'", expected="two columns, or one of the two keys")
         )
-    if recipe.model.quantise != "none":
+    if recipe.model.quantize != "none":
         if recipe.method.name != "lora" and not is_undecided(recipe):
-            said = f"model.quantise freezes the base, which {recipe.method.name} trains"
+            said = f"model.quantize freezes the base, which {recipe.method.name} trains"
             faults.append(UserError(said, try_="--strategy lora"))
         if recipe.evaluation.certify:
             faults.append(
@@ -261,9 +265,11 @@ def _crossed(recipe: Recipe) -> list[UserError]:
                 try_="--set 'evaluation.reports=[default, {name: forgetting, references: [FILE]}]'",
             )
         )
-    schedule = recipe.rates.schedule
+    schedule = recipe.optimization.schedule
     if float(schedule.settings.get("warmup", 0)) + float(schedule.settings.get("decay", 0)) > 1:
         faults.append(
-            UserError("rates.schedule warms up and decays for more than the whole run", expected="warmup + decay of at most 1")
+            UserError(
+                "optimization.schedule warms up and decays for more than the whole run", expected="warmup + decay of at most 1"
+            )
         )
     return faults

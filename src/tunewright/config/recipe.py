@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_serializer
 
-from tunewright.config.audio_augmentation import SoundAugmentation
+from tunewright.config.audio_augmentation import AudioAugmentation
 from tunewright.config.augmentation import Augmentation, Mixing
 from tunewright.config.section import Section as Section
 from tunewright.core.types import Kind, Swap, Task
@@ -67,15 +67,15 @@ class Data(Section):
     )
     group: str | None = Field(None, description="Rows of one group stay on one side of every split.")
     time: str | None = Field(None, description="Split by this column: the latest rows are the test rows.")
-    validation_share: float = Field(0.15, gt=0, lt=0.9, description="Share of train held out to choose by (a guess).")
-    test_share: float = Field(
+    validation_size: float = Field(0.15, gt=0, lt=0.9, description="Share of train held out to choose by (a guess).")
+    test_size: float = Field(
         0.15, gt=0, lt=0.9, description="Share of train held out to report on, when no test is given (a guess)."
     )
-    train_rows: int | None = Field(
+    max_train_samples: int | None = Field(
         None, ge=2, description="Train on at most this many of the training rows, class by class, drawn with the seed."
     )
     near_duplicates: Literal["together", "ignore"] = Field("together", description="Keep near-duplicates on one side of a split.")
-    counterfactual: tuple[Swap, ...] = Field(
+    counterfactual_augmentation: tuple[Swap, ...] = Field(
         (), description="Training texts are read once more with such words swapped, with the same targets (Lu et al. 2018)."
     )
     replay: tuple[str, ...] = Field(
@@ -88,7 +88,7 @@ class Data(Section):
         description="Replayed rows to each training row, all files together (Ibrahim et al. 2024: about 0.05 where the new texts "
         "are like the old, 0.25 where not).",
     )
-    reweigh: str | None = Field(
+    group_reweighting: str | None = Field(
         None,
         description="A column of groups: rows weigh so that the group says nothing of the class (Kamiran and Calders 2012).",
     )
@@ -110,7 +110,7 @@ class Data(Section):
     frames: int | None = Field(
         None, ge=1, le=512, description="Frames read of each video, spread evenly; None takes the model's own, or 8 (a guess)."
     )
-    sounds: SoundAugmentation = SoundAugmentation()  # type: ignore[call-arg]
+    audio_augmentation: AudioAugmentation = AudioAugmentation()  # type: ignore[call-arg]
     augmentation: Augmentation = Augmentation()  # type: ignore[call-arg]
     mixing: Mixing = Mixing()  # type: ignore[call-arg]
 
@@ -131,25 +131,25 @@ class Model(Section):
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Overrides every dropout of the network; None keeps the model's own."
     )
-    still_batch_norm: bool = Field(
+    freeze_batch_norm: bool = Field(
         False, description="Batch norms keep their pre-trained mean and variance where they train, too: for small batches."
     )
-    quantise: Literal["none", "4bit"] = Field(
-        "none", description="The frozen base in 4 bits, for lora on a CUDA device (QLoRA); needs tunewright[quantised]."
+    quantize: Literal["none", "4bit"] = Field(
+        "none", description="The frozen base in 4 bits, for lora on a CUDA device (QLoRA); needs tunewright[quantized]."
     )
 
 
-class Rates(Section):
+class Optimization(Section):
     """Step 5: how fast each layer trains."""
 
-    backbone: float = Field(5e-5, ge=0, lt=10, description="Learning rate of what the method trains in the topmost layer.")
-    head: float = Field(1e-3, gt=0, lt=10, description="Learning rate of the new head.")
+    learning_rate: float = Field(5e-5, ge=0, lt=10, description="Learning rate of what the method trains in the topmost layer.")
+    head_learning_rate: float = Field(1e-3, gt=0, lt=10, description="Learning rate of the new head.")
     layer_decay: float = Field(1.0, gt=0, le=1, description="Rate of each layer as a fraction of the one above it.")
-    per_depth: tuple[float, ...] | None = Field(
+    learning_rates_by_depth: tuple[float, ...] | None = Field(
         None, description="Explicit rates, embeddings first, head not included; replaces backbone and layer_decay."
     )
     weight_decay: float = Field(0.01, ge=0, lt=1, description="Decoupled decay; never on biases or norms.")
-    optimiser: Part = Field(Choice(name="adamw"), description="One of `tunewright parts optimisers`.")
+    optimizer: Part = Field(Choice(name="adamw"), description="One of `tunewright parts optimizers`.")
     schedule: Part = Field(Choice(name="linear", settings={"warmup": 0.1}), description="One of `tunewright parts schedules`.")
 
 
@@ -171,20 +171,22 @@ class Distillation(Section):
 class Training(Section):
     """Step 8: the loop."""
 
-    epochs: int = Field(5, ge=1, le=10_000, description="Passes over the training rows.")
-    rows_in_all: int | None = Field(
+    epochs: int = Field(5, ge=1, le=10_000, description="MicroBatches over the training rows.")
+    max_train_examples_seen: int | None = Field(
         None,
         ge=1,
         description="With many rows fewer epochs: as many as read this many rows, but at least three; None makes all of them.",
     )
-    max_steps: int | None = Field(None, ge=1, description="Stop after this many optimiser steps.")
+    max_steps: int | None = Field(None, ge=1, description="Stop after this many optimizer steps.")
     budget_seconds: float | None = Field(None, gt=0, description="Stop training when this much time has passed.")
     batch_size: int = Field(32, ge=1, le=65_536, description="Rows per forward pass.")
-    accumulate: int = Field(1, ge=1, le=4096, description="Forward passes per optimiser step.")
-    clip_norm: float | None = Field(1.0, gt=0, description="Largest gradient norm; None for no clipping.")
+    gradient_accumulation_steps: int = Field(1, ge=1, le=4096, description="Forward passes per optimizer step.")
+    max_grad_norm: float | None = Field(1.0, gt=0, description="Largest gradient norm; None for no clipping.")
     evaluations_per_epoch: int = Field(1, ge=1, le=100, description="How often validation is scored.")
-    patience: int | None = Field(None, ge=1, description="Stop after this many evaluations without a better one; None never.")
-    pass_tokens: int = Field(
+    early_stopping_patience: int | None = Field(
+        None, ge=1, description="Stop after this many evaluations without a better one; None never."
+    )
+    max_tokens_per_microbatch: int = Field(
         16_384, ge=1, description="Padded tokens per forward pass; a larger batch is computed in several (a guess)."
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -198,14 +200,14 @@ class Training(Section):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     shard: bool = Field(
         False,
-        description="Under torchrun: each process keeps a share of the weights, gradients and optimiser's state instead of all.",
+        description="Under torchrun: each process keeps a share of the weights, gradients and optimizer's state instead of all.",
     )
     threads: int | None = Field(None, ge=1, le=1024, description="Processor threads; None decides by measuring.")
     checkpoints: bool = Field(True, description="Keep best and last on disk while training.")
     checkpoint_steps: int | None = Field(
         None,
         ge=1,
-        description="Save after every so many optimiser steps as well; None saves at evaluations and when asked to end.",
+        description="Save after every so many optimizer steps as well; None saves at evaluations and when asked to end.",
     )
     cache: bool = Field(True, description="Compute what frozen layers make of each row once, not in every epoch.")
     cache_memory_gib: float = Field(2.0, ge=0, description="Memory for that, in GiB; what is larger is read from disk (a guess).")
@@ -250,7 +252,7 @@ class Recipe(Section):
     strategy: str | None = Field(
         None,
         description="A named combination of the sections below; `tunewright parts strategies`. Where none is named, and neither "
-        "method, initialisation nor unfreezing is, it is auto.",
+        "method, initialization nor unfreezing is, it is auto.",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="Of splits, order, initial values and dropout.")
     out: str | None = Field(None, description="Folder of the run; a new one under runs/ when None.")
@@ -260,13 +262,13 @@ class Recipe(Section):
         None, description="The task's head and loss settings; None takes the task's own; so do settings without a name."
     )
     method: Part = Field(Choice(name="full"), description="Step 4, what trains: one of `tunewright parts methods`.")
-    rates: Rates = Rates()  # type: ignore[call-arg]
-    initialisation: tuple[Part, ...] = Field(
-        (), description="Step 6, from where: `tunewright parts initialisation`, in this order."
+    optimization: Optimization = Optimization()  # type: ignore[call-arg]
+    initialization: tuple[Part, ...] = Field(
+        (), description="Step 6, from where: `tunewright parts initialization`, in this order."
     )
-    unfreezing: Part = Field(Choice(name="at_once"), description="Step 7, when: one of `tunewright parts unfreezing`.")
+    unfreezing: Part = Field(Choice(name="none"), description="Step 7, when: one of `tunewright parts unfreezing`.")
     distillation: Distillation | None = Field(None, description="A trained run whose outputs are learnt too; None for none.")
-    penalties: tuple[Part, ...] = Field((), description="Added to the loss once per step: `tunewright parts penalties`.")
+    regularizers: tuple[Part, ...] = Field((), description="Added to the loss once per step: `tunewright parts regularizers`.")
     averaging: tuple[Part, ...] = Field((), description="Kept where validation is no worse: `tunewright parts averaging`.")
     training: Training = Training()  # type: ignore[call-arg]
     evaluation: Evaluation = Evaluation()  # type: ignore[call-arg]

@@ -1,7 +1,7 @@
 """The processes that train one model together: one alone, or those that torchrun started.
 
 Every process has all rows and the whole model; each takes its share of every batch, and gradients are summed, so a step is that
-of one process with the same batches. What only one may decide (time, signals, watchers) the first decides for all.
+of one process with the same batches. What only one may decide (time, signals, callbacks) the first decides for all.
 Source: synchronous data parallelism: Goyal et al. 2017, Accurate, Large Minibatch SGD, sections 2 and 3.
 """
 
@@ -25,7 +25,7 @@ _PATIENCE = timedelta(days=1)  # the others wait while the first one measures an
 
 
 @final
-class World:
+class DistributedContext:
     """One process's place among ``size`` of them; ``rank`` 0 leads."""
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
@@ -33,7 +33,7 @@ class World:
         self.size = size
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         return self.rank == 0
 
     @property
@@ -44,7 +44,7 @@ class World:
         """The part of some rows that this process takes: all parts together are the rows, each once."""
         return rows if self.alone else rows[self.rank :: self.size]
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce_gradients(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its sum over all processes."""
         if self.alone:
             return
@@ -59,19 +59,19 @@ class World:
                 for tensor, part in zip(piece, parts, strict=True):
                     tensor.copy_(part.view_as(tensor))
 
-    def total(self, value: float) -> float:
+    def all_reduce_sum(self, value: float) -> float:
         """The sum of a number over all processes."""
         return value if self.alone else float(self._reduced(value, "SUM"))
 
-    def largest(self, value: float) -> float:
+    def all_reduce_max(self, value: float) -> float:
         """The largest of all processes' numbers."""
         return value if self.alone else float(self._reduced(value, "MAX"))
 
-    def agreed(self, value: float) -> float:
+    def broadcast_number(self, value: float) -> float:
         """The first process's number."""
-        return value if self.alone else float(self.spread([_number(value)])[0])
+        return value if self.alone else float(self.broadcast([_number(value)])[0])
 
-    def spread(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    def broadcast(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         """Every tensor as the first process has it, written in place."""
         if not self.alone:
             import torch
@@ -84,18 +84,18 @@ class World:
                     tensor.copy_(flat)
         return tensors
 
-    def said(self, content: Any = None) -> Any:
+    def broadcast_object(self, content: Any = None) -> Any:
         """What the first process says, a value that JSON holds."""
         if self.alone:
             return content
         import torch
 
-        raw = torch.frombuffer(bytearray(json.dumps(content).encode()), dtype=torch.uint8) if self.leads else None
-        size = int(self.agreed(0 if raw is None else len(raw)))
-        (heard,) = self.spread([torch.zeros(size, dtype=torch.uint8) if raw is None else raw])
+        raw = torch.frombuffer(bytearray(json.dumps(content).encode()), dtype=torch.uint8) if self.is_main_process else None
+        size = int(self.broadcast_number(0 if raw is None else len(raw)))
+        (heard,) = self.broadcast([torch.zeros(size, dtype=torch.uint8) if raw is None else raw])
         return json.loads(bytes(heard.tolist()))
 
-    def gathered(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    def gather(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """All processes' tensors, of the same shapes: the first's by name, the others' as 'rank<N>/<name>'."""
         if self.alone:
             return tensors
@@ -112,7 +112,7 @@ class World:
 
     def own(self, tensors: dict[str, Tensor]) -> dict[str, Tensor] | None:
         """The part of what was gathered that is this process's own; None where fewer processes had been there."""
-        prefix = "" if self.leads else f"rank{self.rank}/"
+        prefix = "" if self.is_main_process else f"rank{self.rank}/"
         found = {
             name.removeprefix(prefix): tensor
             for name, tensor in tensors.items()
@@ -137,10 +137,10 @@ class World:
         return number
 
 
-ALONE = World()
+ALONE = DistributedContext()
 
 
-def join() -> World:
+def join() -> DistributedContext:
     """The world that torchrun made, or this process alone."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -158,7 +158,7 @@ def join() -> World:
             store = PrefixStore(f"start-{_start()}", store)
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
-    return World(dist.get_rank(), dist.get_world_size())
+    return DistributedContext(dist.get_rank(), dist.get_world_size())
 
 
 def _start() -> str:

@@ -15,17 +15,17 @@ from tunewright.core.errors import UserError, unknown
 # Folder of each family below the package; other people's packages add parts by the entry point group 'tunewright.<family>'.
 FAMILIES = {
     "methods": "methods",
-    "heads": "tasks",
-    "optimisers": "optimizers",
+    "tasks": "tasks",
+    "optimizers": "optimizers",
     "schedules": "schedules",
     "unfreezing": "unfreezing",
-    "initialisation": "initialization",
-    "penalties": "regularizers",
+    "initialization": "initialization",
+    "regularizers": "regularizers",
     "averaging": "averaging",
     "metrics": "metrics",
     "readers": "datasets/readers",
     "objectives": "objectives",
-    "preferences": "preference_losses",
+    "preference_losses": "preference_losses",
     "reports": "analysis/reports",
     "studies": "experiments/studies",
 }

@@ -30,21 +30,21 @@ Task = Literal[
     "classification",
     "multi_label",
     "ordinal",
-    "several",
+    "multi_task",
     "regression",
-    "similarity",
-    "tagging",
+    "sentence_similarity",
+    "token_classification",
     "question_answering",
     "embedding",
-    "image_text",
+    "image_text_contrastive",
     "image_text_to_text",
-    "generation",
-    "language",
-    "masked_language",
-    "preference",
-    "transcription",
-    "segmentation",
-    "detection",
+    "seq2seq",
+    "causal_lm",
+    "masked_lm",
+    "preference_optimization",
+    "speech_recognition",
+    "semantic_segmentation",
+    "object_detection",
     "recommendation",
 ]
 
@@ -129,7 +129,7 @@ class Labels:
     @property
     def exclusive(self) -> bool:
         """Whether each row, or each word, has exactly one of the classes."""
-        return self.task in ("classification", "tagging")
+        return self.task in ("classification", "token_classification")
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -173,7 +173,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluationResult:
     """One evaluation during training: at which step, progress (0 to 1), and what was measured on validation."""
 
     step: int
@@ -184,8 +184,8 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a watcher asks of the loop."""
+class TrainerControl:
+    """What a callback asks of the loop."""
 
     stop: bool = False
     reason: str = ""

@@ -1,1 +1,1 @@
-"""Examples: read, checked, split."""
+"""EncodedDataset: read, checked, split."""

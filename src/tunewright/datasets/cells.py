@@ -6,10 +6,10 @@ from typing import Any
 
 from tunewright.core.errors import UserError
 from tunewright.datasets.columns import find
-from tunewright.datasets.prepare import Prepared
+from tunewright.datasets.prepare import DatasetSplits
 
 
-def cells_of(prepared: Prepared, part: str, name: str) -> list[Any]:
+def cells_of(prepared: DatasetSplits, part: str, name: str) -> list[Any]:
     """The cells of a column, whether or not the model reads it."""
     table = prepared.tables.get(part, prepared.tables.get("train"))
     if table is None:

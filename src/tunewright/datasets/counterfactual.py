@@ -14,7 +14,7 @@ import numpy as np
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Swap
-from tunewright.datasets.prepare import Prepared
+from tunewright.datasets.prepare import DatasetSplits
 from tunewright.datasets.rows import Rows
 from tunewright.datasets.word_swaps import swap
 
@@ -24,12 +24,14 @@ def other_input(row: tuple[Any, ...], kind: Swap) -> tuple[Any, ...]:
     return tuple(swap(str(text), kind) for text in row)
 
 
-def with_counterfactuals(prepared: Prepared, kinds: Sequence[Swap]) -> Prepared:
+def with_counterfactuals(prepared: DatasetSplits, kinds: Sequence[Swap]) -> DatasetSplits:
     """The training rows and, for each kind, those that change by it once more; validation and test stay as they are."""
     rows = prepared.train
     if not isinstance(rows, Rows) or rows.kind != "text":
         what = rows.kind if isinstance(rows, Rows) else "rows that are streamed"
-        raise UserError(f"data.counterfactual swaps words of texts, and these are {what}", expected="texts in memory")
+        raise UserError(
+            f"data.counterfactual_augmentation swaps words of texts, and these are {what}", expected="texts in memory"
+        )
     inputs, places, said = list(rows.inputs), list(range(len(rows))), []
     for kind in kinds:
         others = [(place, other) for place, row in enumerate(rows.inputs) if (other := other_input(row, kind)) != row]

@@ -1,4 +1,4 @@
-"""Examples: rows as a network reads them, whatever their kind, with what it is to answer."""
+"""EncodedDataset: rows as a network reads them, whatever their kind, with what it is to answer."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ Targets = np.ndarray | Padded | Together
 
 
 @dataclass(frozen=True)
-class Examples:
+class EncodedDataset:
     """n encoded examples; ``targets`` is None where they are only to be predicted."""
 
     encoded: Encoded
@@ -79,13 +79,13 @@ class Examples:
     def __len__(self) -> int:
         return len(self.encoded)
 
-    def subset(self, rows: np.ndarray) -> Examples:
+    def subset(self, rows: np.ndarray) -> EncodedDataset:
         """Some examples, in the order given."""
-        return Examples(self.encoded.subset(rows), None if self.targets is None else self.targets[rows])
+        return EncodedDataset(self.encoded.subset(rows), None if self.targets is None else self.targets[rows])
 
 
 def batch(
-    examples: Examples, rows: np.ndarray, reads: Iterable[str], device: torch.device, *, training: bool = False
+    examples: EncodedDataset, rows: np.ndarray, reads: Iterable[str], device: torch.device, *, training: bool = False
 ) -> dict[str, Tensor]:
     """The inputs of some examples that a network reads, on its device; ``labels`` stay here, the loss is ours."""
     made = examples.encoded.collate(rows, training=training)
@@ -100,7 +100,7 @@ def _moved(value: Any, device: torch.device) -> Any:
     return value.to(device, non_blocking=True)
 
 
-def targets_of(examples: Examples, rows: np.ndarray, device: torch.device) -> Any:
+def targets_of(examples: EncodedDataset, rows: np.ndarray, device: torch.device) -> Any:
     """Targets of some examples, a tensor in the shape their task gives them, or several by name; ragged ones are filled up."""
     import torch
 

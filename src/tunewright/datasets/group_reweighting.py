@@ -12,7 +12,7 @@ import numpy as np
 from tunewright.core.errors import UserError
 from tunewright.datasets.cells import cells_of
 from tunewright.datasets.groups import groups_of
-from tunewright.datasets.prepare import Prepared
+from tunewright.datasets.prepare import DatasetSplits
 from tunewright.datasets.rows import Rows
 
 TASKS = ("classification", "ordinal")
@@ -29,11 +29,11 @@ def reweighed(places: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return found
 
 
-def row_weights(prepared: Prepared, column: str) -> np.ndarray:
+def row_weights(prepared: DatasetSplits, column: str) -> np.ndarray:
     """The weight of each training row by the groups of a column."""
     if prepared.labels.task not in TASKS or not isinstance(prepared.train, Rows):
         raise UserError(
-            f"data.reweigh weighs rows by their class, and the task is {prepared.labels.task}",
+            f"data.group_reweighting weighs rows by their class, and the task is {prepared.labels.task}",
             expected=f"{' or '.join(TASKS)} of rows in memory",
         )
     groups = groups_of(column, {"train": cells_of(prepared, "train", column)}, _QUANTILES)

@@ -31,7 +31,7 @@ _SPLIT_NAMES = {"validation": ("validation", "valid", "val", "dev"), "test": ("t
 
 
 @dataclass(frozen=True)
-class Prepared:
+class DatasetSplits:
     """What training starts from; all three parts have rows."""
 
     train: Rows | StreamedRows
@@ -171,7 +171,7 @@ def _split(table: Table, rows: Rows, schema: Schema, near: np.ndarray | None, sh
         times = as_times(table.column(schema.time), schema.time, table.where)
     together = join_groups(groups, near)
     return split(
-        rows.targets, validation_share=shares["validation"], test_share=shares["test"], groups=together, times=times, seed=seed
+        rows.targets, validation_size=shares["validation"], test_size=shares["test"], groups=together, times=times, seed=seed
     )
 
 
@@ -214,7 +214,7 @@ def _near(encoded: Mapping[str, Rows]) -> tuple[dict[str, np.ndarray], list[Find
     return dict(zip(encoded, np.split(found.groups, ends), strict=True)), not_all_compared(found.unsure)
 
 
-def _unlabelled(tables: dict[str, Table], schema: Schema, named: set[str]) -> list[str]:
+def _unlabeled(tables: dict[str, Table], schema: Schema, named: set[str]) -> list[str]:
     """Parts of a data set that come without their targets (a competition's test split)."""
     empty = []
     for part in set(tables) - named - {"train"} if schema.target else ():
@@ -229,13 +229,13 @@ def prepare(
     train: Any,
     validation: Any = None,
     test: Any = None,
-    validation_share: float = 0.15,
-    test_share: float = 0.15,
+    validation_size: float = 0.15,
+    test_size: float = 0.15,
     near_duplicates: Literal["together", "ignore"] = "together",
-    train_rows: int | None = None,
+    max_train_samples: int | None = None,
     seed: int = 0,
     **named: Unpack[Named],
-) -> Prepared:
+) -> DatasetSplits:
     """Read, guess, check, split and encode.
 
     Each source is a path, a hub id, or Python data. ``named``: text, target, task, group, time, as ``guess_schema`` takes them.
@@ -245,7 +245,7 @@ def prepare(
     tables = read_parts(sources)
     schema = guess_schema(tables["train"], **named)
     said = list(schema.said)
-    unused = _unlabelled(tables, schema, {name for name, source in sources.items() if source is not None})
+    unused = _unlabeled(tables, schema, {name for name, source in sources.items() if source is not None})
     said += [f"The split '{part}' of {tables.pop(part).source} has no targets and is not used." for part in unused]
     given = _examine(tables, schema)
     form = form_of(schema.task)
@@ -253,10 +253,10 @@ def prepare(
     said += form.told(labels) if hasattr(form, "told") else []
     encoded = _encode(given, labels)
     alike, said_of_alike = _near(encoded)
-    how = {"validation": validation_share, "test": test_share, "near_duplicates": near_duplicates, "seed": seed}
+    how = {"validation": validation_size, "test": test_size, "near_duplicates": near_duplicates, "seed": seed}
     parts, ids = _parts(given, encoded, schema, alike, how)
-    if train_rows is not None and train_rows < len(parts["train"]):
-        chosen = first_rows(parts["train"].targets, train_rows, seed)
+    if max_train_samples is not None and max_train_samples < len(parts["train"]):
+        chosen = first_rows(parts["train"].targets, max_train_samples, seed)
         parts["train"], ids["train"] = parts["train"].select(chosen), ids["train"][chosen]
     labels = _measured(labels, parts["train"])
     said.append(f"Rows: {', '.join(f'{len(rows)} {part}' for part, rows in parts.items())}.")
@@ -264,7 +264,7 @@ def prepare(
     findings += [finding for source in given.values() for finding in source.findings]
     findings += [note for source in given.values() for note in (*source.notes(schema.task), *source.looked_at(schema))]
     findings += [*schema.findings, *_given_group_leakage(given, encoded, schema), *said_of_alike, *check(parts, labels, ids)]
-    return Prepared(
+    return DatasetSplits(
         parts["train"],
         parts["validation"],
         parts["test"],

@@ -52,10 +52,10 @@ def _read_hub(name: str) -> dict[str, Table]:
     return datasets_folder.from_splits(loaded, name)
 
 
-def _recognising(path: Path) -> Any | None:
+def _recognizing(path: Path) -> Any | None:
     """The reader that knows a path by what is in it rather than by its suffix: the first by name, boxes before images."""
     readers = (load_part("readers", part.name) for part in list_parts("readers"))
-    return next((reader for reader in readers if hasattr(reader, "recognises") and reader.recognises(path)), None)
+    return next((reader for reader in readers if hasattr(reader, "recognizes") and reader.recognizes(path)), None)
 
 
 def _missing(path: Path) -> UserError:
@@ -74,7 +74,7 @@ def read_splits(source: Any) -> dict[str, Table]:
     if path.is_dir() and any((path / mark).is_file() for mark in datasets_folder.MARKS):
         return datasets_folder.read_splits(path)
     if path.exists():
-        reader = _recognising(path)
+        reader = _recognizing(path)
         if reader is None and path.is_dir():
             inside = nearest("train.csv", [item.name for item in path.iterdir()])
             raise UserError(

@@ -17,7 +17,7 @@ import numpy as np
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_json
 from tunewright.core.types import Task
-from tunewright.datasets.prepare import Prepared, label_rows
+from tunewright.datasets.prepare import DatasetSplits, label_rows
 from tunewright.datasets.read import read_table
 from tunewright.datasets.rows import Rows
 from tunewright.datasets.schema import UNTARGETED, Schema, guess_schema
@@ -26,7 +26,9 @@ from tunewright.datasets.table import Table
 TASKS: tuple[Task, ...] = ("classification", "ordinal", "multi_label", *UNTARGETED)
 
 
-def with_replay(prepared: Prepared, files: Sequence[str], share: float, held: Set[tuple[Any, ...]], seed: int) -> Prepared:
+def with_replay(
+    prepared: DatasetSplits, files: Sequence[str], share: float, held: Set[tuple[Any, ...]], seed: int
+) -> DatasetSplits:
     """The training rows and, of each file, rows drawn with the seed, ``share`` times as many as training rows in all.
 
     Rows that the run has already, in whatever part, and those in ``held`` are left out. Replayed rows have numbers below 0.
@@ -65,7 +67,7 @@ def with_replay(prepared: Prepared, files: Sequence[str], share: float, held: Se
     return replace(prepared, train=more, said=(*prepared.said, *said), data_hash=content)
 
 
-def _read(file: str, prepared: Prepared) -> Rows:
+def _read(file: str, prepared: DatasetSplits) -> Rows:
     """A file's rows, by the run's columns where it has them; what does not fit the run's task is refused."""
     table, schema = read_table(file, "train", "test"), prepared.schema
     if not {*schema.text, *schema.target} <= set(table.columns):
@@ -77,7 +79,7 @@ def _read(file: str, prepared: Prepared) -> Rows:
 
 
 def _other_columns(table: Table, schema: Schema) -> tuple[Table, Schema]:
-    """Texts alone are called as the run's are; of labelled rows the columns are guessed."""
+    """Texts alone are called as the run's are; of labeled rows the columns are guessed."""
     if schema.task in UNTARGETED and len(table.columns) == 1:
         return replace(table, columns={schema.text[0]: next(iter(table.columns.values()))}), schema
     separator = schema.separator if schema.task == "multi_label" else None

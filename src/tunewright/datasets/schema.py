@@ -16,7 +16,7 @@ from tunewright.datasets.separators import USUAL, possible, refuse_broken, separ
 from tunewright.datasets.table import Table, listed
 from tunewright.datasets.written_lists import items_of, texts_of
 
-# Kinds of rows besides texts, each asked in turn whether it recognises the columns.
+# Kinds of rows besides texts, each asked in turn whether it recognizes the columns.
 _KINDS: tuple[Kind, ...] = (
     "mixed",
     "image_prompt",
@@ -34,7 +34,7 @@ _KINDS: tuple[Kind, ...] = (
 )
 
 # Tasks whose texts are themselves what is learned.
-UNTARGETED: tuple[Task, ...] = ("language", "masked_language")
+UNTARGETED: tuple[Task, ...] = ("causal_lm", "masked_lm")
 
 _FEW_CLASSES = 20  # more distinct whole numbers than this are a quantity unless they count up class by class (a guess)
 
@@ -135,7 +135,7 @@ def guess_target(table: Table, free: list[str]) -> tuple[str, ...]:
         raise UserError(
             f"{table.source} has no target column; its columns are {listed(map(repr, table.columns), shown=12)}",
             expected="a column of labels or numbers to learn",
-            try_="add one, or name it: --target NAME; text to read on from has none: --task language",
+            try_="add one, or name it: --target NAME; text to read on from has none: --task causal_lm",
         )
     return (candidates[0],)
 
@@ -162,7 +162,7 @@ def guess_task(columns: Sequence[Sequence[Any]], texts: int) -> Task:
     if any(texts_of(value) is not None for value in values) or (values and all(items_of(value) is not None for value in values)):
         return "multi_label"
     if values and look.is_numeric(values) and _is_quantity(values):
-        return "similarity" if texts == 2 else "regression"
+        return "sentence_similarity" if texts == 2 else "regression"
     return "classification"
 
 
@@ -277,7 +277,7 @@ def _guessed(table: Table, named: Named) -> Schema:
     wanted = named.get("kind")
     known = {"text": text, "target": target, "task": task, "kind": wanted, "side": side}
     for kind in _KINDS if wanted is None else (wanted,) if wanted != "text" else ():
-        found = import_module(f"tunewright.modalities.{kind}.modality").recognise(table, known)
+        found = import_module(f"tunewright.modalities.{kind}.modality").recognize(table, known)
         if found is not None:
             return _of_kind(table, kind, found, columns, named, findings)
         if wanted == kind:

@@ -50,7 +50,7 @@ def _hashed(texts: Sequence[str], size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def signatures(texts: Sequence[str], size: int = SHORT) -> np.ndarray:
-    """The MinHash signature of each normalised text, (n, bands x rows) uint32; the same texts give the same numbers always."""
+    """The MinHash signature of each normalized text, (n, bands x rows) uint32; the same texts give the same numbers always."""
     generator = np.random.default_rng(20_240_229)
     factors = generator.integers(0, 2**31, size=_BANDS * _ROWS, dtype=np.uint32) * 2 + 1  # odd, so that each is a permutation
     terms = generator.integers(0, 2**32, size=_BANDS * _ROWS, dtype=np.uint32)

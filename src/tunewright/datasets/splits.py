@@ -186,8 +186,8 @@ def _by_time(times: np.ndarray, groups: np.ndarray, shares: Sequence[float]) -> 
 def split(
     targets: np.ndarray,
     *,
-    validation_share: float,
-    test_share: float,
+    validation_size: float,
+    test_size: float,
     groups: np.ndarray | None = None,
     times: np.ndarray | None = None,
     most: int | None = None,
@@ -199,22 +199,20 @@ def split(
     ``groups`` (n,) never cross from one part to another; with ``times`` (n,) the latest rows are the test rows.
     Every class keeps at least one row in train, unless the split is by time.
     """
-    if validation_share + test_share >= 1:
+    if validation_size + test_size >= 1:
         raise UserError(
-            f"validation ({validation_share}) and test ({test_share}) take all rows", expected="shares that sum to less than 1"
+            f"validation ({validation_size}) and test ({test_size}) take all rows", expected="shares that sum to less than 1"
         )
     n = len(targets)
     units = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
-    shares = (
-        [test_share, validation_share] if most is None else [min(share, most / n) for share in (test_share, validation_share)]
-    )
+    shares = [test_size, validation_size] if most is None else [min(share, most / n) for share in (test_size, validation_size)]
     if times is not None:
         test, validation, train = _by_time(np.asarray(times), units, shares)
     elif groups is None:
         test, validation, train = _rows_by_class(_strata(targets), shares, seed)
     else:
         test, validation, train = _by_class(_strata(targets), units, shares, seed)
-    for part, share, name in ((validation, validation_share, "validation"), (test, test_share, "test")):
+    for part, share, name in ((validation, validation_size, "validation"), (test, test_size, "test")):
         if share > 0 and not len(part):
             raise _too_few(units, share, name)
     return Split(train, validation, test)

@@ -18,9 +18,9 @@ from tunewright.core.files import hash_json
 from tunewright.core.rounding import given_spread_or_one
 from tunewright.core.types import Finding, Labels
 from tunewright.datasets.inputs import texts_of
-from tunewright.datasets.prepare import Prepared, label_rows, no_training_rows
+from tunewright.datasets.prepare import DatasetSplits, label_rows, no_training_rows
 from tunewright.datasets.quality.checks import check_targets, check_texts, refuse_targets
-from tunewright.datasets.quality.duplicates import normalise, same_groups
+from tunewright.datasets.quality.duplicates import normalize, same_groups
 from tunewright.datasets.quality.look import look_at_texts
 from tunewright.datasets.read import read_pieces, read_table
 from tunewright.datasets.rows import Rows, StreamedRows
@@ -43,32 +43,30 @@ def prepare_streamed(
     train: Any,
     validation: Any = None,
     test: Any = None,
-    validation_share: float = 0.15,
-    test_share: float = 0.15,
+    validation_size: float = 0.15,
+    test_size: float = 0.15,
     near_duplicates: Literal["together", "ignore"] = "together",
-    train_rows: int | None = None,
+    max_train_samples: int | None = None,
     seed: int = 0,
     **named: Unpack[Named],
-) -> Prepared:
+) -> DatasetSplits:
     """What ``prepare`` does, for a training file that is read in pieces; validation and test files are read whole.
 
     Up to ``MOST_HELD_OUT`` rows a part, the split is that of ``prepare`` where near-duplicates are ignored.
     When: the file does not fit into memory several times over. When not: otherwise; duplicates are not looked for here.
     ``near_duplicates`` has no effect.
     """
-    if train_rows is not None:
-        raise UserError("data.train_rows does not go with data.streaming", try_="--set data.streaming=false")
+    if max_train_samples is not None:
+        raise UserError("data.max_train_samples does not go with data.streaming", try_="--set data.streaming=false")
     path = _the_file(train, named)
     stamp = _stamp(path)
     scanned = scan(path, PIECE, **named)
     given, faults = _given({"validation": validation, "test": test}, scanned)
-    shares = {"validation": validation_share, "test": test_share}
+    shares = {"validation": validation_size, "test": test_size}
     wanted = {part: 0.0 if part in given else share for part, share in shares.items()}
     faults += refuse_targets(scanned.targets, scanned.labels, str(path), holds_out=any(wanted.values()))
     raise_all(faults)
-    chosen = split(
-        scanned.targets, validation_share=wanted["validation"], test_share=wanted["test"], most=MOST_HELD_OUT, seed=seed
-    )
+    chosen = split(scanned.targets, validation_size=wanted["validation"], test_size=wanted["test"], most=MOST_HELD_OUT, seed=seed)
     rows = partial(_chosen_rows, path, stamp, scanned.schema)
     streamed = StreamedRows(lambda: (texts for texts, _ in rows(chosen.train)), scanned.targets[chosen.train], str(path))
     held_out = given | _held_out(rows, scanned, {part: getattr(chosen, part) for part in shares if part not in given})
@@ -85,7 +83,7 @@ def prepare_streamed(
     )
     content = {part: {"texts": rows.inputs, "targets": rows.targets.tolist()} for part, rows in given.items()}
     data_hash = hash_json({"train": scanned.data_hash, **content})
-    return Prepared(streamed, held_out["validation"], held_out["test"], labels, scanned.schema, findings, said, data_hash)
+    return DatasetSplits(streamed, held_out["validation"], held_out["test"], labels, scanned.schema, findings, said, data_hash)
 
 
 def _the_file(train: Any, named: Named) -> Path:
@@ -160,7 +158,7 @@ def _held_out(
 
 def _alike(parts: Mapping[str, Rows]) -> dict[str, np.ndarray]:
     """Group ids of texts that are equal but for case and punctuation; nearly equal ones take more memory to find."""
-    ids = same_groups([normalise(texts) for rows in parts.values() for texts in rows.inputs])
+    ids = same_groups([normalize(texts) for rows in parts.values() for texts in rows.inputs])
     ends = np.cumsum([len(rows) for rows in parts.values()])[:-1]
     return dict(zip(parts, np.split(ids, ends), strict=True))
 

@@ -20,7 +20,7 @@ from tunewright.datasets.schema import Named, Schema, guess_schema
 from tunewright.datasets.table import Table, listed
 from tunewright.datasets.targets import values as target_values
 
-TASKS: tuple[Task, ...] = ("classification", "regression", "similarity")  # those with one target for each row
+TASKS: tuple[Task, ...] = ("classification", "regression", "sentence_similarity")  # those with one target for each row
 
 _SHOWN = 20  # row numbers kept of those that are odd
 

@@ -1,4 +1,4 @@
-"""Characters: the alphabet in which a speech recogniser spells, as transformers' ``Wav2Vec2CTCTokenizer`` keeps it in its files.
+"""Characters: the alphabet in which a speech recognizer spells, as transformers' ``Wav2Vec2CTCTokenizer`` keeps it in its files.
 
 Source: Graves et al. 2006, Connectionist temporal classification, section 2 (the blank); Baevski et al. 2020, wav2vec 2.0,
 section 4.4 (characters and a sign between words).

@@ -18,10 +18,10 @@ from tunewright.core.files import read_json, write_json
 from tunewright.core.registry import load_part
 from tunewright.core.types import Score
 from tunewright.metrics._columns import load_metric
-from tunewright.pipeline.steps import Given
+from tunewright.pipeline.steps import InMemoryData
 from tunewright.pipeline.workflow import fit_recipe, load
 from tunewright.runs.run import Run
-from tunewright.training.context import Watcher
+from tunewright.training.context import Callback
 
 _ASKED = "study.json"
 _BARE = {
@@ -36,19 +36,19 @@ class Trials:
     """What a study may run: a recipe, its rows, and where the runs are kept."""
 
     recipe: Recipe
-    given: Given
+    given: InMemoryData
     folder: Path
-    watchers: tuple[Watcher, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
 
     def run(self, name: str, changes: Mapping[str, Any]) -> Run:
         """The recipe with some settings changed, as a finished run; a section that names a part takes its place."""
         place = self.folder / "runs" / name
         if (place / "manifest.json").is_file() and (done := load(place)).finished:
             return done
-        for watcher in self.watchers:
-            watcher({"kind": "phase", "name": "run", "said": [name]})
+        for callback in self.callbacks:
+            callback({"kind": "phase", "name": "run", "said": [name]})
         asked = merge(merge(self.recipe.model_dump(mode="json", exclude_unset=True), _BARE), changes)
-        return fit_recipe(resolve(asked | {"out": str(place)}), given=self.given, watchers=self.watchers)
+        return fit_recipe(resolve(asked | {"out": str(place)}), given=self.given, callbacks=self.callbacks)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,12 @@ class Study:
 
 
 def make_study(
-    name: str, recipe: Recipe, settings: Mapping[str, Any], *, given: Given | None = None, watchers: Sequence[Watcher] = ()
+    name: str,
+    recipe: Recipe,
+    settings: Mapping[str, Any],
+    *,
+    given: InMemoryData | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Study:
     """Make the runs of a study, or those that are still missing in its folder, and write its page."""
     check_part("studies", "study", Choice(name=name, settings=dict(settings)))
@@ -68,7 +73,7 @@ def make_study(
     chosen = part.Settings(**settings)
     asked = {"study": name, "settings": chosen.model_dump(mode="json"), "recipe": recipe.model_dump(mode="json")}
     folder = _folder(recipe, name, asked)
-    report: Report = part.study(Trials(recipe, given or Given(), folder, tuple(watchers)), chosen)
+    report: Report = part.study(Trials(recipe, given or InMemoryData(), folder, tuple(callbacks)), chosen)
     entry = report.as_dict() | {"error": None, "seconds": 0.0}
     write_json(folder / "scores.json", {"primary": "", "scores": [], "comparisons": [], "reports": {name: entry}})
     write_report(folder)
@@ -101,6 +106,6 @@ def is_better(first: float, second: float, metric: str) -> bool:
     return first >= second if load_metric(metric).HIGHER_IS_BETTER else first <= second
 
 
-def train_rows(run: Run) -> int:
+def max_train_samples(run: Run) -> int:
     """How many rows it learned from."""
     return int(read_json(run.folder / "data.json")["rows"]["train"])

@@ -48,7 +48,7 @@ def prompt_ids(network: Network, prompts: Sequence[Conversation | str]) -> list[
             continue
         template = template or chat_template.choose(tokenizer)
         texts.append(chat_template.prompt_text(template, prompt))
-    found = [list(encoding.ids) for encoding in language.tokenised(tokenizer, texts)]
+    found = [list(encoding.ids) for encoding in language.tokenized(tokenizer, texts)]
     if not all(found):
         raise UserError("a prompt holds no token", expected="text to go on from")
     return found

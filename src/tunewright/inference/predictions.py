@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tunewright.artifacts.model_folder import Loaded
-    from tunewright.datasets.encoded import Examples
+    from tunewright.datasets.encoded import EncodedDataset
 
 
-def encoded(loaded: Loaded, inputs: Sequence[tuple[Any, ...]], targets: np.ndarray | None = None) -> Examples:
+def encoded(loaded: Loaded, inputs: Sequence[tuple[Any, ...]], targets: np.ndarray | None = None) -> EncodedDataset:
     """Rows as the model's head reads them."""
-    head = load_part("heads", loaded.head)
-    made: Examples = head.encode(loaded.network, list(inputs), targets, head.Settings(**loaded.head_settings), loaded.max_length)
+    head = load_part("tasks", loaded.head)
+    made: EncodedDataset = head.encode(
+        loaded.network, list(inputs), targets, head.Settings(**loaded.head_settings), loaded.max_length
+    )
     return made
 
 
@@ -30,7 +32,7 @@ def predictions(
 ) -> Predictions:
     """One prediction for each row; ``precision`` is that of the run's own scores, 'auto' reads float32."""
     precision = "float32" if precision == "auto" else precision
-    head, examples = load_part("heads", loaded.head), encoded(loaded, inputs, targets)
+    head, examples = load_part("tasks", loaded.head), encoded(loaded, inputs, targets)
     settings = head.Settings(**loaded.head_settings)
     if hasattr(head, "remember") and head.remembers(settings):
         examples = head.remember(examples, passes(untouched(loaded), examples, precision=precision))

@@ -21,15 +21,15 @@ from tunewright.datasets.targets import values
 from tunewright.evaluation.intervals import score
 from tunewright.modalities.image import modality as image
 from tunewright.models.dual_encoder import OWN
-from tunewright.tasks.image_text import task as image_text
+from tunewright.tasks.image_text_contrastive import task as image_text
 from tunewright.training.predict import passes
 
 METRICS = ("accuracy", "macro_f1")
 
 
 def zero_shot(loaded: Loaded, table: Table, templates: Sequence[str], names: Sequence[str], recipe: Recipe) -> list[Score]:
-    """Scores of labelled images (a picture column and a class column), against the classes seen in them and ``names``."""
-    if loaded.head != "image_text":
+    """Scores of labeled images (a picture column and a class column), against the classes seen in them and ``names``."""
+    if loaded.head != "image_text_contrastive":
         task = loaded.head.replace("_", " ")
         raise UserError(f"the run's task is {task}", expected="image_text, whose texts can name any class")
     schema = guess_schema(table, task="classification", kind="image")

@@ -21,14 +21,14 @@ from tunewright.core.rounding import spread_or_one
 from tunewright.core.types import Labels
 from tunewright.models.network import Network
 
-# Penalties tried, as the variance allowed to a weight on features of spread 1, from strict to loose (a guess).
+# Regularizers tried, as the variance allowed to a weight on features of spread 1, from strict to loose (a guess).
 _STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 # The penalty is a prior on the weights, so that the right one hardly depends on the number of rows (a guess).
 _ROWS_TO_CHOOSE = 3000
 _ITERATIONS_TO_CHOOSE = 30
 
-_NUMBERS = ("regression", "similarity")
+_NUMBERS = ("regression", "sentence_similarity")
 
 
 class Settings(BaseModel):
@@ -42,7 +42,7 @@ class Settings(BaseModel):
     iterations: int = Field(100, ge=1, le=10_000, description="L-BFGS iterations at most.")
 
 
-def initialise(
+def initialize(
     network: Network, features: Callable[[], np.ndarray], targets: np.ndarray, labels: Labels, settings: Settings, seed: int
 ) -> str:
     """Fit the probe and write it into the last linear layer, exactly folded back to the features' own scale."""
@@ -140,7 +140,7 @@ def _fit(
     shape = (labels.outputs, x.shape[1])
     weight = (torch.zeros(shape) if start is None else start[0].clone()).requires_grad_()
     bias = (torch.zeros(shape[0]) if start is None else start[1].clone()).requires_grad_(has_bias)
-    optimiser = torch.optim.LBFGS(
+    optimizer = torch.optim.LBFGS(
         [weight, bias] if has_bias else [weight],
         max_iter=iterations,
         history_size=10,
@@ -149,13 +149,13 @@ def _fit(
     )
 
     def loss() -> Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         value = (_losses(x @ weight.T + bias, y, labels).sum() + weight.square().sum() / (2 * strength)) / len(x)
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     with torch.enable_grad():
-        optimiser.step(loss)  # type: ignore[arg-type]
+        optimizer.step(loss)  # type: ignore[arg-type]
     return weight.detach(), bias.detach()
 
 

@@ -26,7 +26,7 @@ class Settings(BaseModel):
     )
 
 
-def initialise(
+def initialize(
     network: Network,
     features: Callable[[], np.ndarray],
     targets: np.ndarray,

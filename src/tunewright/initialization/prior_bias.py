@@ -22,7 +22,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def initialise(
+def initialize(
     network: Network,
     features: Callable[[], np.ndarray],
     targets: np.ndarray,
@@ -35,5 +35,5 @@ def initialise(
     if bias is None:
         return "the head has no bias to start at the base rates"
     with torch.no_grad():
-        bias.copy_(load_part("heads", labels.task).prior_bias(targets, labels))
+        bias.copy_(load_part("tasks", labels.task).prior_bias(targets, labels))
     return "the head's bias starts at the training rows' base rates"

@@ -27,7 +27,7 @@ class Settings(BaseModel):
     )
 
 
-def initialise(
+def initialize(
     network: Network,
     features: Callable[[], np.ndarray],
     targets: np.ndarray,

@@ -1,7 +1,7 @@
 """Train every weight of the network.
 
 Source: Howard and Ruder 2018, "Universal Language Model Fine-tuning", section 3; Devlin et al. 2019, "BERT", section 3.2.
-When: a thousand rows or more and a model that fits in memory with its optimiser state (about four times its weights).
+When: a thousand rows or more and a model that fits in memory with its optimizer state (about four times its weights).
 When not: tens of rows (lp-ft or lora are steadier), or one base model that has to serve many tasks.
 Nearest: last_layers (only the top), lora (near its quality with a hundredth of the trained weights).
 """

@@ -1,4 +1,4 @@
-"""Train the normalisation layers alone.
+"""Train the normalization layers alone.
 
 Source: Qi et al. 2022, "Parameter-Efficient Tuning on Layer Normalization for Pre-trained Language Models", section 3;
 Frankle et al. 2021, "Training BatchNorm and Only BatchNorm", section 4.
@@ -34,5 +34,5 @@ def apply(network: Network, settings: Settings) -> Applied:
     }
     trainable = open_only(network, names)
     if not trainable:
-        raise UserError(f"{type(network.inner).__name__} has no normalisation layer with weights", try_="method: bias_only")
+        raise UserError(f"{type(network.inner).__name__} has no normalization layer with weights", try_="method: bias_only")
     return Applied(trainable=trainable)

@@ -34,7 +34,7 @@ from tunewright.models.vocabulary import Vocabulary
 
 # Why a method of the library cannot run inside another loop; everything else is tried.
 _REFUSED = {
-    "ADALORA": "it has to be told of every optimiser step",
+    "ADALORA": "it has to be told of every optimizer step",
     "ADAPTION_PROMPT": "it needs a generating model",
     "CARTRIDGE": "it needs a generating model",
     "CPT": "it needs a generating model",

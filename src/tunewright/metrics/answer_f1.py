@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 
 from tunewright.core.types import Labels
-from tunewright.metrics._answers import normalised, right_answers
+from tunewright.metrics._answers import normalized, right_answers
 from tunewright.metrics._sums import defined, mean_over_rows, ratio
 
 UNIT = "share"
@@ -23,7 +23,7 @@ of_sums = ratio
 
 def sums(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> np.ndarray:
     """F1 of each row and its weight, (n, 2)."""
-    pairs = [(right_answers(gold), normalised(given)) for gold, given in zip(targets, predicted, strict=True)]
+    pairs = [(right_answers(gold), normalized(given)) for gold, given in zip(targets, predicted, strict=True)]
     return mean_over_rows(np.array([max(_f1(right, given) for right in gold) for gold, given in pairs]))
 
 

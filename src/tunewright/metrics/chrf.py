@@ -56,7 +56,7 @@ def _ngrams(text: str) -> list[Counter[str]]:
 
 
 def _counts(wanted: list[Counter[str]], given: list[Counter[str]]) -> list[int]:
-    """Given, wanted and common n-grams of each order; those given count only where the order is wanted."""
+    """InMemoryData, wanted and common n-grams of each order; those given count only where the order is wanted."""
     found: list[int] = []
     for right, ours in zip(wanted, given, strict=True):
         found += [ours.total() if right else 0, right.total(), (right & ours).total()]

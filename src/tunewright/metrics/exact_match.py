@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from tunewright.core.types import Labels
-from tunewright.metrics._answers import normalised, right_answers
+from tunewright.metrics._answers import normalized, right_answers
 from tunewright.metrics._sums import defined, mean_over_rows, ratio
 
 UNIT = "share"
@@ -21,7 +21,7 @@ of_sums = ratio
 
 def sums(targets: np.ndarray, predicted: np.ndarray, labels: Labels) -> np.ndarray:
     """1 where the answer is right and its weight, (n, 2)."""
-    right = [normalised(given) in right_answers(gold) for gold, given in zip(targets, predicted, strict=True)]
+    right = [normalized(given) in right_answers(gold) for gold, given in zip(targets, predicted, strict=True)]
     return mean_over_rows(np.array(right))
 
 

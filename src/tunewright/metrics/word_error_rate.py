@@ -1,7 +1,7 @@
 """Insertions, deletions and replacements of words, per word of the right texts.
 
 Source: Levenshtein 1966; Morris et al. 2004 for the rate. Above 1 where more is added than was there; undefined where the right
-texts are empty. Words are what stands between spaces; case and punctuation count, so normalise both sides alike before.
+texts are empty. Words are what stands between spaces; case and punctuation count, so normalize both sides alike before.
 When: speech and handwriting. When not: languages written without spaces (character_error_rate).
 """
 

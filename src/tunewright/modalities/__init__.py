@@ -1,1 +1,1 @@
-"""Modalities: how rows of a kind are recognised, read and encoded; one folder each."""
+"""Modalities: how rows of a kind are recognized, read and encoded; one folder each."""

@@ -2,7 +2,7 @@
 
 transformers 5.3 and later take ``_attn_implementation`` and its relatives for names of kernels, of which some are fetched
 (CVE-2026-4372); ``auto_map`` names a module; a backbone may name a model of the hub. All are only ways to say how a model is
-computed or where it began, so they are left out wherever they stand. A quantised model cannot be opened without its code.
+computed or where it began, so they are left out wherever they stand. A quantized model cannot be opened without its code.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def _value(key: str, value: Any, path: Path, depth: int) -> Any:
     if key in _QUANTISED and value:
         method = value.get("quant_method") if isinstance(value, dict) else None
         raise UserError(
-            f"{path} says that the weights are quantised ({str(method or key)[:60]})",
+            f"{path} says that the weights are quantized ({str(method or key)[:60]})",
             expected="weights in full precision",
-            try_="the model that it was made from; --set model.quantise=4bit reads it in four bits",
+            try_="the model that it was made from; --set model.quantize=4bit reads it in four bits",
         )
     if key == "use_pretrained_backbone":
         return False  # its weights are among those of the folder

@@ -64,7 +64,7 @@ def refuse_size(build: Callable[[], nn.Module], declared: Mapping[str, Declared]
             f"the model in '{folder}' has {wanted:,} values, {wanted * bits / 8 / 2**30:.1f} GiB with {bits} bits each, "
             f"and {free / 2**30:.1f} GiB of memory are at hand",
             expected="a model that fits into memory",
-            try_="a smaller model, or --set model.quantise=4bit",
+            try_="a smaller model, or --set model.quantize=4bit",
         )
 
 

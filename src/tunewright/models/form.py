@@ -18,7 +18,7 @@ class Form:
 
     ``auto``: name of transformers' auto class. ``output``: *logits*, a tensor whose last axis has the labels; *spans*, logits of
     start and end for each token; *vocabulary*, a language model's logits, made in pieces; *vectors*, one embedding for each
-    text, without a head; *boxes*, a detector's logits and boxes; *frames*, a speech recogniser's logits of each frame;
+    text, without a head; *boxes*, a detector's logits and boxes; *frames*, a speech recognizer's logits of each frame;
     *pairs*, vectors of images and of texts.
     """
 

@@ -1,4 +1,4 @@
-"""Strict loading: every pre-trained tensor arrives, only the new head is initialised, nothing of a config runs."""
+"""Strict loading: every pre-trained tensor arrives, only the new head is initialized, nothing of a config runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tunewright.models.form import CLASSIFY_TEXT, Form
 from tunewright.models.network import Network
 from tunewright.models.pooling import Pooling, declared_pooling, has_pooling_block
 from tunewright.models.processors import TOKENISED, ensure_padding, first_line, load_processor
-from tunewright.models.quantised import four_bits
+from tunewright.models.quantized import four_bits
 from tunewright.models.quiet import quiet_transformers
 from tunewright.models.sources import find_model, hash_weights, lasting
 from tunewright.models.speech import alphabet_of, with_words
@@ -42,7 +42,7 @@ def load_network(
     revision: str | None = None,
     dropout: float | None = None,
     blocks: tuple[int, ...] | None = None,
-    quantise: str = "none",
+    quantize: str = "none",
     seed: int = 0,
 ) -> Network:
     """The pre-trained model named ``source`` in the form of a task, for ``labels``, in float32 and evaluation mode.
@@ -54,7 +54,7 @@ def load_network(
     chosen = _pooling(folder, form, pooling)
     config = read_config(folder, dropout)
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
-        inner, absent = _load_inner(folder, config, labels, chosen, form, four_bits() if quantise == "4bit" else {})
+        inner, absent = _load_inner(folder, config, labels, chosen, form, four_bits() if quantize == "4bit" else {})
         if blocks is not None:
             keep_blocks(inner, blocks)
         new = _new_parameters(inner, absent, form)
@@ -62,7 +62,7 @@ def load_network(
         _check_finite(inner, set(new) - kept, folder)
         network = _network(inner, folder, labels, chosen, form, new, (lasting(source), hash_weights(folder), revision))
         torch.manual_seed(seed)
-        _initialise_head(network, float(getattr(config, "initializer_range", 0.02) or 0.02), {f"inner.{name}" for name in kept})
+        _initialize_head(network, float(getattr(config, "initializer_range", 0.02) or 0.02), {f"inner.{name}" for name in kept})
     return network.eval()
 
 
@@ -206,7 +206,7 @@ def _is_pooler(name: str) -> bool:
 def _new_parameters(inner: nn.Module, absent: set[str], form: Form) -> tuple[str, ...]:
     """Parameters outside the base model, and pooler parameters that the folder lacks; of a head that is kept, what is absent.
 
-    A speech recogniser's head is the one on top of its base model, whether the folder holds it or not.
+    A speech recognizer's head is the one on top of its base model, whether the folder holds it or not.
     """
     outside = form.head_is_new or form.output == "frames"
     new = _outside(inner) | {name for name in absent if _is_pooler(name)} if outside else absent
@@ -257,8 +257,8 @@ def _is_other_half(inner: nn.Module) -> bool:
     return no_decoder and (type(inner).__name__.endswith("EncoderModel") or bool(whole.is_encoder_decoder))
 
 
-def _initialise_head(network: Network, spread: float, kept: Container[str] = ()) -> None:
-    """New matrices normal with the model's own initialiser range, new biases zero (Devlin et al. 2019, appendix A.2 code)."""
+def _initialize_head(network: Network, spread: float, kept: Container[str] = ()) -> None:
+    """New matrices normal with the model's own initializer range, new biases zero (Devlin et al. 2019, appendix A.2 code)."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name not in network.head_names or name in kept:

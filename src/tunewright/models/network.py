@@ -31,9 +31,9 @@ class Network(nn.Module):
     """A pre-trained network with its head: a batch's tensors in, the answer out, in the form that the task needs.
 
     With ``pooling='native'`` the inner model is transformers' own class for the task and its head is used as it is. Otherwise
-    the inner model is the bare encoder; its token vectors are pooled, layer-normalised without learned scale (so that
+    the inner model is the bare encoder; its token vectors are pooled, layer-normalized without learned scale (so that
     features have one scale whatever the encoder), and read by one new linear layer, or by nothing where vectors are asked for.
-    ``processor`` makes the inputs: a tokenizer, or an image's, sound's or table's preprocessing. ``still_batch_norm``: batch
+    ``processor`` makes the inputs: a tokenizer, or an image's, sound's or table's preprocessing. ``freeze_batch_norm``: batch
     norms keep their running mean and variance even in layers that train.
     """
 
@@ -61,7 +61,7 @@ class Network(nn.Module):
         self.base = base
         self.base_hash = base_hash
         self.revision = revision
-        self.still_batch_norm = False
+        self.freeze_batch_norm = False
         own_head = pooling != "native" and form.output != "vectors"
         self.classifier = nn.Linear(self.inner.config.hidden_size, labels.outputs) if own_head else None
         own = () if self.classifier is None else ("classifier.weight", "classifier.bias")

@@ -1,4 +1,4 @@
-"""A new encoder of random values for a tokenizer of one's own: to be pre-trained on unlabelled rows, then tuned.
+"""A new encoder of random values for a tokenizer of one's own: to be pre-trained on unlabeled rows, then tuned.
 
 Source: Devlin et al. 2019, BERT, section 3 (the shape). When: no pre-trained model knows such sequences. When not: one does.
 """

@@ -1,4 +1,4 @@
-"""Normalising layers, by type: torch's own, and the root-mean-square norms that models write themselves."""
+"""Normalizing layers, by type: torch's own, and the root-mean-square norms that models write themselves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a module normalises: one of torch's norms, or a leaf of one or two vectors and an epsilon (LlamaRMSNorm)."""
+    """Whether a module normalizes: one of torch's norms, or a leaf of one or two vectors and an epsilon (LlamaRMSNorm)."""
     if isinstance(module, (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, _NormBase)):
         return True
     own = list(module.parameters())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 # Powers of two, so that multiplying rounds nothing. The residual is 2^-30 of the mean, a sixtieth of float32's last bit;
-# tanh(x) = x - x³/3 is off by less than 2^-25 for every |x| < 2^-12, which a normalised vector times 2^-16 never reaches.
+# tanh(x) = x - x³/3 is off by less than 2^-25 for every |x| < 2^-12, which a normalized vector times 2^-16 never reaches.
 _ENLARGE = 2.0**30
 _SHRINK = 2.0**-16
 _TOLERANCE = 1e-5
@@ -75,7 +75,7 @@ def _head(model: Any) -> tuple[nn.Linear, nn.Linear] | None:
 
 
 def _write_block(block: nn.Module) -> float:
-    """Make a block that outputs the normalised mean of its inputs; returns by which factor its second norm shrinks it."""
+    """Make a block that outputs the normalized mean of its inputs; returns by which factor its second norm shrinks it."""
     for parameter in block.parameters():
         parameter.zero_()
     value, project = block.get_submodule("attention.self.value"), block.get_submodule("attention.output.dense")

@@ -73,7 +73,7 @@ def _packaged(source: str) -> Path | None:
 
 
 def _packaged_models() -> dict[str, Path]:
-    """Installed distributions that carry a model folder, by normalised name."""
+    """Installed distributions that carry a model folder, by normalized name."""
     return {_normal(dist.name): folder for dist in distributions() if dist.name for folder in _model_folders(dist)}
 
 

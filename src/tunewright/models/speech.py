@@ -1,4 +1,4 @@
-"""Speech: what makes a speech recogniser's input and spells its output, loaded from its folder and saved beside it."""
+"""Speech: what makes a speech recognizer's input and spells its output, loaded from its folder and saved beside it."""
 
 from __future__ import annotations
 

@@ -143,9 +143,9 @@ class FeatureTokenizer(nn.Module):
 
 @final
 class TableBlock(nn.Module):
-    """Self-attention and a gated feed-forward network, each normalised before and added to what came in.
+    """Self-attention and a gated feed-forward network, each normalized before and added to what came in.
 
-    The first block takes its tokens unnormalised before attention: the paper found normalising them harmful.
+    The first block takes its tokens unnormalized before attention: the paper found normalizing them harmful.
     """
 
     def __init__(self, config: TableConfig, *, first: bool) -> None:

@@ -2,8 +2,8 @@
 
 Source: Yoon et al. 2020, VIME, section 3 (cells exchanged with those of other rows, detected and restored); Rubachev et al. 2022,
 Revisiting Pretraining Objectives for Tabular Deep Learning, section 3 (the same on FT-Transformer, share 0.2 to 0.5).
-When: a thousand labelled rows or more, and many more without a label; the gain seen there was small and within its spread.
-When not: a hundred labelled rows, or rows of other tables only: no gain was found on four tables (docs/benchmarks.md).
+When: a thousand labeled rows or more, and many more without a label; the gain seen there was small and within its spread.
+When not: a hundred labeled rows, or rows of other tables only: no gain was found on four tables (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Cells:
 class PretrainingSettings:
     """How to pre-train; the share of exchanged cells is VIME's, the rate and decay FT-Transformer's defaults.
 
-    ``steps`` optimiser steps, each with ``batch_size`` rows of every table; ``rate`` rises over the first tenth and
+    ``steps`` optimizer steps, each with ``batch_size`` rows of every table; ``rate`` rises over the first tenth and
     then falls to zero along a cosine (a guess).
     """
 
@@ -165,13 +165,13 @@ def pretrain(
         detect = nn.Linear(width, 1)
         heads = nn.ModuleDict({f"of_{place}": CellsHead(networks[name].config, detect) for place, name in enumerate(tables)})
         modules = nn.ModuleList([*networks.values(), heads]).to(next(iter(tables.values())).numbers.device).train()
-        optimiser = torch.optim.AdamW(modules.parameters(), lr=settings.rate, weight_decay=settings.weight_decay)
+        optimizer = torch.optim.AdamW(modules.parameters(), lr=settings.rate, weight_decay=settings.weight_decay)
         batches = {name: _batches(len(cells), settings.batch_size, generator) for name, cells in tables.items()}
         history = []
         for step in range(settings.steps):
-            for group in optimiser.param_groups:
+            for group in optimizer.param_groups:
                 group["lr"] = settings.rate * _factor(step, settings.steps)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             told = {"detecting": 0.0, "restoring": 0.0}
             for place, (name, cells) in enumerate(tables.items()):
                 before = cells.rows(next(batches[name]).to(cells.numbers.device))
@@ -185,7 +185,7 @@ def pretrain(
                 loss.backward()
                 told["detecting"] += losses.detecting.item() / len(tables)
                 told["restoring"] += losses.restoring.item() / len(tables)
-            optimiser.step()
+            optimizer.step()
             if step % 50 == 0 or step == settings.steps - 1:
                 history.append({"step": float(step), **told})
     for network in networks.values():

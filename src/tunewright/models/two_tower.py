@@ -1,7 +1,7 @@
 """Two towers: one makes a vector of a user, the other one of an item; what fits lies close.
 
 Source: Yi et al. 2019, Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations, sections 3 and 4.
-When: many items, new items with known features, or answers that must come from a nearest-neighbour index.
+When: many items, new items with known features, or answers that must come from a nearest-neighbor index.
 When not: a few thousand items without features, where matrix factorisation was better (docs/benchmarks.md).
 """
 

@@ -9,22 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.analysis.context import Inputs, Subject
+from tunewright.analysis.context import AnalysisContext, Inputs
 from tunewright.artifacts.model_folder import Loaded
 from tunewright.config.recipe import Recipe
 from tunewright.core.errors import UserError
 from tunewright.core.registry import load_part
 from tunewright.core.types import Predictions
 from tunewright.datasets.cells import cells_of
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.groups import placed
-from tunewright.datasets.prepare import Prepared
+from tunewright.datasets.prepare import DatasetSplits
 from tunewright.datasets.rows import Rows
 from tunewright.inference.predictions import encoded, predictions
 from tunewright.modalities.language import causal as language
 from tunewright.models.network import Network
 from tunewright.models.torch_module import Backbone
-from tunewright.pipeline.steps import PARTS, Setup, untuned
+from tunewright.pipeline.steps import PARTS, PreparedRun, untuned
 from tunewright.tasks.shared.group_thresholds import decided_by
 from tunewright.training.evaluate import decode_all
 from tunewright.training.predict import passes, predict_features, predict_logits, predict_states
@@ -33,19 +33,19 @@ from tunewright.training.predict import passes, predict_features, predict_logits
 def subject_of(
     loaded: Loaded,
     recipe: Recipe,
-    prepared: Prepared,
+    prepared: DatasetSplits,
     folder: Path,
     *,
     tested: Predictions | None = None,
     backbone: Backbone | None = None,
     frozen: Mapping[str, np.ndarray] | None = None,
-) -> Subject:
+) -> AnalysisContext:
     """The trained model with the rows it was trained on.
 
     ``tested``: what it predicted for the test rows, where that is known; ``frozen``: so the untuned features of whole parts.
     """
     rows = {part: found for part in PARTS if isinstance(found := getattr(prepared, part), Rows)}
-    head, precision = load_part("heads", loaded.head), recipe.training.precision
+    head, precision = load_part("tasks", loaded.head), recipe.training.precision
     arithmetic = "float32" if precision == "auto" else precision
 
     def by_group(found: Predictions, part: str, chosen: np.ndarray | None = None) -> Predictions:
@@ -94,7 +94,7 @@ def subject_of(
     def likelihoods(texts: Sequence[str], untouched: bool = False) -> np.ndarray:
         return _likelihoods(network(untouched), texts, loaded.max_length, arithmetic)
 
-    return Subject(
+    return AnalysisContext(
         head=head,
         labels=loaded.labels,
         schema=prepared.schema,
@@ -121,7 +121,7 @@ def _untuned(rows: Mapping[str, Rows], frozen: Mapping[str, np.ndarray]) -> dict
     return {id(row): features for inputs, found in parts for row, features in zip(inputs, found, strict=True)}
 
 
-def loaded_of(setup: Setup) -> Loaded:
+def loaded_of(setup: PreparedRun) -> Loaded:
     """The network that was just trained, as it would be reloaded."""
     return Loaded(
         setup.network,
@@ -156,11 +156,11 @@ def _likelihoods(network: Network, texts: Sequence[str], max_length: int, precis
         raise UserError(
             "texts alone are asked of a language model, and this is none", expected="reference rows with a class or a number"
         )
-    head = load_part("heads", "masked_language" if network.form.auto == "AutoModelForMaskedLM" else "language")
+    head = load_part("tasks", "masked_lm" if network.form.auto == "AutoModelForMaskedLM" else "causal_lm")
     if network.form.auto == "AutoModelForMaskedLM":
         examples = head.encode(network, [(text,) for text in texts], None, head.Settings(), max_length)
     else:
         flat = language.encode_raw(network.tokenizer, list(texts), network.longest(max_length), ends=False)
-        examples = Examples(flat, flat.targets)
+        examples = EncodedDataset(flat, flat.targets)
     found: np.ndarray = decode_all(head, network.labels, examples, passes(network, examples, precision=precision))[0].values
     return found

@@ -23,13 +23,16 @@ from tunewright.strategies import load_strategy
 _NAMES = {"lora": "LoRA", "full": "full fine-tuning"}
 
 # A language model: Dettmers et al. 2023, appendix B.2 (2e-4 up to 13B); Taori et al. 2023 (3 epochs).
-_WRITES = {"rates": {"backbone": 2e-4}, "training": {"epochs": 3}}
+_WRITES = {"optimization": {"learning_rate": 2e-4}, "training": {"epochs": 3}}
 # Others that keep their own output: ten times what was measured for vectors with everything open (benchmarks/text_heads.py).
-_KEEPS_OUTPUT = {"rates": {"backbone": 1e-3}, "training": {"epochs": 5}}
+_KEEPS_OUTPUT = {"optimization": {"learning_rate": 1e-3}, "training": {"epochs": 5}}
 # Random values: the rate of FT-Transformer's search, and more epochs (Gorishniy et al. 2021, appendix, upper end).
-_FROM_SCRATCH = {"rates": {"backbone": 1e-3, "head": 1e-3}, "training": {"epochs": 30, "rows_in_all": None}}
-# A new head that no probe can start has farther to go than the layers below it (the default of rates.head).
-_RANDOM_HEAD = {"rates": {"head": 1e-3}}
+_FROM_SCRATCH = {
+    "optimization": {"learning_rate": 1e-3, "head_learning_rate": 1e-3},
+    "training": {"epochs": 30, "max_train_examples_seen": None},
+}
+# A new head that no probe can start has farther to go than the layers below it (the default of optimization.head_learning_rate).
+_RANDOM_HEAD = {"optimization": {"head_learning_rate": 1e-3}}
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,11 @@ def decided_strategy(recipe: Recipe, network: Network, head: ModuleType) -> tupl
     if recipe.strategy != AUTO:
         return recipe, None
     chosen = _decision(recipe, network, head)
-    start = {"initialisation": ["linear_probe"] if starts_as_probe(network, head) else []}
+    start = {"initialization": ["linear_probe"] if starts_as_probe(network, head) else []}
     settings = merge(merge(load_strategy(chosen.strategy).settings, start), chosen.changes)
     own = not is_undecided(recipe) and recipe.method.name != chosen.strategy
     found = completed(recipe, settings)
-    probe = "linear probe, then " if any(one.name == "linear_probe" for one in found.initialisation) else ""
+    probe = "linear probe, then " if any(one.name == "linear_probe" for one in found.initialization) else ""
     name = _NAMES.get(found.method.name, found.method.name)
     return found, f"strategy: auto → {probe}{name} ({'the method was named' if own else chosen.reason})"
 
@@ -56,8 +59,10 @@ def decided_strategy(recipe: Recipe, network: Network, head: ModuleType) -> tupl
 def as_decided(recipe: Recipe, made: Recipe) -> Recipe:
     """The recipe with what a run of it, ``made``, holds of auto's decision."""
     whole = made.model_dump(mode="json")
-    decided = {key: whole[key] for key in ("method", "rates", "initialisation")}
-    return completed(recipe, decided | {"training": {key: whole["training"][key] for key in ("epochs", "rows_in_all")}})
+    decided = {key: whole[key] for key in ("method", "optimization", "initialization")}
+    return completed(
+        recipe, decided | {"training": {key: whole["training"][key] for key in ("epochs", "max_train_examples_seen")}}
+    )
 
 
 def starts_as_probe(network: Network, head: ModuleType) -> bool:
@@ -71,7 +76,7 @@ def start_of(recipe: Recipe, network: Network, head: ModuleType) -> str | None:
         return None
     if not network.head_names:
         return "untouched model" if loading_of(network.form.kind) is None else None
-    probed = starts_as_probe(network, head) and any(one.name == "linear_probe" for one in recipe.initialisation)
+    probed = starts_as_probe(network, head) and any(one.name == "linear_probe" for one in recipe.initialization)
     return "frozen probe" if probed else None
 
 

@@ -10,7 +10,7 @@ from tunewright.config.reader import check_part
 from tunewright.config.recipe import DEFAULT_REPORTS, Choice
 from tunewright.core.errors import UserError
 from tunewright.pipeline.analysis_context import subject_of
-from tunewright.pipeline.steps import Given, prepare_rows
+from tunewright.pipeline.steps import InMemoryData, prepare_rows
 from tunewright.runs.run import Run
 
 
@@ -26,7 +26,7 @@ def examine(run: Run, *names: str, **settings: Any) -> dict[str, dict[str, Any]]
     choices = [Choice(name=name, settings=dict(settings)) for name in names] or [DEFAULT_REPORTS]
     for choice in choices:
         check_part("reports", "evaluation.reports", choice)
-    prepared = prepare_rows(run.recipe, Given())
+    prepared = prepare_rows(run.recipe, InMemoryData())
     if prepared.data_hash != run.manifest["data_hash"]:
         raise UserError(f"the rows of '{run.folder}' changed since it was trained", expected="the same rows", try_="a new run")
     subject = subject_of(run.model, run.recipe, prepared, run.folder, backbone=run.backbone)

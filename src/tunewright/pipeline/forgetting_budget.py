@@ -119,20 +119,28 @@ def _recipes(recipe: Recipe) -> list[tuple[str, Recipe]]:
 
 def _change(name: str, recipe: Recipe) -> dict[str, Any]:
     """What a remedy changes; nothing where it is in the recipe already or means nothing."""
-    rates = recipe.rates
+    optimization = recipe.optimization
     match name:
         case "lower_rates":
-            depths = None if rates.per_depth is None else [rate / _SLOWER for rate in rates.per_depth]
-            return {"rates": {"backbone": rates.backbone / _SLOWER} if depths is None else {"per_depth": depths}}
+            depths = (
+                None
+                if optimization.learning_rates_by_depth is None
+                else [rate / _SLOWER for rate in optimization.learning_rates_by_depth]
+            )
+            return {
+                "optimization": {"learning_rate": optimization.learning_rate / _SLOWER}
+                if depths is None
+                else {"learning_rates_by_depth": depths}
+            }
         case "wise_ft":
             return _added("averaging", recipe.averaging, Choice(name="wise_ft", settings={"alpha": _MIDDLE}))
         case "l2_sp":
-            return _added("penalties", recipe.penalties, Choice(name="l2_sp"))
+            return _added("regularizers", recipe.regularizers, Choice(name="l2_sp"))
         case "fewer_layers":
             return {"strategy": None, "method": {"name": "last_layers"}} if recipe.method.name == "full" else {}
         case "lora":
             low_rank = load_strategy("lora").settings
-            change = {"strategy": None, "method": low_rank["method"], "rates": low_rank.get("rates", {})}
+            change = {"strategy": None, "method": low_rank["method"], "optimization": low_rank.get("optimization", {})}
             return change if recipe.method.name == "full" else {}
         case "replay":
             asked = [choice.settings.get("references", ()) for choice in recipe.evaluation.reports if choice.name == "forgetting"]

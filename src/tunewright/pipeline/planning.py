@@ -14,7 +14,7 @@ from tunewright.config.recipe import Recipe
 from tunewright.core.files import read_object
 from tunewright.core.registry import list_parts, load_part
 from tunewright.core.types import Finding, Labels
-from tunewright.datasets.prepare import Prepared
+from tunewright.datasets.prepare import DatasetSplits
 from tunewright.modalities.table.columns import Columns
 from tunewright.models import table, table_loading
 from tunewright.models.config import read_config
@@ -27,9 +27,9 @@ from tunewright.models.sources import find_model
 from tunewright.pipeline.results import layer_table
 from tunewright.pipeline.steps import (
     PARTS,
-    Given,
+    InMemoryData,
     apply_method,
-    initialise,
+    initialize,
     make_job,
     prepare_rows,
     said_of_model,
@@ -41,9 +41,9 @@ from tunewright.training.estimate import Estimate, estimate
 from tunewright.training.evaluate import decode_all
 from tunewright.training.lr_finder import Found, restored
 from tunewright.training.lr_finder import find_rate as sweep
-from tunewright.training.optimizer import build_optimiser
+from tunewright.training.optimizer import build_optimizer
 from tunewright.training.stages import open_layers
-from tunewright.training.step import optimiser_step
+from tunewright.training.step import optimizer_step
 
 _HELD = 128  # rows that the rate finder scores after each step (a guess)
 _SMOOTHING = 0.5  # of their loss: less than of batches' losses, which differ by their rows (a guess)
@@ -54,7 +54,7 @@ class Checked:
     """What is known before a model is loaded: guesses said aloud, findings, rows per split."""
 
     recipe: Recipe
-    prepared: Prepared
+    prepared: DatasetSplits
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -75,19 +75,19 @@ def model_to_look_at(source: str) -> Network:
         columns = Columns.from_dict(read_object(folder / PREPROCESSOR))
         return table_loading.reload(folder, columns, labels, form=Form("table", "TableTransformer"), base=(source, ""))
     kind_of_config = type(read_config(folder))
-    heads = sorted(list_parts("heads"), key=lambda part: part.name != "classification")
-    for head in (load_part("heads", part.name) for part in heads):
+    heads = sorted(list_parts("tasks"), key=lambda part: part.name != "classification")
+    for head in (load_part("tasks", part.name) for part in heads):
         for kind, auto in head.READS.items():
             if kind_of_config in getattr(getattr(transformers, auto, None), "_model_mapping", ()):
                 return load_network(source, labels, form=Form(kind, auto, head.OUTPUT))
     return load_network(source, labels)
 
 
-def check(recipe: Recipe, given: Given | None = None) -> Checked:
+def check(recipe: Recipe, given: InMemoryData | None = None) -> Checked:
     """Refuse everything that can be refused before a model is loaded; returns what was understood."""
     if recipe.out is not None:
         check_free(Path(recipe.out).expanduser())
-    prepared = prepare_rows(recipe, given or Given())
+    prepared = prepare_rows(recipe, given or InMemoryData())
     chosen(recipe.evaluation.reports, prepared.labels.task, prepared.schema.kind)
     model = sourced(recipe, prepared.schema).model
     for source in models_in(prepared.schema.kind, model.source):
@@ -115,9 +115,9 @@ class Plan:
         }
 
 
-def plan(recipe: Recipe, given: Given | None = None) -> Plan:
+def plan(recipe: Recipe, given: InMemoryData | None = None) -> Plan:
     """Everything before the first step, and an estimate measured on one batch; nothing is written."""
-    prepared = prepare_rows(recipe, given or Given())
+    prepared = prepare_rows(recipe, given or InMemoryData())
     setup = set_up(recipe, prepared)
     applied = apply_method(setup)
     job = make_job(setup, applied)
@@ -130,32 +130,34 @@ def plan(recipe: Recipe, given: Given | None = None) -> Plan:
     )
 
 
-def find_rate(recipe: Recipe, given: Given | None = None, *, low: float = 1e-6, high: float = 1.0, steps: int = 60) -> Found:
-    """Sweep the learning rate over one pass of small steps and suggest rates.backbone; everything is put back afterwards.
+def find_rate(
+    recipe: Recipe, given: InMemoryData | None = None, *, low: float = 1e-6, high: float = 1.0, steps: int = 60
+) -> Found:
+    """Sweep the rate over one pass of small steps and suggest optimization.learning_rate; everything is put back afterwards.
 
     After each step the same held-back rows are scored: batches differ by more than one step changes, and a head that starts as
     a probe has little left to learn on the rows it was fitted to. The head's rate keeps its ratio to the backbone's.
     Source: Smith 2017, section 3.3, but for the held-back rows.
     """
-    setup = set_up(recipe, prepare_rows(recipe, given or Given()))
+    setup = set_up(recipe, prepare_rows(recipe, given or InMemoryData()))
     applied = apply_method(setup)
-    initialise(setup, applied, train_features(setup))
+    initialize(setup, applied, train_features(setup))
     job = make_job(setup, applied)
     job.forward.cut_at(open_layers(setup.network, applied.trainable, 0))
-    optimiser = build_optimiser(job, 0)
+    optimizer = build_optimizer(job, 0)
     windows = [window for epoch in range(1 + steps // job.steps_per_epoch) for window in job.windows(epoch)]
-    reference = setup.recipe.rates.backbone or setup.recipe.rates.head
+    reference = setup.recipe.optimization.learning_rate or setup.recipe.optimization.head_learning_rate
     held = job.validation.subset(np.unique(np.linspace(0, len(job.validation) - 1, _HELD).astype(int)))
 
     def step(rate: float) -> float:
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] / reference * rate
-        seen = optimiser_step(job, optimiser, windows.pop(0), ()).loss
+        seen = optimizer_step(job, optimizer, windows.pop(0), ()).loss
         scored = decode_all(job.head, setup.network.labels, held, job.forward.evaluated(held), (job.head_settings, job.weights))[
             1
         ]
         return seen if scored is None else scored
 
-    with restored(setup.network, optimiser):
+    with restored(setup.network, optimizer):
         found: Found = sweep(step, low=low, high=high, steps=min(steps, len(windows)), smoothing=_SMOOTHING)
     return found

@@ -12,13 +12,13 @@ from tunewright.core.csv_text import csv_text
 from tunewright.core.types import Predictions
 from tunewright.datasets.cells import cells_of
 from tunewright.datasets.columns import folded
-from tunewright.datasets.prepare import Prepared
-from tunewright.pipeline.steps import Setup
+from tunewright.datasets.prepare import DatasetSplits
+from tunewright.pipeline.steps import PreparedRun
 
 _OWN = ("row", "target", "predicted", "probability")
 
 
-def predictions_csv(setup: Setup, tuned: Predictions) -> str:
+def predictions_csv(setup: PreparedRun, tuned: Predictions) -> str:
     """The test rows: their number, each input column as its table has it, the target, what was predicted and how surely."""
     labels, rows, shown = setup.prepared.labels, setup.prepared.test, setup.head.shown
     lines: list[list[object]] = [["row", *_names(setup.prepared.schema.text), "target", "predicted", "probability"]]
@@ -38,14 +38,14 @@ def _names(columns: Sequence[str]) -> list[str]:
     return found
 
 
-def _inputs(prepared: Prepared) -> list[tuple[str, ...]]:
+def _inputs(prepared: DatasetSplits) -> list[tuple[str, ...]]:
     """The input cells of each test row, one for each input column."""
     if not prepared.tables:  # streamed rows: texts, of which nothing else is kept
         return prepared.test.inputs
     return list(zip(*(_column(prepared, name) for name in prepared.schema.text), strict=True))
 
 
-def _column(prepared: Prepared, name: str) -> list[str]:
+def _column(prepared: DatasetSplits, name: str) -> list[str]:
     """A column of the test rows; empty where their file may lack it and does."""
     table = prepared.tables.get("test", prepared.tables["train"])
     if folded(name) not in map(folded, table.columns):

@@ -18,10 +18,10 @@ from tunewright.evaluation.intervals import score
 from tunewright.evaluation.overfitting import findings as training_findings
 from tunewright.evaluation.trees import boosted
 from tunewright.pipeline.predicted_rows import predictions_csv
-from tunewright.pipeline.steps import PARTS, Setup, baselines_of
+from tunewright.pipeline.steps import PARTS, PreparedRun, baselines_of
 from tunewright.tasks import metrics_of, primary_of
 from tunewright.tasks.shared.group_thresholds import said_of
-from tunewright.training.context import Job, Trained
+from tunewright.training.context import TrainingContext, TrainingResult
 from tunewright.training.estimate import Estimate
 from tunewright.training.parameter_groups import param_groups
 from tunewright.training.stages import moving_names
@@ -29,7 +29,7 @@ from tunewright.training.stages import moving_names
 _ERRORS = 200  # rows that the page lets one look through (a guess)
 
 
-def open_manifest(folder: Path, setup: Setup, *, parent: str | None, command: str, asked: dict[str, Any]) -> dict[str, Any]:
+def open_manifest(folder: Path, setup: PreparedRun, *, parent: str | None, command: str, asked: dict[str, Any]) -> dict[str, Any]:
     """Write data.json and the manifest of a run that starts now; ``asked`` is its recipe before anything was resolved."""
     network, prepared = setup.network, setup.prepared
     manifest = {
@@ -65,15 +65,15 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     write_json(folder / "manifest.json", manifest)
 
 
-def rows_per_split(setup: Setup) -> dict[str, int]:
+def rows_per_split(setup: PreparedRun) -> dict[str, int]:
     return {part: len(getattr(setup.prepared, part)) for part in PARTS if part in setup.examples}
 
 
 def write_results(
     folder: Path,
-    setup: Setup,
-    job: Job,
-    trained: Trained,
+    setup: PreparedRun,
+    job: TrainingContext,
+    trained: TrainingResult,
     everyone: dict[str, Predictions],
     expected: Estimate,
     said: list[str],
@@ -111,7 +111,7 @@ def write_results(
     return scores
 
 
-def score_all(setup: Setup, predictions: Predictions) -> list[Score]:
+def score_all(setup: PreparedRun, predictions: Predictions) -> list[Score]:
     """Every metric of the head on the test rows, and the one that was watched, with intervals."""
     evaluation, targets = setup.recipe.evaluation, setup.prepared.test.targets
     names = metrics_of(setup.head, setup.prepared.labels)
@@ -132,19 +132,19 @@ def score_all(setup: Setup, predictions: Predictions) -> list[Score]:
     ]
 
 
-def layer_table(job: Job) -> list[dict[str, Any]]:
+def layer_table(job: TrainingContext) -> list[dict[str, Any]]:
     """The stack as rows: parameters of each layer, how many move once all is open, and their highest rate."""
-    network, rates = job.network, job.recipe.rates
+    network, optimization = job.network, job.recipe.optimization
     sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
     moving = set(moving_names(network, job.applied.trainable, 0))
     groups = param_groups(
         network,
         job.applied,
-        backbone=rates.backbone,
-        head=rates.head,
-        layer_decay=rates.layer_decay,
-        per_depth=rates.per_depth,
-        weight_decay=rates.weight_decay,
+        backbone=optimization.learning_rate,
+        head=optimization.head_learning_rate,
+        layer_decay=optimization.layer_decay,
+        learning_rates_by_depth=optimization.learning_rates_by_depth,
+        weight_decay=optimization.weight_decay,
     )
     depth_of = {name: network.stack.depth_of(name) for name in sizes}
     return [
@@ -160,7 +160,13 @@ def layer_table(job: Job) -> list[dict[str, Any]]:
 
 
 def _details(
-    folder: Path, setup: Setup, job: Job, trained: Trained, tuned: Predictions, expected: Estimate, said: list[str]
+    folder: Path,
+    setup: PreparedRun,
+    job: TrainingContext,
+    trained: TrainingResult,
+    tuned: Predictions,
+    expected: Estimate,
+    said: list[str],
 ) -> dict[str, Any]:
     history = read_history(folder / "history.jsonl")
     rows, labels = setup.prepared.test, setup.prepared.labels
@@ -188,7 +194,7 @@ def _details(
     }
 
 
-def _work(setup: Setup, job: Job) -> list[str]:
+def _work(setup: PreparedRun, job: TrainingContext) -> list[str]:
     """What the engine computed with and what it did not compute again, in words."""
     arithmetic, forward = setup.arithmetic, job.forward
     threads = "1 thread" if arithmetic.threads == 1 else f"{arithmetic.threads} threads"
@@ -202,7 +208,7 @@ def _work(setup: Setup, job: Job) -> list[str]:
     return said
 
 
-def _comparison(setup: Setup, tuned: Predictions, name: str, other: Predictions) -> dict[str, Any]:
+def _comparison(setup: PreparedRun, tuned: Predictions, name: str, other: Predictions) -> dict[str, Any]:
     evaluation = setup.recipe.evaluation
     compared = compare(
         primary_of(setup.head, setup.prepared.labels),
@@ -217,7 +223,7 @@ def _comparison(setup: Setup, tuned: Predictions, name: str, other: Predictions)
     return {"a": "fine-tuned", "b": name, **compared}
 
 
-def _shown_inputs(setup: Setup) -> list[str]:
+def _shown_inputs(setup: PreparedRun) -> list[str]:
     kind = setup.prepared.schema.kind
     return [shown_input(row, kind) for row in setup.prepared.test.inputs]
 

@@ -17,7 +17,7 @@ from tunewright.analysis.reports import forgetting
 from tunewright.config.reader import check_part
 from tunewright.config.recipe import OWN, Choice, Model, Recipe
 from tunewright.core.device import pick_device
-from tunewright.core.distributed import ALONE, World
+from tunewright.core.distributed import ALONE, DistributedContext
 from tunewright.core.errors import UserError
 from tunewright.core.memory import keep_freed_memory
 from tunewright.core.registry import load_part, name_of
@@ -25,10 +25,10 @@ from tunewright.core.seed import seed_everything
 from tunewright.core.types import Applied, Kind, Labels, Predictions, Task
 from tunewright.datasets.cells import cells_of
 from tunewright.datasets.counterfactual import with_counterfactuals
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.group_reweighting import row_weights
 from tunewright.datasets.groups import Groups, groups_of, placed
-from tunewright.datasets.prepare import Prepared, prepare
+from tunewright.datasets.prepare import DatasetSplits, prepare
 from tunewright.datasets.ragged import IGNORED, Ragged
 from tunewright.datasets.replay import with_replay
 from tunewright.datasets.rows import Rows, StreamedRows
@@ -49,14 +49,14 @@ from tunewright.pipeline.auto_strategy import decided_strategy, start_of
 from tunewright.tasks.shared.group_thresholds import decided_by
 from tunewright.training.augmentation import changing
 from tunewright.training.checkpoint import Checkpoints
-from tunewright.training.context import Job, Watcher
+from tunewright.training.context import Callback, TrainingContext
 from tunewright.training.distillation import Teacher
 from tunewright.training.evaluate import decode_all
-from tunewright.training.feature_cache import FeatureStore, default_folder
+from tunewright.training.feature_cache import FeatureCache, default_folder
 from tunewright.training.forward import Forward
 from tunewright.training.frozen_features import FrozenFeatures
 from tunewright.training.gradients import Gradients
-from tunewright.training.microbatches import Passes
+from tunewright.training.microbatches import MicroBatches
 from tunewright.training.precision import Arithmetic, Precision, choose_arithmetic
 from tunewright.training.predict import passes, predict_features
 
@@ -70,7 +70,7 @@ PROBED = 10_000
 
 
 @dataclass(frozen=True)
-class Given:
+class InMemoryData:
     """Rows that come from Python instead of files."""
 
     train: Any = None
@@ -79,20 +79,20 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Setup:
+class PreparedRun:
     """A recipe's rows, encoded, and its network with a new head: steps 1 to 3.
 
     ``recipe`` has the precision and the thread count that ``arithmetic`` chose.
     """
 
     recipe: Recipe
-    prepared: Prepared
+    prepared: DatasetSplits
     network: Network
     head: ModuleType
     head_settings: Any
-    examples: dict[str, Examples]
+    examples: dict[str, EncodedDataset]
     arithmetic: Arithmetic
-    store: FeatureStore | None
+    store: FeatureCache | None
     sized: str | None = None  # what was changed of the images' size, in words
     chosen: str | None = None  # what the strategy auto decided, in words
 
@@ -105,7 +105,7 @@ class Setup:
         return name_of(self.head)
 
 
-def prepare_rows(recipe: Recipe, given: Given) -> Prepared:
+def prepare_rows(recipe: Recipe, given: InMemoryData) -> DatasetSplits:
     """Step 3, first half: read, guess, check and split the rows; no model is touched."""
     data = recipe.data
     sources = {part: getattr(given, part) if getattr(given, part) is not None else getattr(data, part) for part in PARTS}
@@ -119,14 +119,14 @@ def prepare_rows(recipe: Recipe, given: Given) -> Prepared:
         separator=data.separator,
         group=data.group,
         time=data.time,
-        validation_share=data.validation_share,
-        test_share=data.test_share,
+        validation_size=data.validation_size,
+        test_size=data.test_size,
         near_duplicates=data.near_duplicates,
-        train_rows=data.train_rows,
+        max_train_samples=data.max_train_samples,
         seed=recipe.seed,
     )
-    if data.counterfactual:
-        prepared = with_counterfactuals(prepared, data.counterfactual)
+    if data.counterfactual_augmentation:
+        prepared = with_counterfactuals(prepared, data.counterfactual_augmentation)
     if data.replay:
         prepared = with_replay(prepared, data.replay, data.replay_share, measured_rows(recipe), recipe.seed)
     return prepared
@@ -139,7 +139,7 @@ def measured_rows(recipe: Recipe) -> set[tuple[Any, ...]]:
     return {row for reference in read for row in reference.inputs}
 
 
-def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None) -> Setup:
+def set_up(recipe: Recipe, prepared: DatasetSplits, backbone: Backbone | None = None) -> PreparedRun:
     """Steps 1 to 3: load the network with a head for the task, and turn rows into token ids.
 
     ``backbone`` is a module from Python in place of the folder of a model.
@@ -149,8 +149,8 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
     choice = recipe.head or Choice(name=OWN)
     if choice.name == OWN:
         choice = choice.model_copy(update={"name": _own_head(recipe, prepared.labels.task)})
-        check_part("heads", "head", choice)
-    head = load_part("heads", choice.name)
+        check_part("tasks", "head", choice)
+    head = load_part("tasks", choice.name)
     settings = head.Settings(**choice.settings)
     if hasattr(head, "decided"):
         prepared = replace(prepared, labels=head.decided(prepared.labels, settings))
@@ -158,7 +158,7 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
     recipe = sourced(_with_defaults(recipe, head), prepared.schema)
     model, device = recipe.model, pick_device(recipe.training.device)
     network = untuned(recipe, prepared, head, backbone).to(device)
-    network.still_batch_norm = model.still_batch_norm
+    network.freeze_batch_norm = model.freeze_batch_norm
     sized = fit_images(network, recipe.data)
     fit_seconds(network, recipe.data.max_seconds)
     network.stack  # noqa: B018 - read before a method changes the module tree
@@ -180,19 +180,19 @@ def set_up(recipe: Recipe, prepared: Prepared, backbone: Backbone | None = None)
     chosen = training.model_copy(update={"precision": arithmetic.precision, "threads": arithmetic.threads})
     memory, disk = (int(size * 2**30) for size in (training.cache_memory_gib, training.cache_disk_gib))
     keeps = training.cache and not recipe.data.streaming  # what is kept of each row is larger than its text
-    store = FeatureStore(memory=memory, disk=disk) if keeps else None
+    store = FeatureCache(memory=memory, disk=disk) if keeps else None
     resolved = recipe.model_copy(update={"training": chosen})
-    return Setup(resolved, prepared, network, head, settings, examples, arithmetic, store, sized, strategy)
+    return PreparedRun(resolved, prepared, network, head, settings, examples, arithmetic, store, sized, strategy)
 
 
-def untuned(recipe: Recipe, prepared: Prepared, head: ModuleType, backbone: Backbone | None = None) -> Network:
+def untuned(recipe: Recipe, prepared: DatasetSplits, head: ModuleType, backbone: Backbone | None = None) -> Network:
     """The pre-trained network with a new head, on the processor, before a method changes anything."""
     if backbone is None and not recipe.model.source.startswith(SOURCE):
         return _load(recipe, prepared, form_of(head, prepared.schema.kind))
     return _of_module(recipe, prepared, head, backbone)
 
 
-def said_of_model(setup: Setup) -> tuple[str, ...]:
+def said_of_model(setup: PreparedRun) -> tuple[str, ...]:
     """What there is to say of the network and how it computes."""
     network, stack = setup.network, setup.network.stack
     total = sum(parameter.numel() for parameter in network.parameters())
@@ -215,7 +215,7 @@ def said_of_model(setup: Setup) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _load(recipe: Recipe, prepared: Prepared, form: Form) -> Network:
+def _load(recipe: Recipe, prepared: DatasetSplits, form: Form) -> Network:
     """The pre-trained network with a head for the task; one of our own reads what the training rows hold."""
     model, own = recipe.model, loading_of(form.kind)
     if own is not None:
@@ -231,7 +231,7 @@ def _load(recipe: Recipe, prepared: Prepared, form: Form) -> Network:
         revision=model.revision,
         dropout=model.dropout,
         blocks=model.blocks,
-        quantise=model.quantise,
+        quantize=model.quantize,
         seed=recipe.seed,
     )
 
@@ -253,7 +253,7 @@ def _with_defaults(recipe: Recipe, head: ModuleType) -> Recipe:
     return recipe.model_copy(update=found)
 
 
-def _settled(head: ModuleType, settings: Any, network: Network, prepared: Prepared) -> tuple[Any, Prepared]:
+def _settled(head: ModuleType, settings: Any, network: Network, prepared: DatasetSplits) -> tuple[Any, DatasetSplits]:
     """The head's settings with what the training rows decide of them, and what is to be said of that."""
     if not hasattr(head, "settled"):
         return settings, prepared
@@ -261,7 +261,7 @@ def _settled(head: ModuleType, settings: Any, network: Network, prepared: Prepar
     return found, replace(prepared, said=(*prepared.said, *said))
 
 
-def _audited(head: ModuleType, network: Network, prepared: Prepared, examples: dict[str, Examples]) -> Prepared:
+def _audited(head: ModuleType, network: Network, prepared: DatasetSplits, examples: dict[str, EncodedDataset]) -> DatasetSplits:
     """What a head that looks at its examples before training says of them, beside what the rows themselves revealed."""
     if not hasattr(head, "audit"):
         return prepared
@@ -271,7 +271,7 @@ def _audited(head: ModuleType, network: Network, prepared: Prepared, examples: d
 
 def _own_head(recipe: Recipe, task: Task) -> str:
     """The head of a task; one of its own where the model writes with a decoder."""
-    other = getattr(load_part("heads", task), "WITH_DECODER", None)
+    other = getattr(load_part("tasks", task), "WITH_DECODER", None)
     if other is None:
         return task
     config = read_config(find_model(recipe.model.source, recipe.model.revision))
@@ -286,7 +286,7 @@ def form_of(head: ModuleType, kind: Kind) -> Form:
     return Form(kind, head.READS[kind], head.OUTPUT)
 
 
-def _of_module(recipe: Recipe, prepared: Prepared, head: ModuleType, backbone: Backbone | None) -> Network:
+def _of_module(recipe: Recipe, prepared: DatasetSplits, head: ModuleType, backbone: Backbone | None) -> Network:
     """The network made from a module; what only a folder of transformers has is refused."""
     model = recipe.model
     if backbone is None:
@@ -306,21 +306,21 @@ def _refuse_settings(model: Model, who: str, *more: str) -> None:
     """What only a folder of transformers has means nothing for other networks, and is no setting to be overlooked."""
     named = [name for name in ("revision", "blocks", *more) if getattr(model, name) is not None]
     named += ["pooling"] if model.pooling not in ("auto", "native") else []
-    named += ["quantise"] if model.quantise != "none" else []
+    named += ["quantize"] if model.quantize != "none" else []
     if named:
         raise UserError(f"model.{named[0]} means nothing for {who}", expected="a model's folder")
 
 
-def _encode(network: Network, head: ModuleType, settings: Any, rows: Rows | StreamedRows, max_length: int) -> Examples:
+def _encode(network: Network, head: ModuleType, settings: Any, rows: Rows | StreamedRows, max_length: int) -> EncodedDataset:
     if isinstance(rows, Rows):
         named = {"where": rows.where} if "where" in signature(head.encode).parameters else {}
-        encoded: Examples = head.encode(network, rows.inputs, rows.targets, settings, max_length, **named)
+        encoded: EncodedDataset = head.encode(network, rows.inputs, rows.targets, settings, max_length, **named)
         return encoded
     parts = (head.encode(network, texts, None, settings, max_length).encoded for texts in rows.pieces())
-    return Examples(on_disk(parts, default_folder()), rows.targets)
+    return EncodedDataset(on_disk(parts, default_folder()), rows.targets)
 
 
-def probed(setup: Setup) -> Examples:
+def probed(setup: PreparedRun) -> EncodedDataset:
     """The training rows that start a head or a baseline: all, or a sample drawn with the seed of those that are streamed."""
     train = setup.examples["train"]
     if not setup.recipe.data.streaming or len(train) <= PROBED:
@@ -329,7 +329,7 @@ def probed(setup: Setup) -> Examples:
     return train.subset(np.sort(chosen))
 
 
-def baselines_of(setup: Setup) -> tuple[str, ...]:
+def baselines_of(setup: PreparedRun) -> tuple[str, ...]:
     """Those of the recipe that mean something for the task and its rows; a new head has nothing to say before training."""
     meant = set(setup.head.BASELINES) - ({"before"} if setup.network.head_names else set())
     if setup.network.form.kind == "table" and setup.prepared.labels.task in trees.TASKS:
@@ -337,7 +337,7 @@ def baselines_of(setup: Setup) -> tuple[str, ...]:
     return tuple(name for name in setup.recipe.evaluation.baselines if name in meant)
 
 
-def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> tuple[Predictions, float | None]:
+def frozen_baseline(setup: PreparedRun, features: Callable[[], np.ndarray]) -> tuple[Predictions, float | None]:
     """What a linear probe on the untouched network predicts for the test rows, and its loss on the validation rows; the head is
     put back as it was.
 
@@ -345,9 +345,9 @@ def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> tuple[P
     """
     linear = setup.network.last_linear
     before = [parameter.detach().clone() for parameter in linear.parameters()]
-    probe = load_part("initialisation", "linear_probe")
+    probe = load_part("initialization", "linear_probe")
     targets = _targets(probed(setup))
-    probe.initialise(setup.network, features, targets, setup.prepared.labels, probe.Settings(), setup.recipe.seed)
+    probe.initialize(setup.network, features, targets, setup.prepared.labels, probe.Settings(), setup.recipe.seed)
     loss = _validation_loss(setup, linear)
     labels = _tuned_labels(setup, _probe_logits(setup, linear, "validation"))
     probed_setup = replace(setup, prepared=replace(setup.prepared, labels=labels))
@@ -358,20 +358,20 @@ def frozen_baseline(setup: Setup, features: Callable[[], np.ndarray]) -> tuple[P
     return predictions, loss
 
 
-def _validation_loss(setup: Setup, linear: torch.nn.Linear) -> float | None:
+def _validation_loss(setup: PreparedRun, linear: torch.nn.Linear) -> float | None:
     """The probe's mean loss on the validation rows, weighed as in training."""
     outputs, how = _probe_logits(setup, linear, "validation"), (setup.head_settings, _class_weights(setup))
     return decode_all(setup.head, setup.prepared.labels, setup.examples["validation"], outputs, how)[1]
 
 
-def _class_weights(setup: Setup, train: Examples | None = None) -> torch.Tensor | None:
+def _class_weights(setup: PreparedRun, train: EncodedDataset | None = None) -> torch.Tensor | None:
     """What the head's loss weighs each class by, from the training rows."""
     targets = (setup.examples["train"] if train is None else train).targets
     weights: torch.Tensor | None = setup.head.class_weights(targets, setup.prepared.labels, setup.head_settings)
     return None if weights is None else weights.to(setup.network.device)
 
 
-def _probe_logits(setup: Setup, linear: torch.nn.Linear, part: str) -> Iterator[tuple[np.ndarray, Any]]:
+def _probe_logits(setup: PreparedRun, linear: torch.nn.Linear, part: str) -> Iterator[tuple[np.ndarray, Any]]:
     """Outputs for a part's rows: from their features where each row has one vector, which are kept for the next run."""
     examples = setup.examples[part]
     if isinstance(examples.targets, Ragged):
@@ -382,7 +382,7 @@ def _probe_logits(setup: Setup, linear: torch.nn.Linear, part: str) -> Iterator[
         yield np.arange(len(examples)), linear(read.to(setup.network.device))
 
 
-def predicted(setup: Setup, outputs: Iterable[tuple[np.ndarray, Any]] | None = None) -> Predictions:
+def predicted(setup: PreparedRun, outputs: Iterable[tuple[np.ndarray, Any]] | None = None) -> Predictions:
     """Predictions for the test rows, by the network as it is or from the outputs given."""
     test = setup.examples["test"]
     if outputs is None and hasattr(setup.head, "generate"):
@@ -396,13 +396,13 @@ def predicted(setup: Setup, outputs: Iterable[tuple[np.ndarray, Any]] | None = N
 _QUANTILES = 4
 
 
-def groups_to_decide_by(prepared: Prepared, settings: Any) -> Groups | None:
+def groups_to_decide_by(prepared: DatasetSplits, settings: Any) -> Groups | None:
     """The groups of all rows by the column that the head's settings name, where they name one."""
     column = getattr(settings, "thresholds_by", None)
     return None if column is None else groups_of(column, {part: cells_of(prepared, part, column) for part in PARTS}, _QUANTILES)
 
 
-def decided(prepared: Prepared, part: str, found: Predictions) -> Predictions:
+def decided(prepared: DatasetSplits, part: str, found: Predictions) -> Predictions:
     """Predictions for a part's rows with the thresholds of their groups, where the labels hold any."""
     groups = prepared.labels.groups
     if groups is None:
@@ -410,7 +410,7 @@ def decided(prepared: Prepared, part: str, found: Predictions) -> Predictions:
     return decided_by(found, placed(cells_of(prepared, part, groups.column), groups.names, groups.edges), groups)
 
 
-def tune_decisions(setup: Setup) -> Setup:
+def tune_decisions(setup: PreparedRun) -> PreparedRun:
     """What a head decides by the validation rows once the network is trained: the setup with labels that hold it."""
     labels = _tuned_labels(setup, passes(setup.network, setup.examples["validation"], precision=setup.precision))
     if labels is setup.prepared.labels:
@@ -419,7 +419,7 @@ def tune_decisions(setup: Setup) -> Setup:
     return replace(setup, prepared=replace(setup.prepared, labels=labels))
 
 
-def _tuned_labels(setup: Setup, outputs: Iterable[tuple[np.ndarray, Any]]) -> Labels:
+def _tuned_labels(setup: PreparedRun, outputs: Iterable[tuple[np.ndarray, Any]]) -> Labels:
     """The labels with what the head decides by the outputs for the validation rows; where it decides nothing, as they are."""
     prepared, settings = setup.prepared, setup.head_settings
     if not hasattr(setup.head, "tune") or not setup.head.tunes(settings):
@@ -430,19 +430,19 @@ def _tuned_labels(setup: Setup, outputs: Iterable[tuple[np.ndarray, Any]]) -> La
     return labels if groups is None else setup.head.tune_groups(found, prepared.validation.targets, labels, settings, groups)
 
 
-def train_features(setup: Setup) -> Callable[[], np.ndarray]:
+def train_features(setup: PreparedRun) -> Callable[[], np.ndarray]:
     """Features of the ``probed`` training rows, (n, width), computed when first asked for and kept."""
     return cache(lambda: _features(setup, probed(setup)))
 
 
-def apply_method(setup: Setup) -> Applied:
+def apply_method(setup: PreparedRun) -> Applied:
     """Step 4: what trains."""
     method = load_part("methods", setup.recipe.method.name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(setup.recipe.seed)
         applied: Applied = method.apply(setup.network, method.Settings(**setup.recipe.method.settings))
     if applied.adapter_config is not None:
-        setup.network.still_batch_norm = True  # an adapter's files hold no running means
+        setup.network.freeze_batch_norm = True  # an adapter's files hold no running means
     setup.network.to(setup.network.device)
     if loading_of(setup.network.form.kind) and applied.adapter_config is not None and applied.merge is None:
         raise UserError(
@@ -459,32 +459,32 @@ def apply_method(setup: Setup) -> Applied:
     return applied
 
 
-def initialise(setup: Setup, applied: Applied, features: Callable[[], np.ndarray]) -> list[str]:
+def initialize(setup: PreparedRun, applied: Applied, features: Callable[[], np.ndarray]) -> list[str]:
     """Step 6: from where; features are computed again when the method changed what the head reads."""
     current = features if applied.identity_at_start is True else train_features(setup)
     if not setup.network.head_names:
-        left_out = [choice.name for choice in setup.recipe.initialisation]
+        left_out = [choice.name for choice in setup.recipe.initialization]
         return [f"{' and '.join(left_out)}: not done, the network has no new head to start"] if left_out else []
     said = []
-    for choice in setup.recipe.initialisation:
+    for choice in setup.recipe.initialization:
         if choice.name in _FROM_TARGETS and not hasattr(setup.head, "prior_bias"):
             said.append(f"{choice.name} cannot start a head for {setup.head_name.replace('_', ' ')}; it stays as it was")
             continue
-        part = load_part("initialisation", choice.name)
+        part = load_part("initialization", choice.name)
         labels, seed, targets = setup.prepared.labels, setup.recipe.seed, _targets(probed(setup))
-        said.append(part.initialise(setup.network, current, targets, labels, part.Settings(**choice.settings), seed))
+        said.append(part.initialize(setup.network, current, targets, labels, part.Settings(**choice.settings), seed))
         current = train_features(setup)  # what was just started anew may change what the next one reads
     return said
 
 
 def make_job(
-    setup: Setup,
+    setup: PreparedRun,
     applied: Applied,
-    watchers: tuple[Watcher, ...] = (),
+    callbacks: tuple[Callback, ...] = (),
     checkpoints: Checkpoints | None = None,
     teacher: Teacher | None = None,
-    world: World = ALONE,
-) -> Job:
+    world: DistributedContext = ALONE,
+) -> TrainingContext:
     """What the loop needs for steps 5, 7 and 8."""
     if not world.alone and getattr(setup.head, "WHOLE_BATCH", False):
         raise UserError(
@@ -494,7 +494,7 @@ def make_job(
     train = setup.examples["train"]
     if hasattr(setup.head, "for_training"):
         train = setup.head.for_training(train, setup.network, _packs(setup))
-    return Job(
+    return TrainingContext(
         network=setup.network,
         applied=applied,
         head=setup.head,
@@ -506,23 +506,23 @@ def make_job(
         recipe=setup.recipe,
         forward=Forward(setup.network, setup.precision, setup.store),
         gradients=Gradients(setup.network),
-        passes=Passes(train.encoded.lengths, setup.recipe.training.pass_tokens),
+        passes=MicroBatches(train.encoded.lengths, setup.recipe.training.max_tokens_per_microbatch),
         row_weights=_row_weights(setup),
         teacher=teacher,
         checkpoints=checkpoints,
-        watchers=watchers,
+        callbacks=callbacks,
         world=world,
         start=start_of(setup.recipe, setup.network, setup.head),
     )
 
 
-def _row_weights(setup: Setup) -> torch.Tensor | None:
+def _row_weights(setup: PreparedRun) -> torch.Tensor | None:
     """What each training row weighs by its group and class."""
-    column = setup.recipe.data.reweigh
+    column = setup.recipe.data.group_reweighting
     return None if column is None else torch.from_numpy(row_weights(setup.prepared, column)).to(setup.network.device)
 
 
-def _packs(setup: Setup) -> bool:
+def _packs(setup: PreparedRun) -> bool:
     """Whether the rows of a batch share longer ones: by default on an accelerator, where short rows leave it idle."""
     wanted = setup.recipe.training.packing
     if wanted == "on" and setup.recipe.method.name in ("prefix", "prompt", "peft"):
@@ -531,7 +531,7 @@ def _packs(setup: Setup) -> bool:
     return wanted == "on" or (wanted == "auto" and can and setup.network.device.type != "cpu")
 
 
-def _features(setup: Setup, examples: Examples) -> np.ndarray:
+def _features(setup: PreparedRun, examples: EncodedDataset) -> np.ndarray:
     """What the last linear layer reads of each row, (n, width)."""
     if setup.store is None or isinstance(examples.targets, Ragged):
         return predict_features(setup.network, examples, precision=setup.precision)
@@ -539,14 +539,14 @@ def _features(setup: Setup, examples: Examples) -> np.ndarray:
     return kept
 
 
-def untuned_features(setup: Setup, features: Callable[[], np.ndarray]) -> dict[str, np.ndarray]:
+def untuned_features(setup: PreparedRun, features: Callable[[], np.ndarray]) -> dict[str, np.ndarray]:
     """Those that the frozen baseline read: of all training rows (``features``), and of the test rows where they were kept."""
     test = setup.examples["test"]
     found = {"train": features()}
     return found if setup.store is None or isinstance(test.targets, Ragged) else found | {"test": _features(setup, test)}
 
 
-def _targets(examples: Examples) -> np.ndarray:
+def _targets(examples: EncodedDataset) -> np.ndarray:
     """What a probe learns: one target for each row, or for each token that has one."""
     targets = examples.targets
     assert isinstance(targets, (np.ndarray, Ragged))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunewright.training.context import Job, Trained
+from tunewright.training.context import TrainingContext, TrainingResult
 
 _SHORT = {"frozen probe": "probe"}
 
@@ -10,7 +10,7 @@ _SHORT = {"frozen probe": "probe"}
 _ROUNDING = 1e-4
 
 
-def verdict(job: Job, trained: Trained, probe_loss: float | None) -> str | None:
+def verdict(job: TrainingContext, trained: TrainingResult, probe_loss: float | None) -> str | None:
     """A sentence where the run's start was kept, or where a strategy that was named did worse than its frozen probe.
 
     ``probe_loss``: the frozen baseline's on the validation rows, where it was measured.

@@ -27,15 +27,15 @@ from tunewright.callbacks.history import History
 from tunewright.config.reader import resolve, to_yaml
 from tunewright.config.recipe import Recipe
 from tunewright.core.differences import changed_since
-from tunewright.core.distributed import World, join
+from tunewright.core.distributed import DistributedContext, join
 from tunewright.core.energy import metered
 from tunewright.core.errors import UserError
 from tunewright.core.files import write_text
 from tunewright.core.registry import load_part
 from tunewright.core.seed import seed_everything
 from tunewright.core.versions import versions
-from tunewright.datasets.encoded import Examples
-from tunewright.datasets.prepare import Prepared
+from tunewright.datasets.encoded import EncodedDataset
+from tunewright.datasets.prepare import DatasetSplits
 from tunewright.datasets.rows import StreamedRows
 from tunewright.modalities.audio.modality import AudioPreprocessing
 from tunewright.modalities.image.modality import ImagePreprocessing
@@ -46,12 +46,12 @@ from tunewright.pipeline.forgetting_budget import begin, failure, fit_within
 from tunewright.pipeline.results import open_manifest, write_manifest, write_results
 from tunewright.pipeline.steps import (
     PARTS,
-    Given,
-    Setup,
+    InMemoryData,
+    PreparedRun,
     apply_method,
     baselines_of,
     frozen_baseline,
-    initialise,
+    initialize,
     make_job,
     predicted,
     prepare_rows,
@@ -67,7 +67,7 @@ from tunewright.runs.run import Run, load
 from tunewright.tasks.shared.group_thresholds import said_of
 from tunewright.training.checkpoint import Checkpoints
 from tunewright.training.checkpoint_folder import folders
-from tunewright.training.context import Watcher
+from tunewright.training.context import Callback
 from tunewright.training.distillation import Teacher, make_teacher
 from tunewright.training.estimate import estimate
 from tunewright.training.trainer import train
@@ -87,13 +87,13 @@ def fit(
     test: Any = None,
     seed: int | None = None,
     out: str | Path | None = None,
-    watchers: Sequence[Watcher] = (),
+    callbacks: Sequence[Callback] = (),
     **sections: Any,
 ) -> Run:
     """Adapt a pre-trained model to examples and return the finished run.
 
     ``data``, ``validation`` and ``test`` are paths, hub ids, DataFrames, lists of dicts, dicts of lists, or (texts, labels).
-    ``sections`` are the recipe's own: ``rates={"layer_decay": 0.9}``, ``training={"epochs": 3}``, and the short forms
+    ``sections`` are the recipe's own: ``optimization={"layer_decay": 0.9}``, ``training={"epochs": 3}``, and the short forms
     ``text="message"``, ``task="regression"``, ``budget=600`` (seconds). ``model`` is a folder, a package's name, a hub id,
     a section, or a ``torch.nn.Module`` that reads images or sounds as ``preprocessing`` makes them, of which a copy is trained.
     When: a table of texts with a target. When not: generating text.
@@ -104,7 +104,7 @@ def fit(
     recipe = make_recipe(
         data, model=source, target=target, strategy=strategy, validation=validation, test=test, seed=seed, out=out, **sections
     )
-    return fit_recipe(recipe, given=_from_python(data, validation, test), watchers=watchers, backbone=backbone)
+    return fit_recipe(recipe, given=_from_python(data, validation, test), callbacks=callbacks, backbone=backbone)
 
 
 def make_recipe(
@@ -139,8 +139,8 @@ def make_recipe(
 def fit_recipe(
     recipe: Recipe,
     *,
-    given: Given | None = None,
-    watchers: Sequence[Watcher] = (),
+    given: InMemoryData | None = None,
+    callbacks: Sequence[Callback] = (),
     parent: str | None = None,
     command: str = "",
     backbone: Backbone | None = None,
@@ -153,19 +153,19 @@ def fit_recipe(
     Where ``out`` holds an unfinished run of the same recipe and rows, that run is continued.
     """
     started = time.monotonic()
-    given = given or Given()
+    given = given or InMemoryData()
     world = join()
-    if not world.leads:
+    if not world.is_main_process:
         return _follow(given, backbone, world)
     if recipe.evaluation.max_forgetting is not None:
         if not world.alone:
             raise UserError("evaluation.max_forgetting goes with one process alone", try_="the command without torchrun")
-        return _within_budget(recipe, given, watchers, backbone)
+        return _within_budget(recipe, given, callbacks, backbone)
     if recipe.out is not None:
         check_free(Path(recipe.out).expanduser())
         if is_unfinished(Path(recipe.out).expanduser()):
-            return _continued(recipe, given, watchers, backbone)
-    tell = _Teller(tuple(watchers))
+            return _continued(recipe, given, callbacks, backbone)
+    tell = _Teller(tuple(callbacks))
     prepared = prepare_rows(recipe, given)
     tell.phase("data", *prepared.said, *(finding.message for finding in prepared.findings))
     setup = set_up(recipe, prepared, backbone)
@@ -187,16 +187,16 @@ def fit_recipe(
     return load(folder, backbone=backbone)
 
 
-def _within_budget(recipe: Recipe, given: Given, watchers: Sequence[Watcher], backbone: Backbone | None) -> Run:
+def _within_budget(recipe: Recipe, given: InMemoryData, callbacks: Sequence[Callback], backbone: Backbone | None) -> Run:
     """Runs of the recipe and of its remedies, until one forgets no more than asked; what was tried already is not tried again."""
     folder = begin(recipe, _asked(recipe))
 
     def attempt(changed: Recipe, place: Path) -> Run:
         if (place / "manifest.json").is_file() and (done := load(place, backbone=backbone)).finished:
             return done
-        _Teller(tuple(watchers)).phase("attempt", place.name.replace("_", " "))
+        _Teller(tuple(callbacks)).phase("attempt", place.name.replace("_", " "))
         inside = changed.model_copy(update={"out": str(place)})
-        return fit_recipe(inside, given=given, watchers=watchers, backbone=backbone)
+        return fit_recipe(inside, given=given, callbacks=callbacks, backbone=backbone)
 
     tried = fit_within(recipe, folder, attempt)
     run = load(folder, backbone=backbone)
@@ -209,7 +209,7 @@ def _within_budget(recipe: Recipe, given: Given, watchers: Sequence[Watcher], ba
     return run
 
 
-def _continued(recipe: Recipe, given: Given, watchers: Sequence[Watcher], backbone: Backbone | None) -> Run:
+def _continued(recipe: Recipe, given: InMemoryData, callbacks: Sequence[Callback], backbone: Backbone | None) -> Run:
     """Continue the unfinished run in ``recipe.out``; UserError lists what differs from what was asked then."""
     assert recipe.out is not None
     folder = Path(recipe.out).expanduser()
@@ -223,46 +223,46 @@ def _continued(recipe: Recipe, given: Given, watchers: Sequence[Watcher], backbo
             expected="the same recipe and rows",
             try_=f"tunewright resume {folder} to continue that run, or another --out",
         )
-    return resume(folder, watchers=watchers, backbone=backbone)
+    return resume(folder, callbacks=callbacks, backbone=backbone)
 
 
-def resume(folder: str | Path, *, watchers: Sequence[Watcher] = (), backbone: Backbone | None = None) -> Run:
+def resume(folder: str | Path, *, callbacks: Sequence[Callback] = (), backbone: Backbone | None = None) -> Run:
     """Continue an interrupted run from its newest whole checkpoint, as if it had never stopped.
 
     A run that has none yet begins anew in its folder; a finished run is left as it is.
     """
     world = join()
-    if not world.leads:
-        return _follow(Given(), backbone, world)
+    if not world.is_main_process:
+        return _follow(InMemoryData(), backbone, world)
     run = load(folder, backbone=backbone)
     if run.finished and run.report.is_file() and (run.folder / "README.md").is_file():
-        world.said({"recipe": None, "folder": str(folder)})
+        world.broadcast_object({"recipe": None, "folder": str(folder)})
         world.wait()
         return run
     with locked(run.folder):
         clear_half_written(run.folder)
         if run.finished:  # all but its pages
-            world.said({"recipe": None, "folder": str(folder)})
+            world.broadcast_object({"recipe": None, "folder": str(folder)})
             write_report(run.folder)
             write_card(run.folder)
         else:
-            _resume(run, _Teller(tuple(watchers)), backbone, world)
+            _resume(run, _Teller(tuple(callbacks)), backbone, world)
     world.wait()
     return load(folder, backbone=backbone)
 
 
-def _follow(given: Given, backbone: Backbone | None, world: World) -> Run:
+def _follow(given: InMemoryData, backbone: Backbone | None, world: DistributedContext) -> Run:
     """What every process but the first one does: the same steps up to the end of training, without writing anything.
 
     The first one decides how to compute and where; one that has nothing to train says so.
     """
-    told = world.said()
+    told = world.broadcast_object()
     if told["recipe"] is not None:
         recipe = Recipe.model_validate(told["recipe"])
         prepared = prepare_rows(recipe, given)
         setup = set_up(recipe, prepared, backbone)
         applied = apply_method(setup)
-        initialise(setup, applied, train_features(setup))
+        initialize(setup, applied, train_features(setup))
         place = Path(told["folder"]) / "checkpoints"
         checkpoints = None if told["kept"] is None else Checkpoints(place, told["kept"], prepared.data_hash)
         job = make_job(setup, applied, (), checkpoints, _teacher(setup, _Teller(())), world)
@@ -272,9 +272,9 @@ def _follow(given: Given, backbone: Backbone | None, world: World) -> Run:
     return load(told["folder"], backbone=backbone)
 
 
-def _resume(run: Run, tell: _Teller, backbone: Backbone | None, world: World) -> None:
+def _resume(run: Run, tell: _Teller, backbone: Backbone | None, world: DistributedContext) -> None:
     started, manifest = time.monotonic(), run.manifest
-    prepared = prepare_rows(run.recipe, Given())
+    prepared = prepare_rows(run.recipe, InMemoryData())
     if prepared.data_hash != manifest["data_hash"]:
         said = f"the rows of '{run.folder}' changed since it was interrupted"
         raise UserError(said, expected="the same rows", try_="a new run")
@@ -290,7 +290,7 @@ def _resume(run: Run, tell: _Teller, backbone: Backbone | None, world: World) ->
         _steps(setup, run.folder, manifest, tell, spent, backbone, checkpoints, resuming=resuming, world=world)
 
 
-def _check_base(setup: Setup, first: Run) -> None:
+def _check_base(setup: PreparedRun, first: Run) -> None:
     """Refuse to go on from, or to repeat, a run with other pre-trained weights than it began with."""
     if setup.network.base_hash != first.manifest["base"]["hash"]:
         raise UserError(
@@ -300,7 +300,7 @@ def _check_base(setup: Setup, first: Run) -> None:
         )
 
 
-def _checkpoints(folder: Path, recipe: Recipe, prepared: Prepared) -> Checkpoints | None:
+def _checkpoints(folder: Path, recipe: Recipe, prepared: DatasetSplits) -> Checkpoints | None:
     if not recipe.training.checkpoints:
         return None
     made_of = recipe.model_dump(mode="json")
@@ -312,7 +312,7 @@ def reproduce(
     folder: str | Path,
     *,
     out: str | Path | None = None,
-    watchers: Sequence[Watcher] = (),
+    callbacks: Sequence[Callback] = (),
     backbone: Backbone | None = None,
 ) -> Reproduced:
     """Make a finished run again from its folder; equal means: the same weights, bit for bit."""
@@ -322,7 +322,7 @@ def reproduce(
     target = str(out) if out is not None else f"{first.folder}-reproduced"
     recipe = first.recipe.model_copy(update={"out": target})
     command = f"tunewright reproduce {folder}"
-    second = fit_recipe(recipe, watchers=watchers, parent=str(first.folder), command=command, backbone=backbone, repeats=first)
+    second = fit_recipe(recipe, callbacks=callbacks, parent=str(first.folder), command=command, backbone=backbone, repeats=first)
     return compare_weights(first, second)
 
 
@@ -345,7 +345,7 @@ def _end_noted(folder: Path, manifest: dict[str, Any]) -> Iterator[None]:
 
 
 def _steps(
-    setup: Setup,
+    setup: PreparedRun,
     folder: Path,
     manifest: dict[str, Any],
     tell: _Teller,
@@ -354,12 +354,12 @@ def _steps(
     checkpoints: Checkpoints | None,
     *,
     resuming: bool,
-    world: World,
+    world: DistributedContext,
 ) -> None:
     """Steps 4 to 8 and what follows them."""
     recipe = setup.recipe
     kept = None if checkpoints is None else checkpoints.recipe
-    world.said({"recipe": recipe.model_dump(mode="json"), "kept": kept, "folder": str(folder), "resuming": resuming})
+    world.broadcast_object({"recipe": recipe.model_dump(mode="json"), "kept": kept, "folder": str(folder), "resuming": resuming})
     reports = chosen(recipe.evaluation.reports, setup.prepared.labels.task, setup.prepared.schema.kind)
     features = train_features(setup)
     untrained, probe_loss = {}, None
@@ -371,7 +371,7 @@ def _steps(
         tell.phase("baselines", "a linear probe on the untouched network, and always the most frequent answer")
     frozen = untuned_features(setup, features) if "frozen" in untrained else {}  # known by now, and what reports need again
     applied = apply_method(setup)
-    said = initialise(setup, applied, features)
+    said = initialize(setup, applied, features)
     job = make_job(setup, applied, _watchers(setup, folder, tell), checkpoints, _teacher(setup, tell), world)
     expected = estimate(job)
     tell.phase("training", *said, f"about {expected.seconds:.0f} s and {expected.bytes / 2**30:.1f} GiB expected")
@@ -421,7 +421,7 @@ def _steps(
         raise CertificationError(f"the saved model in '{folder}' does not predict as the trained one: {proof}")
 
 
-def _teacher(setup: Setup, tell: _Teller) -> Teacher | None:
+def _teacher(setup: PreparedRun, tell: _Teller) -> Teacher | None:
     """What the recipe's teacher says of the training rows."""
     settings = setup.recipe.distillation
     if settings is None:
@@ -432,11 +432,11 @@ def _teacher(setup: Setup, tell: _Teller) -> Teacher | None:
     rows, loaded = setup.prepared.train, run.model
     if isinstance(rows, StreamedRows):
         raise UserError("distillation does not go with data.streaming", try_="--set data.streaming=false")
-    head = load_part("heads", loaded.head)
+    head = load_part("tasks", loaded.head)
 
-    def read() -> Examples:
+    def read() -> EncodedDataset:
         own = head.Settings(**loaded.head_settings)
-        made: Examples = head.encode(loaded.network, rows.inputs, rows.targets, own, loaded.max_length)
+        made: EncodedDataset = head.encode(loaded.network, rows.inputs, rows.targets, own, loaded.max_length)
         return made
 
     teacher = make_teacher(
@@ -461,22 +461,22 @@ class CertificationError(RuntimeError):
 
 @dataclass(frozen=True)
 class _Teller:
-    """Tells the watchers which phase a run is in, and what there is to say about it."""
+    """Tells the callbacks which phase a run is in, and what there is to say about it."""
 
-    watchers: tuple[Watcher, ...]
+    callbacks: tuple[Callback, ...]
 
     def phase(self, name: str, *said: str) -> None:
-        for watcher in self.watchers:
-            watcher({"kind": "phase", "name": name, "said": list(said)})
+        for callback in self.callbacks:
+            callback({"kind": "phase", "name": name, "said": list(said)})
 
 
-def _watchers(setup: Setup, folder: Path, tell: _Teller) -> tuple[Watcher, ...]:
-    patience = setup.recipe.training.patience
+def _watchers(setup: PreparedRun, folder: Path, tell: _Teller) -> tuple[Callback, ...]:
+    patience = setup.recipe.training.early_stopping_patience
     stopping = () if patience is None else (EarlyStopping(patience),)
-    return (History(folder / "history.jsonl"), *stopping, *tell.watchers)
+    return (History(folder / "history.jsonl"), *stopping, *tell.callbacks)
 
 
-def _keep_rows(recipe: Recipe, given: Given, folder: Path) -> Recipe:
+def _keep_rows(recipe: Recipe, given: InMemoryData, folder: Path) -> Recipe:
     """The recipe with absolute paths, and the run's own copy of rows that came from Python."""
     kept = {part: keep_rows(folder, part, rows) for part in PARTS if (rows := getattr(given, part)) is not None}
     lasting = _lasting(recipe)
@@ -503,8 +503,8 @@ def _lasting(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=changed)
 
 
-def _from_python(*rows: Any) -> Given:
-    return Given(*(None if isinstance(part, (str, Path)) else part for part in rows))
+def _from_python(*rows: Any) -> InMemoryData:
+    return InMemoryData(*(None if isinstance(part, (str, Path)) else part for part in rows))
 
 
 def _plain(section: Any) -> Mapping[str, Any]:

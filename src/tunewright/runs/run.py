@@ -107,11 +107,11 @@ class Run:
         writes its answers, as ``generate`` does with nothing set.
         """
         conformal = None if sets is None else read_conformal(self.folder)
-        if self.model.head in ("language", "preference") and self._schema.kind == "conversation":
+        if self.model.head in ("causal_lm", "preference_optimization") and self._schema.kind == "conversation":
             return [{"row": one["row"], "predicted": one["answer"], "probability": None} for one in self.generate(data)]
         table = _as_table(data, self._schema)
         predictions = self._predictions(table)
-        head, labels = load_part("heads", self.model.head), self.model.labels
+        head, labels = load_part("tasks", self.model.head), self.model.labels
         answers = [{"row": table.rows[index], **head.answer(predictions, index, labels)} for index in range(len(table))]
         if conformal is None or sets is None:
             return answers
@@ -136,7 +136,7 @@ class Run:
         return checked(self.model, data, check, settings, schema=schema, before=before, confidence=confidence)
 
     def evaluate(self, data: Any) -> list[Score]:
-        """Score labelled rows with the task's metrics and intervals."""
+        """Score labeled rows with the task's metrics and intervals."""
         return self._scored(*self._answered(_as_table(data, self._schema)))
 
     def evaluate_by(self, data: Any, columns: Sequence[str]) -> dict[tuple[str, ...], list[Score]]:
@@ -156,7 +156,7 @@ class Run:
         return found
 
     def _answered(self, table: Table) -> tuple[np.ndarray, Predictions]:
-        """What labelled rows say, and what is predicted for them."""
+        """What labeled rows say, and what is predicted for them."""
         targets = label_rows(table, self._schema, self.model.labels).targets
         return targets, self._predictions(table, targets)
 
@@ -173,11 +173,11 @@ class Run:
                 resamples=evaluation.resamples,
                 seed=self.recipe.seed,
             )
-            for name in metrics_of(load_part("heads", loaded.head), loaded.labels)
+            for name in metrics_of(load_part("tasks", loaded.head), loaded.labels)
         ]
 
     def zero_shot(self, data: Any, template: str | Sequence[str] = "a photo of a {}.", names: Sequence[str] = ()) -> list[Score]:
-        """Score labelled images by the texts of their classes, which need not have been trained on: accuracy and macro F1.
+        """Score labeled images by the texts of their classes, which need not have been trained on: accuracy and macro F1.
 
         A class is named by its label in ``template``; of several templates its vectors' mean.
         ``names`` adds classes without images.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunewright.core.types import Evaluated
+from tunewright.core.types import EvaluationResult
 
 
 class Settings(BaseModel):
@@ -21,7 +21,7 @@ class Settings(BaseModel):
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the run over which the factor rises from 0 (0 here: none).")
 
 
-def factor(progress: float, settings: Settings, history: Sequence[Evaluated] = ()) -> float:
+def factor(progress: float, settings: Settings, history: Sequence[EvaluationResult] = ()) -> float:
     """1, once warm."""
     if progress < settings.warmup:
         return progress / settings.warmup

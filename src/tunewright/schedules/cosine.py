@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunewright.core.types import Evaluated
+from tunewright.core.types import EvaluationResult
 
 
 class Settings(BaseModel):
@@ -23,7 +23,7 @@ class Settings(BaseModel):
     floor: float = Field(0.0, ge=0, lt=1, description="Factor at the end (0 in the paper).")
 
 
-def factor(progress: float, settings: Settings, history: Sequence[Evaluated] = ()) -> float:
+def factor(progress: float, settings: Settings, history: Sequence[EvaluationResult] = ()) -> float:
     """From 1 after the warm-up to ``floor`` at the end."""
     if progress < settings.warmup:
         return progress / settings.warmup

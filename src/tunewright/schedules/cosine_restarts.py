@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunewright.core.types import Evaluated
+from tunewright.core.types import EvaluationResult
 
 
 class Settings(BaseModel):
@@ -23,7 +23,7 @@ class Settings(BaseModel):
     cycles: int = Field(3, ge=1, le=100, description="Number of half cosines of equal length (a guess).")
 
 
-def factor(progress: float, settings: Settings, history: Sequence[Evaluated] = ()) -> float:
+def factor(progress: float, settings: Settings, history: Sequence[EvaluationResult] = ()) -> float:
     """Falls from 1 to 0 in each cycle; the run ends at 0."""
     if progress < settings.warmup:
         return progress / settings.warmup

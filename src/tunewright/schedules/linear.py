@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunewright.core.types import Evaluated
+from tunewright.core.types import EvaluationResult
 
 
 class Settings(BaseModel):
@@ -23,7 +23,7 @@ class Settings(BaseModel):
     )
 
 
-def factor(progress: float, settings: Settings, history: Sequence[Evaluated] = ()) -> float:
+def factor(progress: float, settings: Settings, history: Sequence[EvaluationResult] = ()) -> float:
     """Rises to 1 at the end of the warm-up, falls to 0 at the end of the run."""
     if progress < settings.warmup:
         return progress / settings.warmup

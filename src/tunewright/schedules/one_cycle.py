@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunewright.core.types import Evaluated
+from tunewright.core.types import EvaluationResult
 
 
 class Settings(BaseModel):
@@ -24,7 +24,7 @@ class Settings(BaseModel):
     end: float = Field(4e-6, gt=0, lt=1, description="Factor at the end (start / 10 000, as torch has it).")
 
 
-def factor(progress: float, settings: Settings, history: Sequence[Evaluated] = ()) -> float:
+def factor(progress: float, settings: Settings, history: Sequence[EvaluationResult] = ()) -> float:
     """From ``start`` to 1 at the end of the rise, to ``end`` at the end of the run."""
     rising = progress < settings.rise
     share = progress / settings.rise if rising else (progress - settings.rise) / (1 - settings.rise)

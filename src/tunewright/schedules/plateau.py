@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunewright.core.types import Evaluated
+from tunewright.core.types import EvaluationResult
 
 
 class Settings(BaseModel):
@@ -23,7 +23,7 @@ class Settings(BaseModel):
     cut: float = Field(0.3, gt=0, lt=1, description="Factor of each cut (He et al.: 0.1; a gentler guess for short runs).")
 
 
-def factor(progress: float, settings: Settings, history: Sequence[Evaluated] = ()) -> float:
+def factor(progress: float, settings: Settings, history: Sequence[EvaluationResult] = ()) -> float:
     """``cut`` to the power of how often the patience ran out; depends on nothing but progress and past evaluations."""
     if progress < settings.warmup:
         return progress / settings.warmup

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunewright.core.types import Evaluated
+from tunewright.core.types import EvaluationResult
 
 
 class Settings(BaseModel):
@@ -22,7 +22,7 @@ class Settings(BaseModel):
     ratio: float = Field(32.0, gt=1, description="Full rate over the lowest rate (ULMFiT section 3.2: 32).")
 
 
-def factor(progress: float, settings: Settings, history: Sequence[Evaluated] = ()) -> float:
+def factor(progress: float, settings: Settings, history: Sequence[EvaluationResult] = ()) -> float:
     """(1 + p (ratio - 1)) / ratio, with p rising to 1 at the cut and falling to 0 at the end."""
     rising = progress < settings.cut
     share = progress / settings.cut if rising else 1 - (progress - settings.cut) / (1 - settings.cut)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunewright.core.types import Evaluated
+from tunewright.core.types import EvaluationResult
 
 
 class Settings(BaseModel):
@@ -22,7 +22,7 @@ class Settings(BaseModel):
     decay: float = Field(0.1, gt=0, le=1, description="Share of the run that falls, at its end (MiniCPM: 0.1).")
 
 
-def factor(progress: float, settings: Settings, history: Sequence[Evaluated] = ()) -> float:
+def factor(progress: float, settings: Settings, history: Sequence[EvaluationResult] = ()) -> float:
     """Rises, stays at 1, and falls to 0 over the last share."""
     if progress < settings.warmup:
         return progress / settings.warmup

@@ -5,7 +5,8 @@ Contract of a head file:
 - ``METRICS`` and ``PRIMARY`` (names in ``metrics/``); ``BASELINES`` that mean something for the task, of *majority*, *frozen*
   (a linear probe on the untouched network), *before* (the untouched network itself), *copy* and *lead* (the text that is
   read, and its first sentences), *popular* (what is taken most);
-- ``Settings``; ``encode(network, inputs, targets, settings, max_length) -> Examples``, with the targets as the loss reads them;
+- ``Settings``; ``encode(network, inputs, targets, settings, max_length) -> EncodedDataset``, with the
+  targets as the loss reads them;
 - ``class_weights(targets, labels, settings)`` once before training; ``losses(output, targets, labels, settings, weights)`` and
   ``counts(targets, weights)``, both (batch,): the mean loss is the sum of the one over the sum of the other;
 - ``keep(output, encoded, rows)``: the little that decoding needs of a batch, an array or a list with one array for each example;
@@ -23,9 +24,9 @@ Contract of a head file:
 - ``metrics(labels)`` and ``primary(labels)`` where they depend on the labels; ``decided(labels, settings) -> Labels``, with
   what decides;
 - optional: ``DEFAULTS``, settings by section of the recipe where it names none; ``audit(network, rows, examples) -> Audit``,
-  what is said of the examples before training; ``remembers(settings)`` and ``remember(examples, passes) -> Examples``, the
-  examples with what the untouched network says of them; ``for_training(examples, network, packing) -> Examples``, those that
-  steps read;
+  what is said of the examples before training; ``remembers(settings)`` and ``remember(examples, passes) -> EncodedDataset``, the
+  examples with what the untouched network says of them; ``for_training(examples, network, packing) ->
+  EncodedDataset``, those that steps read;
 - ``majority(train, wanted, labels)`` and ``prior_bias(targets, labels)`` where they mean something.
 
 What several heads share lies in ``_rows.py`` (one answer for each row), ``_tokens.py`` (an answer for each token) and

@@ -7,24 +7,27 @@ from typing import Any
 from tunewright.config.recipe import Recipe
 from tunewright.core.errors import UserError
 from tunewright.core.types import Task
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 
 
-def changing(train: Examples, recipe: Recipe, settings: Any, task: Task) -> Examples:
+def changing(train: EncodedDataset, recipe: Recipe, settings: Any, task: Task) -> EncodedDataset:
     """The training examples with what the recipe changes of them; what does not go together is a ``UserError``."""
-    augmentation, mixing, sounds = recipe.data.augmentation, recipe.data.mixing, recipe.data.sounds
+    augmentation, mixing, sounds = recipe.data.augmentation, recipe.data.mixing, recipe.data.audio_augmentation
     encoded: Any = train.encoded
     if sounds.active:
         if not hasattr(encoded, "disturbed"):
-            raise UserError("data.sounds changes sounds, and these rows are something else", try_="leave data.sounds out")
-        return Examples(encoded.disturbed(sounds), train.targets)
+            raise UserError(
+                "data.audio_augmentation changes sounds, and these rows are something else",
+                try_="leave data.audio_augmentation out",
+            )
+        return EncodedDataset(encoded.disturbed(sounds), train.targets)
     if not (augmentation.active or mixing.active):
         return train
     if not hasattr(encoded, "augmented"):
         raise UserError("data.augmentation changes images and would leave the targets of this task wrong", expected="classes")
     if mixing.active:
         _check_mixing(recipe, settings, task)
-    return Examples(encoded.augmented(augmentation, mixing), train.targets)
+    return EncodedDataset(encoded.augmented(augmentation, mixing), train.targets)
 
 
 def _check_mixing(recipe: Recipe, settings: Any, task: Task) -> None:

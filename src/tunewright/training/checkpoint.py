@@ -28,16 +28,16 @@ from tunewright.training.checkpoint_folder import (
     write_folder,
 )
 
-_TENSORS = ("weights", "optimiser", "random", "averages")
+_TENSORS = ("weights", "optimizer", "random", "averages")
 _MOST_SHOWN = 8  # differences of two recipes that are told; a guess
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One saved moment: the tensors that move, the optimiser's and the random states, and the loop's counters."""
+    """One saved moment: the tensors that move, the optimizer's and the random states, and the loop's counters."""
 
     weights: dict[str, Tensor]
-    optimiser: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
     random: dict[str, Tensor]
     averages: dict[str, Tensor]
     state: dict[str, Any]
@@ -175,9 +175,9 @@ class Checkpoints:
         return Found(checkpoint, None, tuple(said))
 
 
-def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimiser's state by '<index of the parameter>.<name>', numbers as tensors."""
-    state = optimiser.state_dict()["state"]
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimizer's state by '<index of the parameter>.<name>', numbers as tensors."""
+    state = optimizer.state_dict()["state"]
     return {
         f"{index}.{name}": value.clone() if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
         for index, values in state.items()
@@ -186,14 +186,14 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Put saved tensors back; the groups stay as they were built."""
-    plain = optimiser.state_dict()
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    plain = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor | float]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
         parameter = parameters[int(index)]
         value = shared_as(value, parameter) if value.shape == parameter.shape else value
         state.setdefault(int(index), {})[name] = value.item() if value.dtype == torch.float64 else value
-    optimiser.load_state_dict({"state": state, "param_groups": plain["param_groups"]})
+    optimizer.load_state_dict({"state": state, "param_groups": plain["param_groups"]})

@@ -1,4 +1,4 @@
-"""Job: everything the loop needs, put together by the workflow."""
+"""TrainingContext: everything the loop needs, put together by the workflow."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import numpy as np
 from torch import Tensor
 
 from tunewright.config.recipe import Recipe
-from tunewright.core.distributed import ALONE, World
-from tunewright.core.types import Applied, Evaluated, Request
+from tunewright.core.distributed import ALONE, DistributedContext
+from tunewright.core.types import Applied, EvaluationResult, TrainerControl
 from tunewright.datasets.batching import batches
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.models.network import Network
 from tunewright.tasks import primary_of
 from tunewright.training.checkpoint import Checkpoints
 from tunewright.training.distillation import Teacher
 from tunewright.training.forward import Forward
 from tunewright.training.gradients import Gradients
-from tunewright.training.microbatches import Passes
+from tunewright.training.microbatches import MicroBatches
 
 Event = dict[str, Any]
-Watcher = Callable[[Event], Request | None]
+Callback = Callable[[Event], TrainerControl | None]
 
 _FEWEST_EPOCHS = 3  # however many the rows are (Devlin et al. 2019, appendix A.3: 2 to 4)
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingContext:
     """A network with its method applied, the data to train and to choose by, and the settings.
 
     ``wanted`` are the validation rows' targets as metrics read them. ``row_weights`` (n,): what each training row's loss counts.
@@ -44,18 +44,18 @@ class Job:
     head: ModuleType
     head_settings: Any
     weights: Tensor | None
-    train: Examples
-    validation: Examples
+    train: EncodedDataset
+    validation: EncodedDataset
     wanted: np.ndarray
     recipe: Recipe
     forward: Forward
     gradients: Gradients
-    passes: Passes
+    passes: MicroBatches
     row_weights: Tensor | None = None
     teacher: Teacher | None = None
     checkpoints: Checkpoints | None = None
-    watchers: tuple[Watcher, ...] = ()
-    world: World = ALONE
+    callbacks: tuple[Callback, ...] = ()
+    world: DistributedContext = ALONE
     sharded: bool = False
     start: str | None = None
 
@@ -66,10 +66,13 @@ class Job:
         return self.recipe.evaluation.monitor or str(watched[0])
 
     def windows(self, epoch: int) -> list[list[np.ndarray]]:
-        """The row numbers of each optimiser step of an epoch: ``accumulate`` batches, the last window may be shorter."""
+        """The row numbers of each optimizer step of an epoch: ``accumulate`` batches, the last window may be shorter."""
         training = self.recipe.training
         plan = batches(self.train.encoded.lengths, training.batch_size, seed=self.recipe.seed, epoch=epoch, shuffle=True)
-        return [plan[start : start + training.accumulate] for start in range(0, len(plan), training.accumulate)]
+        return [
+            plan[start : start + training.gradient_accumulation_steps]
+            for start in range(0, len(plan), training.gradient_accumulation_steps)
+        ]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -77,9 +80,13 @@ class Job:
 
     @property
     def epochs(self) -> int:
-        """Passes over the training rows, fewer where there are many."""
+        """MicroBatches over the training rows, fewer where there are many."""
         training = self.recipe.training
-        enough = training.epochs if training.rows_in_all is None else math.ceil(training.rows_in_all / len(self.train))
+        enough = (
+            training.epochs
+            if training.max_train_examples_seen is None
+            else math.ceil(training.max_train_examples_seen / len(self.train))
+        )
         return min(training.epochs, max(enough, _FEWEST_EPOCHS))
 
     @property
@@ -89,7 +96,7 @@ class Job:
 
 
 @dataclass
-class State:
+class TrainerState:
     """Where the loop is; all of it is saved, so that a resumed run is the same run."""
 
     step: int = 0
@@ -103,14 +110,14 @@ class State:
     loss_sum: float = 0.0
     count: float = 0.0
     seconds: float = 0.0
-    evaluations: list[Evaluated] = field(default_factory=list)
-    told: int = 0  # steps, evaluations and stages told to the watchers
+    evaluations: list[EvaluationResult] = field(default_factory=list)
+    told: int = 0  # steps, evaluations and stages told to the callbacks
     most_rows: int | None = None  # that fit into memory at once, where it ran out
     reason: str = ""  # why training ended; empty while it goes on
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """How training ended: the network holds the best evaluation's weights, or those of the start (``best_step`` 0).
 
     Validation losses: ``loss`` of what it holds, ``start_loss`` before the first step where that was to be beaten, and

@@ -21,15 +21,15 @@ from tunewright.config.recipe import Distillation
 from tunewright.core.errors import UserError
 from tunewright.core.registry import name_of
 from tunewright.core.types import Labels
-from tunewright.datasets.encoded import Examples, batch
+from tunewright.datasets.encoded import EncodedDataset, batch
 from tunewright.models.network import Network
 from tunewright.training.distillation_losses import LOSSES, boxes, columns
 from tunewright.training.forward import Forward
 from tunewright.training.predict import arithmetic, predict_logits
 
 # Tasks whose answer to a row is a few numbers, or some for each word.
-_KEPT = ("classification", "tagging", "multi_label", "ordinal", "regression", "similarity", "several")
-_TASKS = (*LOSSES, "several", "detection")
+_KEPT = ("classification", "token_classification", "multi_label", "ordinal", "regression", "sentence_similarity", "multi_task")
+_TASKS = (*LOSSES, "multi_task", "object_detection")
 
 
 @final
@@ -52,9 +52,9 @@ class Teacher:
     def mixed(self, losses: Tensor, output: Any, targets: Tensor, said: Any, weights: Tensor | None = None) -> Tensor:
         """Losses of some examples, (batch,), with the teacher's share; ``said`` is its answer to them."""
         share, name, warmth = self.settings.weight, name_of(self.head), self.settings.temperature
-        if name == "detection":
+        if name == "object_detection":
             soft = boxes(output, said, targets, self.labels, self.head, self.head_settings)
-        elif name == "several":
+        elif name == "multi_task":
             soft = columns(output, said, targets, self.labels, warmth, weights)
         else:
             soft = LOSSES[name](output, said, targets, self.labels, warmth)
@@ -81,7 +81,7 @@ class Teacher:
 
 
 def answered(
-    teacher: Teacher | None, forward: Forward, examples: Examples, rows: np.ndarray, inputs: dict[str, Tensor] | None = None
+    teacher: Teacher | None, forward: Forward, examples: EncodedDataset, rows: np.ndarray, inputs: dict[str, Tensor] | None = None
 ) -> tuple[Any, Any]:
     """The student's output for some training examples, and what the teacher says of the same batch; None without one.
 
@@ -101,11 +101,11 @@ def answered(
 def make_teacher(
     network: Network,
     head: ModuleType,
-    read: Callable[[], Examples],
+    read: Callable[[], EncodedDataset],
     student: Network,
     student_head: ModuleType,
     head_settings: Any,
-    train: Examples,
+    train: EncodedDataset,
     settings: Distillation,
     precision: str,
 ) -> Teacher:
@@ -166,6 +166,6 @@ def _in_units(outputs: Any, theirs: Labels, mine: Labels) -> Any:
             outputs[:, own] = _in_units(outputs[:, own], old, new)
             start = own.stop
         return outputs
-    if mine.task not in ("regression", "similarity"):
+    if mine.task not in ("regression", "sentence_similarity"):
         return outputs
     return (outputs * theirs.spread + theirs.mean - mine.mean) / mine.spread

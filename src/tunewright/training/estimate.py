@@ -13,15 +13,15 @@ from torch import Tensor
 from tunewright.core.device import peak_memory
 from tunewright.core.registry import load_part
 from tunewright.core.seed import random_states, restore_random_states
-from tunewright.datasets.encoded import Examples, targets_of
-from tunewright.training.context import Job
+from tunewright.datasets.encoded import EncodedDataset, targets_of
+from tunewright.training.context import TrainingContext
 from tunewright.training.distillation import answered
-from tunewright.training.feature_cache import FeatureStore
+from tunewright.training.feature_cache import FeatureCache
 from tunewright.training.forward import Forward
 from tunewright.training.predict import passes as predicted_passes
 from tunewright.training.stages import moving_names, open_layers, reads_by_cut, stages_of
 
-# Bytes of optimiser state per trained value: two float32 moments for Adam, one for momentum; Adafactor keeps rows and columns.
+# Bytes of optimizer state per trained value: two float32 moments for Adam, one for momentum; Adafactor keeps rows and columns.
 _STATE_BYTES = {"adamw": 8, "lion": 4, "sgd": 4, "adafactor": 1}
 _VALIDATION_ROWS = 32
 _SAMPLE = 2**22  # values of a timed update: more than processors cache, less than a tenth of a small encoder's memory
@@ -37,7 +37,7 @@ class Estimate:
     bytes: int
 
 
-def estimate(job: Job) -> Estimate:
+def estimate(job: TrainingContext) -> Estimate:
     """Time passes, updates and evaluation of the run's first and last stage; add up weights, gradients and what is kept.
 
     Stages between are taken to lie between. Nothing is left behind: no update is made, gradients are dropped, random
@@ -61,7 +61,9 @@ def estimate(job: Job) -> Estimate:
     activations = int(_activation_bytes(job, by_size[-1]) * (_BESIDE if job.network.device.type == "cpu" else 1))
     restore_random_states(states)
     trained = sum(parameter.numel() for parameter in job.network.parameters() if parameter.requires_grad)
-    state = trained * (4 + _STATE_BYTES.get(job.recipe.rates.optimiser.name, 8) + 4)  # gradient, optimiser, best weights kept
+    state = trained * (
+        4 + _STATE_BYTES.get(job.recipe.optimization.optimizer.name, 8) + 4
+    )  # gradient, optimizer, best weights kept
     budget = training.budget_seconds
     return Estimate(seconds if budget is None else min(seconds, budget), held + state + activations)
 
@@ -69,8 +71,8 @@ def estimate(job: Job) -> Estimate:
 class _Trial:
     """The run on two small sets of its rows: what it keeps of them is thrown away afterwards."""
 
-    def __init__(self, job: Job, rows: np.ndarray, reads: Mapping[int, float]) -> None:
-        store = None if job.forward.features is None else FeatureStore(memory=2**30, disk=0)
+    def __init__(self, job: TrainingContext, rows: np.ndarray, reads: Mapping[int, float]) -> None:
+        store = None if job.forward.features is None else FeatureCache(memory=2**30, disk=0)
         forward = Forward(job.network, job.forward.precision, store)
         shown = np.arange(min(_VALIDATION_ROWS, len(job.validation)))
         self.rows = np.arange(len(rows))
@@ -99,29 +101,29 @@ class _Trial:
         job.network.zero_grad(set_to_none=True)
 
 
-def _values(job: Job, cut: int) -> int:
+def _values(job: TrainingContext, cut: int) -> int:
     """How many values move with the cut at a depth."""
     return sum(job.network.get_parameter(name).numel() for name in moving_names(job.network, job.applied.trainable, cut))
 
 
-def _update_seconds_per_value(job: Job, most: int) -> float:
-    """Of clipping and one optimiser step, timed on values of its own: a small network's update can take as long as a pass."""
-    choice = job.recipe.rates.optimiser
-    part = load_part("optimisers", choice.name)
+def _update_seconds_per_value(job: TrainingContext, most: int) -> float:
+    """Of clipping and one optimizer step, timed on values of its own: a small network's update can take as long as a pass."""
+    choice = job.recipe.optimization.optimizer
+    part = load_part("optimizers", choice.name)
     values = torch.nn.Parameter(torch.zeros(1 + min(_SAMPLE, most) // _WIDTH, _WIDTH, device=job.network.device))
     values.grad = torch.zeros_like(values)
     group = {"params": [values], "names": ["values"], "lr": 0.0, "base_lr": 0.0, "weight_decay": 0.0, "depth": 0}
-    optimiser = part.build([group], part.Settings(**choice.settings))
+    optimizer = part.build([group], part.Settings(**choice.settings))
 
     def update() -> None:
-        job.gradients.clip([values], job.recipe.training.clip_norm)
-        optimiser.step()
+        job.gradients.clip([values], job.recipe.training.max_grad_norm)
+        optimizer.step()
 
-    update()  # makes the optimiser's state
+    update()  # makes the optimizer's state
     return _best_seconds(update) / values.numel()
 
 
-def _activation_bytes(job: Job, rows: np.ndarray) -> int:
+def _activation_bytes(job: TrainingContext, rows: np.ndarray) -> int:
     """Bytes that autograd keeps for the backward pass of a batch with everything open, parameters not counted."""
     whole = Forward(job.network, job.forward.precision)
     whole.cut_at(open_layers(job.network, job.applied.trainable, 0))
@@ -158,6 +160,6 @@ def _between(cut: int, ends: Mapping[int, tuple[float, float]]) -> tuple[float, 
     return step, evaluation
 
 
-def _padded(examples: Examples, rows: np.ndarray) -> int:
+def _padded(examples: EncodedDataset, rows: np.ndarray) -> int:
     """Tokens of a batch with its padding."""
     return int(len(rows) * examples.encoded.lengths[rows].max())

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from tunewright.core.types import Labels, Predictions
-from tunewright.datasets.encoded import Examples, targets_of
+from tunewright.datasets.encoded import EncodedDataset, targets_of
 from tunewright.metrics._columns import load_metric
 from tunewright.tasks import metrics_of
-from tunewright.training.context import Job
+from tunewright.training.context import TrainingContext
 
 
-def validation_scores(job: Job) -> dict[str, float]:
+def validation_scores(job: TrainingContext) -> dict[str, float]:
     """Loss and every metric of the head that is defined on the validation rows."""
     labels = job.network.labels
     predictions, loss = decode_all(
@@ -34,7 +34,7 @@ def validation_scores(job: Job) -> dict[str, float]:
 def decode_all(
     head: ModuleType,
     labels: Labels,
-    examples: Examples,
+    examples: EncodedDataset,
     passes: Iterable[tuple[np.ndarray, Any]],
     loss: tuple[Any, Tensor | None] | None = None,
 ) -> tuple[Predictions, float | None]:
@@ -64,7 +64,7 @@ def decode_all(
 
 
 def _loss_of(
-    head: ModuleType, labels: Labels, examples: Examples, rows: np.ndarray, output: Any, loss: tuple[Any, Tensor | None]
+    head: ModuleType, labels: Labels, examples: EncodedDataset, rows: np.ndarray, output: Any, loss: tuple[Any, Tensor | None]
 ) -> Tensor:
     """Sum of the losses and of what they weigh."""
     settings, weights = loss

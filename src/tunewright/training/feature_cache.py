@@ -1,4 +1,4 @@
-"""FeatureStore: arrays that took the network to make, kept in memory and on disk, so that the next run need not make them.
+"""FeatureCache: arrays that took the network to make, kept in memory and on disk, so that the next run need not make them.
 
 An entry is a folder named by the hash of everything that decides its content. It appears whole, by one rename, with its
 own hash beside it: a damaged entry is removed and made again, and two runs may make the same one at once. What else lies in
@@ -36,7 +36,7 @@ def default_folder() -> Path:
 
 @dataclass
 class Draft:
-    """An entry that is being made: fill ``values``, then ``FeatureStore.keep`` it or ``drop`` it."""
+    """An entry that is being made: fill ``values``, then ``FeatureCache.keep`` it or ``drop`` it."""
 
     key: str
     about: dict[str, Any]
@@ -49,7 +49,7 @@ class Draft:
 
 
 @final
-class FeatureStore:
+class FeatureCache:
     """Entries of at most ``memory`` bytes in memory and ``disk`` bytes on disk, the ones unused longest leaving first."""
 
     def __init__(self, folder: Path | None = None, *, memory: int, disk: int) -> None:

@@ -18,12 +18,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tunewright.config.augmentation import Mixing
 from tunewright.datasets.batching import for_evaluation
-from tunewright.datasets.encoded import Examples, batch
+from tunewright.datasets.encoded import EncodedDataset, batch
 from tunewright.modalities.image.augment import mix
 from tunewright.models.network import Network, evaluation_mode
 from tunewright.models.prefix import Prefix, capture, find_prefix, replayed
 from tunewright.models.vocabulary import Vocabulary
-from tunewright.training.feature_cache import FeatureStore
+from tunewright.training.feature_cache import FeatureCache
 from tunewright.training.frozen_features import FrozenFeatures
 from tunewright.training.predict import PASS_TOKENS, arithmetic, passes
 
@@ -37,7 +37,7 @@ _TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}
 class Forward:
     """Computes logits for the loop; told by it where the cut between frozen and moving layers is."""
 
-    def __init__(self, network: Network, precision: str, store: FeatureStore | None = None) -> None:
+    def __init__(self, network: Network, precision: str, store: FeatureCache | None = None) -> None:
         self.network = network
         self.precision = precision
         self.features = None if store is None else FrozenFeatures(network, precision, store)
@@ -49,7 +49,7 @@ class Forward:
         self._pooled: dict[int, Tensor] = {}
         self._hidden: dict[int, dict[str, Tensor]] = {}
 
-    def plan(self, reads: Mapping[int, float], train: Examples, validation: Examples) -> None:
+    def plan(self, reads: Mapping[int, float], train: EncodedDataset, validation: EncodedDataset) -> None:
         """Choose the depths whose states are worth keeping; ``reads`` tells how often each row will be read at each depth."""
         if self.features is None or not (_can_be_kept(train) and _can_be_kept(validation)):
             return
@@ -72,7 +72,7 @@ class Forward:
         return self._is_pooled(depth) or depth in self._prefixes
 
     def __call__(
-        self, examples: Examples, rows: np.ndarray, *, training: bool = True, inputs: dict[str, Tensor] | None = None
+        self, examples: EncodedDataset, rows: np.ndarray, *, training: bool = True, inputs: dict[str, Tensor] | None = None
     ) -> Any:
         """The network's output for some examples, in float32, with gradients; ``inputs`` is their batch where it is there."""
         if self._is_pooled(self._depth, examples):
@@ -82,7 +82,7 @@ class Forward:
             output = self._through(examples, rows, training, inputs)
         return output.float() if hasattr(output, "float") else output
 
-    def mixed(self, examples: Examples, rows: np.ndarray, targets: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
+    def mixed(self, examples: EncodedDataset, rows: np.ndarray, targets: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
         """Output for images that were mixed in pairs, and their targets (batch, classes), mixed alike."""
         inputs = batch(examples, rows, self.network.reads, self.network.device, training=True)
         inputs["pixel_values"], targets = mix(inputs["pixel_values"], targets, mixing)
@@ -90,7 +90,7 @@ class Forward:
         with arithmetic(self.network, self.precision), lone_values_allowed(self.network, len(rows)):
             return self.network(inputs).float(), targets
 
-    def evaluated(self, examples: Examples) -> Iterator[tuple[np.ndarray, Any]]:
+    def evaluated(self, examples: EncodedDataset) -> Iterator[tuple[np.ndarray, Any]]:
         """Numbers of some examples and the output for them, until all were seen; in evaluation mode and without gradients."""
         if not self.starts_above(self._depth):
             yield from passes(self.network, examples, precision=self.precision)
@@ -100,19 +100,19 @@ class Forward:
                 output = self(examples, rows, training=False)
             yield rows, output
 
-    def _is_pooled(self, depth: int, examples: Examples | None = None) -> bool:
+    def _is_pooled(self, depth: int, examples: EncodedDataset | None = None) -> bool:
         """Whether nothing but our own last layer moves: transformers' own heads have dropout before theirs."""
         if self.features is None or self.network.classifier is None or depth != self.network.stack.head.depth:
             return False
         return examples is None or not examples.encoded.varies
 
-    def _features_of(self, examples: Examples) -> Tensor:
+    def _features_of(self, examples: EncodedDataset) -> Tensor:
         if id(examples) not in self._pooled:
             assert self.features is not None
             self._pooled[id(examples)] = self.features.pooled(examples)
         return self._pooled[id(examples)]
 
-    def _replayable(self, depths: list[int], examples: Examples) -> dict[int, Prefix]:
+    def _replayable(self, depths: list[int], examples: EncodedDataset) -> dict[int, Prefix]:
         """The prefixes of some depths that give the same logits when they are replayed, tried on a few rows."""
         lowest = min(group.depth for group in self.network.stack.blocks)
         depths = [depth for depth in depths if depth > lowest]
@@ -138,7 +138,9 @@ class Forward:
                     found[depth] = prefix
         return found
 
-    def _through(self, examples: Examples, rows: np.ndarray, training: bool, inputs: dict[str, Tensor] | None = None) -> Any:
+    def _through(
+        self, examples: EncodedDataset, rows: np.ndarray, training: bool, inputs: dict[str, Tensor] | None = None
+    ) -> Any:
         reads = self.network.reads
         if inputs is None:
             inputs = batch(examples, rows, reads, self.network.device, training=training)
@@ -153,7 +155,7 @@ class Forward:
         with replayed(self.network, prefix, kept):
             return self.network(inputs)
 
-    def _states(self, examples: Examples) -> dict[str, Tensor]:
+    def _states(self, examples: EncodedDataset) -> dict[str, Tensor]:
         """The kept states of all rows, at this depth and in the same pass at the depths still to come."""
         if id(examples) not in self._hidden:
             assert self.features is not None
@@ -191,7 +193,7 @@ def compared(output: Any) -> Tensor:
     return found.float()
 
 
-def _can_be_kept(examples: Examples) -> bool:
+def _can_be_kept(examples: EncodedDataset) -> bool:
     """Whether states under the frozen layers are the same in every epoch, and lie by token or have one shape."""
     encoded = examples.encoded
     return not encoded.varies and (hasattr(encoded, "places") or len(set(encoded.lengths.tolist())) <= 1)

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from tunewright.core.files import bytes_of, hash_bytes
 from tunewright.datasets.batching import for_evaluation
-from tunewright.datasets.encoded import Examples, batch
+from tunewright.datasets.encoded import EncodedDataset, batch
 from tunewright.models.network import Network, evaluation_mode
 from tunewright.models.prefix import Prefix, capture
-from tunewright.training.feature_cache import Draft, FeatureStore
+from tunewright.training.feature_cache import Draft, FeatureCache
 from tunewright.training.predict import PASS_TOKENS, arithmetic, predict_features
 
 
@@ -28,11 +28,11 @@ from tunewright.training.predict import PASS_TOKENS, arithmetic, predict_feature
 class FrozenFeatures:
     """Features of rows under a network's frozen layers, in one arithmetic."""
 
-    def __init__(self, network: Network, precision: str, store: FeatureStore) -> None:
+    def __init__(self, network: Network, precision: str, store: FeatureCache) -> None:
         self.network, self.precision, self.store = network, precision, store
-        self._rows: dict[int, tuple[Examples, str]] = {}  # the examples are held, so that their id stays theirs
+        self._rows: dict[int, tuple[EncodedDataset, str]] = {}  # the examples are held, so that their id stays theirs
 
-    def pooled(self, examples: Examples) -> Tensor:
+    def pooled(self, examples: EncodedDataset) -> Tensor:
         """What the last linear layer reads, (n, width) float32, while nothing below it moves."""
         head = self.network.stack.head.depth
         about = self._about("pooled", examples, self._below(head))
@@ -44,7 +44,7 @@ class FrozenFeatures:
             found = self.store.keep(draft)
         return found
 
-    def hidden(self, prefixes: Sequence[Prefix], examples: Examples) -> dict[str, Tensor]:
+    def hidden(self, prefixes: Sequence[Prefix], examples: EncodedDataset) -> dict[str, Tensor]:
         """Hidden states of all tokens, (all tokens, width), by the module after which they were taken."""
         below = {prefix.depth: self._below(prefix.depth) for prefix in prefixes}
         depths = {name: prefix.depth for prefix in prefixes for name in prefix.tops}
@@ -56,17 +56,17 @@ class FrozenFeatures:
             found |= self._compute(missing, wanted, examples)
         return found
 
-    def size(self, prefix: Prefix, examples: Examples) -> int:
+    def size(self, prefix: Prefix, examples: EncodedDataset) -> int:
         """Bytes that ``hidden`` keeps of a prefix."""
         return prefix.values * _count(examples) * self._dtype.itemsize
 
-    def batch(self, hidden: dict[str, Tensor], prefix: Prefix, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
+    def batch(self, hidden: dict[str, Tensor], prefix: Prefix, examples: EncodedDataset, rows: np.ndarray) -> dict[str, Tensor]:
         """The kept states of some rows, (batch, tokens, width), padded as their token ids are; or (batch, …) of one shape."""
         index = torch.from_numpy(_places(examples, rows)[0])
         device, computed = self.network.device, torch.float32
         return {name: hidden[name][index].to(device, computed, non_blocking=True) for name in prefix.tops}
 
-    def _compute(self, prefixes: Sequence[Prefix], abouts: dict[str, Any], examples: Examples) -> dict[str, Tensor]:
+    def _compute(self, prefixes: Sequence[Prefix], abouts: dict[str, Any], examples: EncodedDataset) -> dict[str, Tensor]:
         network, encoded = self.network, examples.encoded
         drafts: dict[str, Draft] = {}
         with _dropped_on_failure(drafts), evaluation_mode(network), arithmetic(network, self.precision):
@@ -86,7 +86,7 @@ class FrozenFeatures:
         """Half the room where the arithmetic is bfloat16: its layers round what they read to that anyway."""
         return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
 
-    def _about(self, what: str, examples: Examples, below: dict[str, Any]) -> dict[str, Any]:
+    def _about(self, what: str, examples: EncodedDataset, below: dict[str, Any]) -> dict[str, Any]:
         """Everything that decides the values: what lies below the cut, architecture, rows, arithmetic, versions."""
         import transformers
 
@@ -115,19 +115,19 @@ class FrozenFeatures:
             "run": "any" if own.issuperset(below) else uuid4().hex,
         }
 
-    def _hash(self, examples: Examples) -> str:
+    def _hash(self, examples: EncodedDataset) -> str:
         if id(examples) not in self._rows:
             parts = examples.encoded.arrays()
             self._rows[id(examples)] = examples, hash_bytes(bytes_of(torch.from_numpy(part)) for part in parts)
         return self._rows[id(examples)][1]
 
 
-def _count(examples: Examples) -> int:
+def _count(examples: EncodedDataset) -> int:
     """Places that states are kept for: one for each token, or for each row where all are alike."""
     return int(examples.encoded.lengths.sum()) if hasattr(examples.encoded, "places") else len(examples)
 
 
-def _places(examples: Examples, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _places(examples: EncodedDataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the states of some rows lie among all that are kept, and which are real: by token, or by row where all are alike."""
     if hasattr(examples.encoded, "places"):
         found: tuple[np.ndarray, np.ndarray] = examples.encoded.places(rows)

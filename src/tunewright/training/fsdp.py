@@ -1,4 +1,4 @@
-"""Sharding: each process keeps a share of the weights, of their gradients and of the optimiser's state.
+"""Sharding: each process keeps a share of the weights, of their gradients and of the optimizer's state.
 
 A layer's whole weights are there only while it computes; its gradients are summed and dealt out as they come. torch's
 fully_shard does it. The network is whole before training, when each process hands its weights over, and after it.
@@ -20,7 +20,7 @@ from torch import nn
 from tunewright.core.errors import UserError
 from tunewright.core.sharding import whole
 from tunewright.models.network import Network
-from tunewright.training.context import Job
+from tunewright.training.context import TrainingContext
 from tunewright.training.forward import Forward
 from tunewright.training.gradients import Gradients
 
@@ -28,7 +28,7 @@ _OPTIMISERS = ("adamw", "lion", "sgd")  # whose state has the weights' own shape
 
 
 @contextmanager
-def in_shares(job: Job) -> Iterator[Job]:
+def in_shares(job: TrainingContext) -> Iterator[TrainingContext]:
     """The job with its network dealt out among the processes; afterwards the first one has the whole network again.
 
     One process alone keeps the job as it is. UserError where the recipe asks for what shares cannot do.
@@ -44,16 +44,16 @@ def in_shares(job: Job) -> Iterator[Job]:
         # T5's blocks hand on views, which nothing changes in place: tests compare their weights with one process's
         warnings.filterwarnings("ignore", message=r"FSDP2-wrapped module .* returned a view")
         yield replace(job, network=network, forward=forward, gradients=gradients, sharded=True)
-    _take_back(job.network, network, keep=job.world.leads)
+    _take_back(job.network, network, keep=job.world.is_main_process)
 
 
-def _check(job: Job) -> None:
+def _check(job: TrainingContext) -> None:
     recipe = job.recipe
-    optimiser = recipe.rates.optimiser.name
-    if optimiser not in _OPTIMISERS:
+    optimizer = recipe.optimization.optimizer.name
+    if optimizer not in _OPTIMISERS:
         known = ", ".join(_OPTIMISERS)
         raise UserError(
-            f"training.shard does not go with the optimiser {optimiser}", expected=known, try_="rates.optimiser=adamw"
+            f"training.shard does not go with the optimizer {optimizer}", expected=known, try_="optimization.optimizer=adamw"
         )
     without = {"averaging": bool(recipe.averaging), "distillation": recipe.distillation is not None}
     for name in (name for name, asked in without.items() if asked):
@@ -69,7 +69,7 @@ def _handed_over(network: Network) -> Network:
     return taken
 
 
-def _deal_out(network: Network, job: Job) -> None:
+def _deal_out(network: Network, job: TrainingContext) -> None:
     """Each block by itself, and what is around them together."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard

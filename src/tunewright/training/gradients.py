@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tunewright.core.distributed import World
+from tunewright.core.distributed import DistributedContext
 from tunewright.core.sharding import is_shared, whole
 from tunewright.models.network import Network
 
@@ -70,16 +70,16 @@ class Gradients:
             written.clear()
         self._dense.clear()
 
-    def add_up(self, world: World, parameters: list[Tensor]) -> None:
+    def add_up(self, world: DistributedContext, parameters: list[Tensor]) -> None:
         """Each gradient becomes its sum over all processes, zeros where one had no row for it."""
         if world.alone:
             return
         there = torch.tensor([parameter.grad is not None for parameter in parameters], dtype=torch.float64)
-        world.add_up([there])
+        world.all_reduce_gradients([there])
         moved = [parameter for parameter, many in zip(parameters, there.tolist(), strict=True) if many]
         for parameter in moved:
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        world.add_up([parameter.grad for parameter in moved if parameter.grad is not None])
+        world.all_reduce_gradients([parameter.grad for parameter in moved if parameter.grad is not None])
         self._dense.update(parameter for parameter in moved if parameter in self._rows)  # others wrote other rows of a table
 
     @staticmethod

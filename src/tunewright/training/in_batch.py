@@ -2,7 +2,7 @@
 
 A batch of one pass goes the plain way. A larger one is embedded in passes without gradients, the loss gives the gradient of
 each vector, and every pass is made again to carry it on: one more forward pass for a batch of any size.
-Source: Gao et al. 2021, Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup (GradCache), section 3.
+Source: Gao et al. 2021, Scaling Deep Contrastive Learning Batch Size under Memory Limited PreparedRun (GradCache), section 3.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor
 
 from tunewright.core.seed import random_states, restore_random_states
 from tunewright.datasets.encoded import targets_of
-from tunewright.training.context import Job
+from tunewright.training.context import TrainingContext
 from tunewright.training.distillation import answered
 
 
-def backward(job: Job, batches: Sequence[Sequence[np.ndarray]]) -> tuple[float, float]:
+def backward(job: TrainingContext, batches: Sequence[Sequence[np.ndarray]]) -> tuple[float, float]:
     """Gradients of the mean loss over some batches, each cut into passes; returns the losses' sum and what they weigh."""
     device = job.network.device
     targets = [torch.cat([targets_of(job.train, rows, device) for rows in parts]) for parts in batches]
@@ -36,12 +36,12 @@ def backward(job: Job, batches: Sequence[Sequence[np.ndarray]]) -> tuple[float, 
     return float(loss_sum), max(count, 1.0)
 
 
-def _loss(job: Job, vectors: Tensor, said: Tensor | None, wanted: Tensor) -> Tensor:
+def _loss(job: TrainingContext, vectors: Tensor, said: Tensor | None, wanted: Tensor) -> Tensor:
     losses: Tensor = job.head.losses(vectors, wanted, job.network.labels, job.head_settings, job.weights)
     return (losses if job.teacher is None else job.teacher.mixed(losses, vectors, wanted, said, job.weights)).sum()
 
 
-def _cached(job: Job, parts: Sequence[np.ndarray], wanted: Tensor, count: float) -> Tensor:
+def _cached(job: TrainingContext, parts: Sequence[np.ndarray], wanted: Tensor, count: float) -> Tensor:
     """The loss of a batch in several passes, its gradients added; dropout and draws are the same both times."""
     states, vectors, said = [], [], []
     for rows in parts:

@@ -80,12 +80,12 @@ def suggest(rates: list[float], smoothed: list[float]) -> tuple[float, str]:
 
 
 @contextmanager
-def restored(network: nn.Module, optimiser: torch.optim.Optimizer) -> Iterator[None]:
-    """Put back weights, buffers, modes, optimiser state and every random state, bit for bit, whatever happens inside."""
+def restored(network: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Put back weights, buffers, modes, optimizer state and every random state, bit for bit, whatever happens inside."""
     weights = [(tensor, tensor.detach().clone()) for tensor in (*network.parameters(), *network.buffers())]
     modes = [(module, module.training) for module in network.modules()]
     gradients = [(parameter, parameter.requires_grad, _copied(parameter.grad)) for parameter in network.parameters()]
-    state = copy.deepcopy(optimiser.state_dict())
+    state = copy.deepcopy(optimizer.state_dict())
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     on_gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     try:
@@ -99,7 +99,7 @@ def restored(network: nn.Module, optimiser: torch.optim.Optimizer) -> Iterator[N
         for parameter, wanted, gradient in gradients:
             parameter.requires_grad_(wanted)
             parameter.grad = gradient
-        optimiser.load_state_dict(state)
+        optimizer.load_state_dict(state)
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])

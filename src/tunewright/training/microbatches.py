@@ -1,4 +1,4 @@
-"""Passes: how many rows go through the network at once, without changing what a step learns."""
+"""MicroBatches: how many rows go through the network at once, without changing what a step learns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tunewright.datasets.batching import within_budget
 
 
 @final
-class Passes:
+class MicroBatches:
     """Cuts a batch into passes of at most ``tokens`` padded tokens, and of fewer rows once memory has run out."""
 
     def __init__(self, lengths: np.ndarray, tokens: int) -> None:

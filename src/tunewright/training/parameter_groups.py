@@ -24,16 +24,17 @@ def param_groups(
     backbone: float,
     head: float,
     layer_decay: float = 1.0,
-    per_depth: Sequence[float] | None = None,
+    learning_rates_by_depth: Sequence[float] | None = None,
     weight_decay: float = 0.0,
     open_from: int = 0,
 ) -> list[dict[str, Any]]:
     """Groups of exactly the parameters that may move, lowest depth first.
 
     Each group has ``params``, their ``names``, their ``depth``, ``base_lr`` (the rate at factor 1), ``lr`` and ``weight_decay``.
-    ``per_depth`` gives the rate of each depth below the head, embeddings first, in place of ``backbone`` and ``layer_decay``.
+    ``learning_rates_by_depth`` gives the rate of each depth below the head, embeddings first, in place of
+    ``backbone`` and ``layer_decay``.
     """
-    rates = rates_by_depth(network, backbone, head, layer_decay, per_depth)
+    rates = rates_by_depth(network, backbone, head, layer_decay, learning_rates_by_depth)
     plain = undecayed(network)
     stack, parameters = network.stack, dict(network.named_parameters(remove_duplicate=False))
     own_head, seen = set(network.head_names), set[int]()
@@ -53,16 +54,19 @@ def param_groups(
 
 
 def rates_by_depth(
-    network: Network, backbone: float, head: float, layer_decay: float, per_depth: Sequence[float] | None
+    network: Network, backbone: float, head: float, layer_decay: float, learning_rates_by_depth: Sequence[float] | None
 ) -> list[float]:
     """The rate of every depth of the stack, embeddings first, head last."""
     below = network.stack.depths - 1
-    if per_depth is None:
+    if learning_rates_by_depth is None:
         return [*(backbone * layer_decay ** (below - 1 - depth) for depth in range(below)), head]
-    if len(per_depth) != below:
+    if len(learning_rates_by_depth) != below:
         names = ", ".join(group.name for group in network.stack.groups[:-1])
-        raise UserError(f"rates.per_depth has {len(per_depth)} values", expected=f"{below}, one for each of: {names}")
-    return [*per_depth, head]
+        raise UserError(
+            f"optimization.learning_rates_by_depth has {len(learning_rates_by_depth)} values",
+            expected=f"{below}, one for each of: {names}",
+        )
+    return [*learning_rates_by_depth, head]
 
 
 def undecayed(network: Network) -> set[str]:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from tunewright.datasets.encoded import Examples, batch
+from tunewright.datasets.encoded import EncodedDataset, batch
 from tunewright.models.network import Network, evaluation_mode
 from tunewright.training.forward import compared
 from tunewright.training.predict import arithmetic
@@ -38,7 +38,7 @@ class Arithmetic:
     measured: tuple[tuple[str, int, float], ...] = ()
 
 
-def choose_arithmetic(network: Network, examples: Examples, precision: str, threads: int | None) -> Arithmetic:
+def choose_arithmetic(network: Network, examples: EncodedDataset, precision: str, threads: int | None) -> Arithmetic:
     """What is asked for; what is left open ('auto', None) is the fastest of what was tried on a typical batch."""
     available = torch.get_num_threads()
     if network.device.type == "cuda":
@@ -73,14 +73,14 @@ def _counts(available: int, threads: int | None) -> tuple[int, ...]:
     return (threads,) if threads is not None else tuple(sorted({1, max(1, available // 2), available}))
 
 
-def _operations(network: Network, examples: Examples, rows: np.ndarray) -> float:
+def _operations(network: Network, examples: EncodedDataset, rows: np.ndarray) -> float:
     """Multiplications and additions of the blocks' matrices on a batch."""
     names = {name for group in network.stack.blocks for name in group.parameters}
     weights = sum(parameter.numel() for name, parameter in network.named_parameters() if name in names)
     return 2.0 * weights * len(rows) * float(examples.encoded.lengths[rows].max(initial=0))
 
 
-def _agree(network: Network, examples: Examples, rows: np.ndarray) -> bool:
+def _agree(network: Network, examples: EncodedDataset, rows: np.ndarray) -> bool:
     inputs = batch(examples, rows, network.reads, network.device)
     with evaluation_mode(network):
         exact = compared(network(inputs))
@@ -90,7 +90,7 @@ def _agree(network: Network, examples: Examples, rows: np.ndarray) -> bool:
 
 
 def _measure(
-    network: Network, examples: Examples, rows: np.ndarray, precisions: tuple[Precision, ...], counts: tuple[int, ...]
+    network: Network, examples: EncodedDataset, rows: np.ndarray, precisions: tuple[Precision, ...], counts: tuple[int, ...]
 ) -> dict[tuple[Precision, int], float]:
     """Best seconds of a forward pass in each way, tried in turns so that other work on the machine meets all alike."""
     inputs, before = batch(examples, rows, network.reads, network.device), torch.get_num_threads()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tunewright.datasets.batching import for_evaluation
-from tunewright.datasets.encoded import Examples, batch, targets_of
+from tunewright.datasets.encoded import EncodedDataset, batch, targets_of
 from tunewright.datasets.ragged import IGNORED, Ragged
 from tunewright.models.network import Network, evaluation_mode
 from tunewright.models.states import block_states
@@ -23,13 +23,13 @@ PASS_TOKENS = 8192
 
 
 def passes(
-    network: Network, examples: Examples, *, precision: str = "float32", tokens: int = PASS_TOKENS
+    network: Network, examples: EncodedDataset, *, precision: str = "float32", tokens: int = PASS_TOKENS
 ) -> Iterator[tuple[np.ndarray, Any]]:
     """Some examples' numbers and the network's output for them, until all were seen."""
     return _over_examples(network, examples, network, precision, tokens)
 
 
-def predict_logits(network: Network, examples: Examples, *, precision: str = "float32", tokens: int = PASS_TOKENS) -> Any:
+def predict_logits(network: Network, examples: EncodedDataset, *, precision: str = "float32", tokens: int = PASS_TOKENS) -> Any:
     """All outputs in float32, in the order of the examples: (n, outputs), or a list where each has its own shape."""
     found: list[np.ndarray] = [np.empty(0)] * len(examples)
     for rows, output in passes(network, examples, precision=precision, tokens=tokens):
@@ -41,15 +41,15 @@ def predict_logits(network: Network, examples: Examples, *, precision: str = "fl
 
 
 def predict_features(
-    network: Network, examples: Examples, *, precision: str = "float32", tokens: int = PASS_TOKENS
+    network: Network, examples: EncodedDataset, *, precision: str = "float32", tokens: int = PASS_TOKENS
 ) -> np.ndarray:
-    """What the last linear layer reads, (n, width) float32; of tokens, each of those that have a target, (labelled, width)."""
+    """What the last linear layer reads, (n, width) float32; of tokens, each of those that have a target, (labeled, width)."""
     found: list[np.ndarray] = [np.empty(0)] * len(examples)
     for rows, read in _over_examples(network, examples, network.features, precision, tokens):
         values = read.float().cpu()
         if isinstance(examples.targets, Ragged):
-            labelled = targets_of(examples, rows, torch.device("cpu")) != IGNORED
-            parts = [row[mask].numpy() for row, mask in zip(values, labelled, strict=True)]
+            labeled = targets_of(examples, rows, torch.device("cpu")) != IGNORED
+            parts = [row[mask].numpy() for row, mask in zip(values, labeled, strict=True)]
         else:
             parts = list(values.reshape(len(rows), 1, -1).numpy())  # of a pair of texts, both vectors
         for index, part in zip(rows, parts, strict=True):
@@ -57,7 +57,7 @@ def predict_features(
     return np.concatenate(found)
 
 
-def predict_states(network: Network, examples: Examples, *, precision: str = "float32") -> dict[str, np.ndarray]:
+def predict_states(network: Network, examples: EncodedDataset, *, precision: str = "float32") -> dict[str, np.ndarray]:
     """What each block makes of every example, averaged over its tokens, (n, width) float32, by the block's name."""
     found: dict[str, np.ndarray] = {}
     for rows, states in _over_examples(network, examples, partial(block_states, network), precision, PASS_TOKENS):
@@ -74,7 +74,7 @@ def arithmetic(network: Network, precision: str) -> torch.autocast:
 
 
 def _over_examples(
-    network: Network, examples: Examples, forward: Callable[[dict[str, Tensor]], Any], precision: str, tokens: int
+    network: Network, examples: EncodedDataset, forward: Callable[[dict[str, Tensor]], Any], precision: str, tokens: int
 ) -> Iterator[tuple[np.ndarray, Any]]:
     reads, device = network.reads, network.device
     for planned in for_evaluation(examples.encoded.lengths, tokens):
@@ -83,7 +83,7 @@ def _over_examples(
         yield from found
 
 
-def _each(output: Any, examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
+def _each(output: Any, examples: EncodedDataset, rows: np.ndarray) -> list[np.ndarray]:
     """One array for each example: what padding got is left out; of a vocabulary, the logits after the last token."""
     if isinstance(output, Vocabulary):
         lengths = np.minimum(examples.encoded.lengths[rows], output.hidden.shape[1])  # a decoder has its own, of one width here

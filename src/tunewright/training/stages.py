@@ -10,10 +10,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tunewright.core.registry import load_part
 from tunewright.core.types import Stage
 from tunewright.models.network import Network
-from tunewright.training.context import Job
+from tunewright.training.context import TrainingContext
 
 
-def stages_of(job: Job) -> tuple[Stage, ...]:
+def stages_of(job: TrainingContext) -> tuple[Stage, ...]:
     """When which layers open, as the recipe's unfreezing has it."""
     part = load_part("unfreezing", job.recipe.unfreezing.name)
     stack = job.network.stack
@@ -59,7 +59,7 @@ def open_layers(network: Network, trainable: Iterable[str], open_from: int) -> i
         parameter.requires_grad_(name in moving)
     cut = cut_of(network, trainable, open_from)
     network.train()
-    if network.still_batch_norm:
+    if network.freeze_batch_norm:
         for module in network.modules():
             if isinstance(module, _BatchNorm):
                 module.training = False

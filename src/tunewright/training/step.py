@@ -1,4 +1,4 @@
-"""One optimiser step over a window of batches: sums and counts, so that the window's cut does not change the gradient."""
+"""One optimizer step over a window of batches: sums and counts, so that the window's cut does not change the gradient."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tunewright.core.seed import random_states, restore_random_states
 from tunewright.datasets.encoded import batch, targets_of
 from tunewright.modalities.image.annotated import MIRRORED
 from tunewright.training import in_batch as whole_batch
-from tunewright.training.context import Job
+from tunewright.training.context import TrainingContext
 from tunewright.training.distillation import answered
 from tunewright.training.microbatches import is_out_of_memory
 
@@ -37,8 +37,11 @@ class Diverged(ArithmeticError):  # noqa: N818 - a state of the run, told by nam
     """The loss or the gradient is not a number any more; the weights are those before the step."""
 
 
-def optimiser_step(
-    job: Job, optimiser: torch.optim.Optimizer, window: list[np.ndarray], penalties: tuple[Callable[[], Tensor], ...]
+def optimizer_step(
+    job: TrainingContext,
+    optimizer: torch.optim.Optimizer,
+    window: list[np.ndarray],
+    regularizers: tuple[Callable[[], Tensor], ...],
 ) -> StepOut:
     """Gradients of the window's mean loss, clipping, one update; raises Diverged before a bad update is made.
 
@@ -58,26 +61,26 @@ def optimiser_step(
                 raise
         job.passes.halve(max(map(len, passes)))
         restore_random_states(states)
-    moving = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    moving = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if not job.sharded:  # else they came as sums
         job.gradients.add_up(job.world, moving)
-    for penalty in penalties:
+    for penalty in regularizers:
         penalty().backward()
-    clip = job.recipe.training.clip_norm
+    clip = job.recipe.training.max_grad_norm
     norm = job.gradients.clip(moving, clip)
     if not (np.isfinite(loss_sum) and np.isfinite(norm)):
         raise Diverged(f"loss {loss_sum / count:.4g}, gradient norm {norm:.4g}")
-    optimiser.step()
+    optimizer.step()
     return StepOut(loss_sum, count, norm)
 
 
-def _backward(job: Job, passes: list[np.ndarray], idle: list[np.ndarray]) -> tuple[float, float]:
+def _backward(job: TrainingContext, passes: list[np.ndarray], idle: list[np.ndarray]) -> tuple[float, float]:
     """Gradients of the mean loss over all passes; returns the losses' sum and what they weigh. ``idle`` passes count nothing."""
     device = job.network.device
     targets = [targets_of(job.train, rows, device) for rows in passes]
     counted = zip(passes, targets, strict=True)
     own = float(sum(_weighed(job, rows, job.head.counts(part, job.weights)).sum() for rows, part in counted))
-    count = job.world.total(own) or 1.0  # 0 where answers were cut off
+    count = job.world.all_reduce_sum(own) or 1.0  # 0 where answers were cut off
     job.gradients.clear()
     loss_sum = torch.zeros((), device=device)
     for rows, wanted in zip(passes, targets, strict=True):
@@ -86,15 +89,15 @@ def _backward(job: Job, passes: list[np.ndarray], idle: list[np.ndarray]) -> tup
         loss_sum += loss.detach()
     for rows in idle:
         (_loss(job, rows, targets_of(job.train, rows, device)) * 0).backward()
-    return job.world.total(float(loss_sum)), count
+    return job.world.all_reduce_sum(float(loss_sum)), count
 
 
-def _idle(job: Job, passes: list[np.ndarray], window: list[np.ndarray]) -> list[np.ndarray]:
+def _idle(job: TrainingContext, passes: list[np.ndarray], window: list[np.ndarray]) -> list[np.ndarray]:
     """Passes of one row that a process makes beside others that have more: each needs every share of the weights."""
-    return [window[0][:1]] * (int(job.world.largest(len(passes))) - len(passes)) if job.sharded else []
+    return [window[0][:1]] * (int(job.world.all_reduce_max(len(passes))) - len(passes)) if job.sharded else []
 
 
-def _loss(job: Job, rows: np.ndarray, wanted: Tensor) -> Tensor:
+def _loss(job: TrainingContext, rows: np.ndarray, wanted: Tensor) -> Tensor:
     """The sum of a pass's losses, times what its rows weigh."""
     logits, wanted, said = _answered(job, rows, wanted)
     losses = job.head.losses(logits, wanted, job.network.labels, job.head_settings, job.weights)
@@ -102,12 +105,12 @@ def _loss(job: Job, rows: np.ndarray, wanted: Tensor) -> Tensor:
     return _weighed(job, rows, losses).sum()
 
 
-def _weighed(job: Job, rows: np.ndarray, values: Tensor) -> Tensor:
+def _weighed(job: TrainingContext, rows: np.ndarray, values: Tensor) -> Tensor:
     """A value of each row of a pass, (batch,), times what the row weighs."""
     return values if job.row_weights is None else values * job.row_weights[torch.from_numpy(rows).to(values.device)]
 
 
-def _answered(job: Job, rows: np.ndarray, wanted: Tensor) -> tuple[Any, Tensor, Any]:
+def _answered(job: TrainingContext, rows: np.ndarray, wanted: Tensor) -> tuple[Any, Tensor, Any]:
     """The network's output for some rows, what it should be, and what a teacher says; of changed images where they are."""
     mixing, inputs = getattr(job.train.encoded, "mixing", None), None
     if mixing is not None and mixing.active:

@@ -1,7 +1,7 @@
 """The training loop: one visible order of things, for every method, schedule and unfreezing.
 
-Each step: open the layers that are due, set each group's rate, make one optimiser step, tell the watchers. At each
-evaluation: score the validation rows, keep the best, obey what the watchers asked for, save.
+Each step: open the layers that are due, set each group's rate, make one optimizer step, tell the callbacks. At each
+evaluation: score the validation rows, keep the best, obey what the callbacks asked for, save.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from tunewright.core.errors import UserError
 from tunewright.core.registry import load_part
 from tunewright.core.seed import random_states, restore_random_states
 from tunewright.core.sharding import shared_as, whole
-from tunewright.core.types import Evaluated, Request, Stage
-from tunewright.training.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
-from tunewright.training.context import Event, Job, State, Trained
+from tunewright.core.types import EvaluationResult, Stage, TrainerControl
+from tunewright.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
+from tunewright.training.context import Event, TrainerState, TrainingContext, TrainingResult
 from tunewright.training.evaluate import higher_is_better, validation_scores
 from tunewright.training.fsdp import in_shares
 from tunewright.training.interrupts import Interrupted, waiting_for_the_step
-from tunewright.training.optimizer import build_optimiser, open_groups, rates_by_depth, set_rates
+from tunewright.training.optimizer import build_optimizer, open_groups, rates_by_depth, set_rates
 from tunewright.training.stages import moving_names, open_layers, reads_by_cut, stages_of
-from tunewright.training.step import Diverged, StepOut, optimiser_step
+from tunewright.training.step import Diverged, StepOut, optimizer_step
 from tunewright.training.weight_averaging import Averages
 
 
-def train(job: Job, *, resume: bool = False) -> Trained:
-    """Train until the last step, the budget, a watcher's request or a signal; leaves the best weights in the network.
+def train(job: TrainingContext, *, resume: bool = False) -> TrainingResult:
+    """Train until the last step, the budget, a callback's request or a signal; leaves the best weights in the network.
 
     Raises UserError when the loss or gradient stops being a number (the last good checkpoint stays on disk), and
     Interrupted after saving when a signal asked for an end.
     """
-    job.world.spread(list(job.network.state_dict(keep_vars=True).values()))  # a probe's last bits may differ
+    job.world.broadcast(list(job.network.state_dict(keep_vars=True).values()))  # a probe's last bits may differ
     with in_shares(job) as here, here.gradients.by_rows():
         return _Loop(here).run(resume)
 
@@ -44,9 +44,9 @@ def train(job: Job, *, resume: bool = False) -> Trained:
 class _Loop:
     """One run of the loop; its attributes are the state that lives from step to step."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: TrainingContext) -> None:
         self.job = job
-        self.state = State()
+        self.state = TrainerState()
         self.parameters = dict(job.network.named_parameters())
         self.stages = stages_of(job)
         self.steps_per_epoch = job.steps_per_epoch
@@ -55,18 +55,18 @@ class _Loop:
         self.saved = -1  # the step of the last checkpoint
         self.started = time.monotonic()
 
-    def run(self, resume: bool) -> Trained:
+    def run(self, resume: bool) -> TrainingResult:
         job = self.job
         epochs = self.total / self.steps_per_epoch
         job.forward.plan(reads_by_cut(job.network, job.applied.trainable, self.stages, epochs), job.train, job.validation)
         self._open_layers(self.stages[0])
-        self.optimiser = build_optimiser(job, self.stages[0].open_from)
+        self.optimizer = build_optimizer(job, self.stages[0].open_from)
         self.averages = Averages(job, self._moving_at_end())
-        self.penalties = tuple(
-            load_part("penalties", choice.name).prepare(
-                job.network, self._moving_at_end(), load_part("penalties", choice.name).Settings(**choice.settings)
+        self.regularizers = tuple(
+            load_part("regularizers", choice.name).prepare(
+                job.network, self._moving_at_end(), load_part("regularizers", choice.name).Settings(**choice.settings)
             )
-            for choice in job.recipe.penalties
+            for choice in job.recipe.regularizers
         )
         if resume:
             self._restore()
@@ -78,7 +78,7 @@ class _Loop:
             while state.epoch < job.epochs and not state.reason:
                 for window in job.windows(state.epoch)[state.window :]:
                     self._step(window)
-                    if number := int(job.world.largest(asked.signal or 0)):
+                    if number := int(job.world.all_reduce_max(asked.signal or 0)):
                         self._save()
                         raise Interrupted(number)
                     if state.reason:
@@ -91,14 +91,15 @@ class _Loop:
         job, state = self.job, self.state
         self._enter_stage()
         progress = self._progress()
-        set_rates(self.optimiser, job, progress, state.evaluations)
+        set_rates(self.optimizer, job, progress, state.evaluations)
         try:
-            out = optimiser_step(job, self.optimiser, window, self.penalties)
+            out = optimizer_step(job, self.optimizer, window, self.regularizers)
         except Diverged as error:
             self._tell({"kind": "end", "reason": "diverged"})
             raise UserError(
                 f"training diverged at step {state.step + 1}: {error}; the last good checkpoint is kept",
-                try_="a lower rates.backbone or rates.head, training.clip_norm=1.0, or training.precision=float32",
+                try_="a lower optimization.learning_rate or optimization.head_learning_rate, training.max_grad_norm=1.0, or "
+                "training.precision=float32",
             ) from error
         state.step, state.window = state.step + 1, state.window + 1
         state.loss_sum, state.count = state.loss_sum + out.loss_sum, state.count + out.count
@@ -133,7 +134,7 @@ class _Loop:
     def _open_groups(self) -> None:
         """The groups of every stage so far join in the order of the stages, in a resumed run as in the first."""
         for stage in self.stages[: self.state.stage + 1]:
-            open_groups(self.optimiser, self.job, stage.open_from)
+            open_groups(self.optimizer, self.job, stage.open_from)
 
     def _open_layers(self, stage: Stage) -> None:
         self.job.forward.cut_at(open_layers(self.job.network, self.job.applied.trainable, stage.open_from))
@@ -145,7 +146,7 @@ class _Loop:
         return min(1.0, max(self.state.step / self.total, by_time))
 
     def _elapsed(self) -> float:
-        return self.job.world.agreed(self.state.seconds + time.monotonic() - self.started)
+        return self.job.world.broadcast_number(self.state.seconds + time.monotonic() - self.started)
 
     def _spent(self) -> bool:
         budget = self.job.recipe.training.budget_seconds
@@ -159,7 +160,7 @@ class _Loop:
 
     def _evaluate(self) -> None:
         job, state = self.job, self.state
-        job.world.spread(list(job.network.buffers()))  # each process has seen other rows
+        job.world.broadcast(list(job.network.buffers()))  # each process has seen other rows
         scores = validation_scores(job)
         value = scores.get(job.monitor)
         if value is None:
@@ -171,7 +172,7 @@ class _Loop:
         better = self._is_better(value, scores["loss"])
         train_loss = state.loss_sum / max(state.count, 1e-12)
         state.loss_sum = state.count = 0.0
-        state.evaluations.append(Evaluated(state.step, state.step / self.total, scores, value, better))
+        state.evaluations.append(EvaluationResult(state.step, state.step / self.total, scores, value, better))
         if better:
             state.best_step, state.best_value, state.best_loss = state.step, value, scores["loss"]
             self.best = {name: tensor.detach().clone() for name, tensor in self._moving().items()}
@@ -188,7 +189,7 @@ class _Loop:
                 "seconds": self._elapsed(),
             }
         )
-        self._obey([Request(**one) for one in job.world.said([asdict(request) for request in requests])])
+        self._obey([TrainerControl(**one) for one in job.world.broadcast_object([asdict(request) for request in requests])])
 
     def _score_start(self) -> None:
         """Score the network before its first step: it stays the best until an evaluation has a lower loss."""
@@ -216,7 +217,7 @@ class _Loop:
             return best is None or loss < (self.state.best_loss or 0.0)
         return value > best if higher_is_better(self.job.monitor) else value < best
 
-    def _obey(self, requests: list[Request]) -> None:
+    def _obey(self, requests: list[TrainerControl]) -> None:
         unfreezing = load_part("unfreezing", self.job.recipe.unfreezing.name)
         settings = unfreezing.Settings(**self.job.recipe.unfreezing.settings)
         due = hasattr(unfreezing, "advance") and unfreezing.advance(self.state.evaluations, settings)
@@ -227,7 +228,7 @@ class _Loop:
         if stop is not None:
             self.state.reason = stop.reason
 
-    def _finish(self) -> Trained:
+    def _finish(self) -> TrainingResult:
         state = self.state
         assert state.best_step is not None
         assert state.best_value is not None
@@ -238,7 +239,7 @@ class _Loop:
         self.job.network.eval()
         self._tell({"kind": "end", "reason": state.reason})
         lowest = min((one.scores["loss"] for one in state.evaluations), default=state.best_loss)
-        return Trained(
+        return TrainingResult(
             state.step, state.best_step, state.best_value, state.reason, self._elapsed(), loss, lowest, state.start_loss, averaged
         )
 
@@ -267,25 +268,25 @@ class _Loop:
             return
         self._tell({"kind": "saving", "step": self.state.step})
         state = asdict(self.state) | {"seconds": self._elapsed(), "most_rows": self.job.passes.most_rows}
-        random = self.job.world.gathered(random_states())
-        if self.job.world.leads or self.job.sharded:
-            weights, optimiser = (
+        random = self.job.world.gather(random_states())
+        if self.job.world.is_main_process or self.job.sharded:
+            weights, optimizer = (
                 {name: whole(tensor) for name, tensor in part.items()}
-                for part in (self._moving(), optimiser_tensors(self.optimiser))
+                for part in (self._moving(), optimizer_tensors(self.optimizer))
             )
-            if self.job.world.leads:
-                checkpoint = Checkpoint(weights, optimiser, random, self.averages.tensors(), state)
+            if self.job.world.is_main_process:
+                checkpoint = Checkpoint(weights, optimizer, random, self.averages.tensors(), state)
                 self._say(self.job.checkpoints.write(checkpoint))
         self.saved = self.state.step
 
     def _restore(self) -> None:
-        """Continue from the newest whole checkpoint: same weights, optimiser, random states and position."""
+        """Continue from the newest whole checkpoint: same weights, optimizer, random states and position."""
         assert self.job.checkpoints is not None
         found = self.job.checkpoints.newest()
         self._say(found.said)
         last = found.checkpoint
-        evaluations = [Evaluated(**entry) for entry in last.state["evaluations"]]
-        self.state = State(**last.state | {"evaluations": evaluations})
+        evaluations = [EvaluationResult(**entry) for entry in last.state["evaluations"]]
+        self.state = TrainerState(**last.state | {"evaluations": evaluations})
         self.saved = self.state.step
         self.job.passes.most_rows = self.state.most_rows
         self._load(last.weights)
@@ -293,7 +294,7 @@ class _Loop:
         self.best = {name: shared_as(tensor, moving[name]) for name, tensor in (found.best or self._best_anew()).items()}
         self._open_layers(self.stages[self.state.stage])
         self._open_groups()
-        restore_optimiser(self.optimiser, last.optimiser)
+        restore_optimizer(self.optimizer, last.optimizer)
         self.averages.restore(last.averages)
         random = self.job.world.own(last.random)
         if random is not None:  # None: fewer processes saved it
@@ -314,9 +315,9 @@ class _Loop:
         if said:
             self._tell({"kind": "phase", "name": "checkpoint", "said": list(said)})
 
-    def _tell(self, event: Event) -> list[Request]:
+    def _tell(self, event: Event) -> list[TrainerControl]:
         self.state.told += event["kind"] in ("step", "evaluation", "stage")
-        return [request for watcher in self.job.watchers if (request := watcher(event)) is not None]
+        return [request for callback in self.job.callbacks if (request := callback(event)) is not None]
 
     def _step_event(self, out: StepOut, progress: float) -> Event:
         return {
@@ -325,13 +326,13 @@ class _Loop:
             "epoch": self.state.step / self.steps_per_epoch,
             "progress": progress,
             "loss": out.loss,
-            "rate": rates_by_depth(self.optimiser),
+            "rate": rates_by_depth(self.optimizer),
             "grad_norm": out.grad_norm,
             "seconds": self._elapsed(),
         }
 
 
-def _waited(evaluations: Sequence[Evaluated]) -> int:
+def _waited(evaluations: Sequence[EvaluationResult]) -> int:
     """Evaluations since the last that was better."""
     return next((place for place, one in enumerate(reversed(evaluations)) if one.better), len(evaluations))
 

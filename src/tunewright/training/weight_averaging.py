@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from tunewright.core.registry import load_part
-from tunewright.training.context import Job
+from tunewright.training.context import TrainingContext
 from tunewright.training.evaluate import higher_is_better, validation_scores
 
 
 class Averages:
     """All averagings that the recipe names, over the parameters that move."""
 
-    def __init__(self, job: Job, names: tuple[str, ...]) -> None:
+    def __init__(self, job: TrainingContext, names: tuple[str, ...]) -> None:
         self.job = job
         parameters = dict(job.network.named_parameters())
         self.parameters: dict[str, Tensor] = {name: parameters[name] for name in names}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunewright.core.types import Evaluated, Stage
+from tunewright.core.types import EvaluationResult, Stage
 
 NEVER = 2.0  # a start beyond the end of the run: only ``advance`` opens the stage
 
@@ -32,7 +32,7 @@ def stages(depths: int, lowest: int, epochs: int, settings: Settings) -> tuple[S
     return (Stage(0.0, head, "head only"), *below)
 
 
-def advance(history: Sequence[Evaluated], settings: Settings) -> bool:
+def advance(history: Sequence[EvaluationResult], settings: Settings) -> bool:
     """Whether the last evaluation completes a plateau; each opening starts the count anew."""
     waited = 0
     for evaluated in history:

@@ -1,6 +1,6 @@
 """Typing errors, letter case, lost punctuation and lost ends; what a text says stays readable.
 
-Source: swapped letters and neighbouring keys: Belinkov and Bisk 2018, section 3.2; dropped and added letters: Pruthi, Dhingra and
+Source: swapped letters and neighboring keys: Belinkov and Bisk 2018, section 3.2; dropped and added letters: Pruthi, Dhingra and
 Lipton 2019, section 3.1; both leave the first and last letter and short words alone.
 """
 
@@ -21,7 +21,7 @@ _WORD = re.compile(r"[^\W\d_]{4,}")  # words that have an inside
 _KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")  # each row stands half a key to the right of the one above
 
 
-def _neighbours() -> dict[str, str]:
+def _neighbors() -> dict[str, str]:
     found = {}
     for line, keys in enumerate(_KEYS):
         for place, key in enumerate(keys):
@@ -32,7 +32,7 @@ def _neighbours() -> dict[str, str]:
     return found
 
 
-NEIGHBOURS = _neighbours()
+NEIGHBOURS = _neighbors()
 
 
 def changes(share: float) -> dict[str, Change]:
@@ -41,7 +41,7 @@ def changes(share: float) -> dict[str, Change]:
         "swapped letters": swapped,
         "dropped letters": lambda word, at, _: word[:at] + word[at + 1 :],
         "repeated letters": lambda word, at, _: word[: at + 1] + word[at:],
-        "neighbouring keys": mistyped,
+        "neighboring keys": mistyped,
     }
     plain: dict[str, Callable[[str], str]] = {
         "lower case": str.lower,

@@ -26,7 +26,7 @@ from tunewright.analysis.attribution import (
     whole_words,
 )
 from tunewright.analysis.bootstrap import bootstrapped
-from tunewright.analysis.context import Inputs, Subject
+from tunewright.analysis.context import AnalysisContext, Inputs
 from tunewright.analysis.evidence import Chart, Grid, Heat, Report
 from tunewright.analysis.tables import worst_errors
 from tunewright.core.types import Finding, Score
@@ -57,7 +57,7 @@ class Settings(BaseModel):
     patches: int = Field(8, ge=2, le=32, description="Of images: patches along each side.")
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """Curves of a sample of test rows, and the parts that spoke for the worst errors."""
     network = subject.network(False)
     read = _reader(subject, settings)
@@ -84,7 +84,7 @@ def report(subject: Subject, settings: Settings) -> Report:
     )
 
 
-def _reader(subject: Subject, settings: Settings) -> Callable[[Inputs], Parted]:
+def _reader(subject: AnalysisContext, settings: Settings) -> Callable[[Inputs], Parted]:
     network = subject.network(False)
 
     def read(inputs: Inputs) -> Parted:
@@ -116,7 +116,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return shares
 
 
-def _scores(subject: Subject, curves: np.ndarray, gaps: np.ndarray) -> tuple[Score, ...]:
+def _scores(subject: AnalysisContext, curves: np.ndarray, gaps: np.ndarray) -> tuple[Score, ...]:
     """Areas under the curves by attribution against random order, the larger the better, of (rows, 4, points)."""
     areas = np.trapezoid(curves, dx=1 / (curves.shape[2] - 1), axis=2)
     named = (
@@ -165,7 +165,7 @@ def _charts(curves: np.ndarray, points: int) -> tuple[Chart, ...]:
     )
 
 
-def _shown(subject: Subject, settings: Settings, read: Callable[[Inputs], Parted]) -> tuple[Grid, tuple[Heat, ...]]:
+def _shown(subject: AnalysisContext, settings: Settings, read: Callable[[Inputs], Parted]) -> tuple[Grid, tuple[Heat, ...]]:
     """The parts that spoke most for and against the answer of each of the worst errors, and all parts over the row."""
     test, answers = subject.rows["test"], subject.answers("test")
     wrong = worst_errors(
@@ -195,7 +195,7 @@ def _shown(subject: Subject, settings: Settings, read: Callable[[Inputs], Parted
     return Grid(title, ("row", "text", "right", "predicted", "parts"), rows), tuple(heats)
 
 
-def _picture(subject: Subject, inputs: Inputs) -> str:
+def _picture(subject: AnalysisContext, inputs: Inputs) -> str:
     """The pixels that the model reads as a small PNG in base64."""
     from PIL import Image
 

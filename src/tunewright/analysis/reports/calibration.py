@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.analysis.bootstrap import bootstrapped
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.analysis.evidence import Chart, Grid, Report
 from tunewright.core.types import Finding, Labels, Predictions, Score
 from tunewright.evaluation.intervals import score
@@ -35,7 +35,7 @@ class Settings(BaseModel):
     bins: int = Field(15, ge=2, le=100, description="Bins of equally many rows (15: Guo et al. 2017, who cut equal widths).")
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """Calibration errors of the test rows as they are, and with what the validation rows would make of them."""
     targets, shares = subject.rows["test"].targets, _shares(subject.answers("test"))
     ways = {"as it is": shares}
@@ -79,7 +79,7 @@ def _plain(labels: Labels) -> Labels:
     return Labels(labels.task, labels.names)
 
 
-def _scores(subject: Subject, targets: np.ndarray, shares: np.ndarray, bins: int) -> list[Score]:
+def _scores(subject: AnalysisContext, targets: np.ndarray, shares: np.ndarray, bins: int) -> list[Score]:
     predictions = Predictions(shares.argmax(1), shares)
     how = {"confidence": subject.confidence, "resamples": subject.resamples, "seed": subject.seed}
     return [
@@ -158,7 +158,9 @@ def _said(scores: dict[str, list[Score]], temperature: float | None) -> tuple[st
     return tuple(said)
 
 
-def _findings(subject: Subject, targets: np.ndarray, shares: np.ndarray, scores: dict[str, list[Score]]) -> tuple[Finding, ...]:
+def _findings(
+    subject: AnalysisContext, targets: np.ndarray, shares: np.ndarray, scores: dict[str, list[Score]]
+) -> tuple[Finding, ...]:
     plain, debiased = scores["as it is"][:2]
     if plain.value is None or debiased.low is None or debiased.low < _TOLD:  # few rows alone make the plain error large
         return ()

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.analysis.bootstrap import bootstrapped
 from tunewright.analysis.conformal import Conformal, Method, fitted, save, sets
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.analysis.evidence import Grid, Report
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding, Predictions, Score
@@ -51,7 +51,7 @@ class Settings(BaseModel):
     rows: int = Field(10_000, ge=10, description="Most validation rows that are kept.")
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """Coverage and size on the test rows; what is kept for later rows is written into the run's folder."""
     held, wanted = _held(subject, settings.rows)
     if not len(wanted):
@@ -81,14 +81,14 @@ def report(subject: Subject, settings: Settings) -> Report:
     )
 
 
-def _held(subject: Subject, most: int) -> tuple[Predictions, np.ndarray]:
+def _held(subject: AnalysisContext, most: int) -> tuple[Predictions, np.ndarray]:
     """What was predicted for at most so many validation rows, and what they are."""
     chosen, answers = subject.sample("validation", most), subject.answers("validation")
     shares = None if answers.probabilities is None else answers.probabilities[chosen]
     return Predictions(answers.values[chosen], shares), subject.rows["validation"].targets[chosen]
 
 
-def _of_numbers(subject: Subject, settings: Settings, made: Conformal) -> Report:
+def _of_numbers(subject: AnalysisContext, settings: Settings, made: Conformal) -> Report:
     save(subject.folder, made)
     half = made.quantile(settings.coverage)
     if isinf(half):
@@ -107,7 +107,7 @@ def _of_numbers(subject: Subject, settings: Settings, made: Conformal) -> Report
     )
 
 
-def _too_few(subject: Subject, settings: Settings, held: int) -> Report:
+def _too_few(subject: AnalysisContext, settings: Settings, held: int) -> Report:
     n, why = len(subject.rows["test"]), f"{held} validation rows are too few to promise {settings.coverage:g}"
     return Report(said=(f"{why[0].upper()}{why[1:]}.",), scores=(Score("coverage", None, None, None, n, "share", "test", why),))
 
@@ -131,7 +131,7 @@ def chance_of_so_few(hits: int, rows: int, held: int, coverage: float) -> float:
     return float(betabinom.cdf(hits, rows, rank, held + 1 - rank))
 
 
-def _mean(name: str, values: np.ndarray, subject: Subject, unit: str) -> Score:
+def _mean(name: str, values: np.ndarray, subject: AnalysisContext, unit: str) -> Score:
     return bootstrapped(name, len(values), lambda counts: counts @ values / counts.sum(1), subject, unit=unit)
 
 
@@ -155,7 +155,7 @@ def _by_size(inside: np.ndarray, hits: np.ndarray, confidence: float) -> Grid:
     return Grid("Coverage by size of the set", ("classes in the set", "rows", "coverage", "low", "high"), rows)
 
 
-def _by_class(hits: np.ndarray, targets: np.ndarray, subject: Subject) -> Grid:
+def _by_class(hits: np.ndarray, targets: np.ndarray, subject: AnalysisContext) -> Grid:
     rows = []
     for number, name in enumerate(subject.labels.names):
         own = hits[targets == number]

@@ -14,14 +14,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.analysis.bootstrap import bootstrapped
-from tunewright.analysis.context import Subject, drawn
+from tunewright.analysis.context import AnalysisContext, drawn
 from tunewright.analysis.evidence import Cell, Grid, Report
 from tunewright.core.types import Finding, Predictions, Score, Swap
 from tunewright.datasets.counterfactual import other_input
 from tunewright.datasets.word_swaps import side
 from tunewright.evaluation.intervals import exact_interval
 
-TASKS = ("classification", "ordinal", "multi_label", "regression", "similarity")
+TASKS = ("classification", "ordinal", "multi_label", "regression", "sentence_similarity")
 KINDS = ("text",)
 DEFAULT = True
 
@@ -71,7 +71,7 @@ class _Pairs:
         return moved
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """Flips and changes of probability for each kind of words."""
     found = [_swapped(subject, kind, settings.rows) for kind in settings.swaps]
     made = [one for one in found if len(one.rows)]
@@ -95,7 +95,7 @@ def report(subject: Subject, settings: Settings) -> Report:
     )
 
 
-def _swapped(subject: Subject, kind: Swap, most: int) -> _Pairs:
+def _swapped(subject: AnalysisContext, kind: Swap, most: int) -> _Pairs:
     inputs = subject.rows["test"].inputs
     others = {place: other for place, row in enumerate(inputs) if (other := other_input(row, kind)) != row}
     places = np.array(sorted(others), dtype=np.int64)
@@ -109,11 +109,11 @@ def _swapped(subject: Subject, kind: Swap, most: int) -> _Pairs:
     return _Pairs(kind, len(others), places, chosen, before, after, sides)
 
 
-def _is_value(subject: Subject) -> bool:
-    return subject.task in ("regression", "similarity")
+def _is_value(subject: AnalysisContext) -> bool:
+    return subject.task in ("regression", "sentence_similarity")
 
 
-def _flips(subject: Subject, pairs: _Pairs) -> Score | None:
+def _flips(subject: AnalysisContext, pairs: _Pairs) -> Score | None:
     """Share of the rows whose prediction becomes another; numbers have none."""
     if _is_value(subject):
         return None
@@ -129,7 +129,7 @@ def _flips(subject: Subject, pairs: _Pairs) -> Score | None:
     )
 
 
-def _change(subject: Subject, pairs: _Pairs) -> Score:
+def _change(subject: AnalysisContext, pairs: _Pairs) -> Score:
     """Mean distance that the probability of the class predicted before moves, or the value."""
     moves = np.abs(pairs.moves)
     if not _is_value(subject):
@@ -137,7 +137,7 @@ def _change(subject: Subject, pairs: _Pairs) -> Score:
     return _mean(f"mean_change_{pairs.kind}", moves.ravel(), subject, "target" if _is_value(subject) else "probability")
 
 
-def _direction(subject: Subject, pairs: _Pairs) -> tuple[Score, str] | None:
+def _direction(subject: AnalysisContext, pairs: _Pairs) -> tuple[Score, str] | None:
     """Of rows with words of one side alone: which class the second side makes likelier, by how much, and the class."""
     sided = pairs.sides != 0
     if pairs.kind not in _SIDES or sided.sum() < 2:
@@ -155,11 +155,11 @@ def _direction(subject: Subject, pairs: _Pairs) -> tuple[Score, str] | None:
     return replace(found, note=f"{note}{f', {label}' if label else ''}{', ' if found.note else ''}{found.note}"), label
 
 
-def _mean(name: str, values: np.ndarray, subject: Subject, unit: str) -> Score:
+def _mean(name: str, values: np.ndarray, subject: AnalysisContext, unit: str) -> Score:
     return bootstrapped(name, len(values), lambda counts: counts @ values / counts.sum(1), subject, unit=unit)
 
 
-def _sentence(subject: Subject, pairs: _Pairs, flips: Score | None) -> str:
+def _sentence(subject: AnalysisContext, pairs: _Pairs, flips: Score | None) -> str:
     n, rows = len(pairs.rows), len(subject.rows["test"])
     of = f"{pairs.holding} of {rows} test rows have words of {pairs.kind}; with those swapped"
     read = "" if n == pairs.holding else f" in {n} of them"
@@ -171,7 +171,7 @@ def _sentence(subject: Subject, pairs: _Pairs, flips: Score | None) -> str:
 
 
 def _findings(
-    subject: Subject,
+    subject: AnalysisContext,
     made: Sequence[_Pairs],
     flips: dict[Swap, Score | None],
     directions: dict[Swap, tuple[Score, str]],
@@ -180,7 +180,7 @@ def _findings(
     found = []
     numbers = subject.rows["test"].numbers
     for pairs in made:
-        trained = f"--set data.counterfactual=[{pairs.kind}]"
+        trained = f"--set data.counterfactual_augmentation=[{pairs.kind}]"
         score = flips[pairs.kind]
         if score is not None and score.low is not None and score.low > settings.told:
             rows = tuple(int(number) for number in numbers[pairs.rows[pairs.flipped]])
@@ -195,7 +195,7 @@ def _findings(
     return found
 
 
-def _one_way(subject: Subject, kind: Swap, moved: Score, label: str, told: float, trained: str) -> list[Finding]:
+def _one_way(subject: AnalysisContext, kind: Swap, moved: Score, label: str, told: float, trained: str) -> list[Finding]:
     """A mean change whose interval leaves out 0."""
     if moved.value is None or moved.low is None or moved.high is None or moved.low <= 0 <= moved.high:
         return []
@@ -212,7 +212,7 @@ def _one_way(subject: Subject, kind: Swap, moved: Score, label: str, told: float
 
 
 def _grid(
-    subject: Subject,
+    subject: AnalysisContext,
     made: Sequence[_Pairs],
     flips: dict[Swap, Score | None],
     changes: Sequence[Score],
@@ -236,7 +236,7 @@ def _bounded(score: Score, sign: str = "") -> Cell:
     return f"{score.value:{sign}.3f} ({score.low:{sign}.3f} to {score.high:{sign}.3f})"
 
 
-def _examples(subject: Subject, made: Sequence[_Pairs], most: int) -> list[Grid]:
+def _examples(subject: AnalysisContext, made: Sequence[_Pairs], most: int) -> list[Grid]:
     """The rows that move most, as they are and swapped."""
     rows: list[tuple[Cell, ...]] = []
     test = subject.rows["test"]

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from tunewright.analysis.bootstrap import bootstrapped
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.analysis.evidence import Cell, Grid, Report
 from tunewright.analysis.gaps import holm
 from tunewright.analysis.group_gaps import BINS, Gap, Outcomes, bounded, compared, measure, outcomes_of, positive_class, told
@@ -51,7 +51,7 @@ class Settings(BaseModel):
     )
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """Each column's groups side by side, and the gaps that chance does not explain."""
     if not settings.columns:
         raise UserError(
@@ -113,8 +113,8 @@ _MEANING = {
     "mean absolute error": "have mean absolute errors of {low:.4g} and {high:.4g}",
 }
 _REMEDY = {
-    "demographic parity": "; --set data.reweigh={column} or --set head.thresholds_by={column}",
-    "equalised odds": "; --set data.reweigh={column} or --set head.thresholds_by={column}",
+    "demographic parity": "; --set data.group_reweighting={column} or --set head.thresholds_by={column}",
+    "equalised odds": "; --set data.group_reweighting={column} or --set head.thresholds_by={column}",
     "accuracy": "; more rows of '{first}'",
     "calibration error": "; --set head.calibrate=temperature",
 }
@@ -150,7 +150,7 @@ def _all_gaps(found: list[Gap], raised: list[float]) -> Grid:
 
 
 def _by_group(
-    subject: Subject,
+    subject: AnalysisContext,
     settings: Settings,
     groups: Groups,
     outcomes: Outcomes,
@@ -188,13 +188,13 @@ def _by_group(
     return Grid(f"Groups of {groups.column}", tuple(titles), rows)
 
 
-def _share(subject: Subject, hits: np.ndarray, fewest: int) -> Cell:
+def _share(subject: AnalysisContext, hits: np.ndarray, fewest: int) -> Cell:
     if len(hits) < fewest:
         return f"too few rows ({len(hits)})"
     return bounded(float(hits.mean()), *exact_interval(int(hits.sum()), len(hits), subject.confidence))
 
 
-def _own_error(subject: Subject, shares: np.ndarray, own: np.ndarray, fewest: int) -> Cell:
+def _own_error(subject: AnalysisContext, shares: np.ndarray, own: np.ndarray, fewest: int) -> Cell:
     n = int(own.sum())
     if n < fewest:
         return f"too few rows ({n})"

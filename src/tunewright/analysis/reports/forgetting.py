@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.analysis.bootstrap import bootstrapped
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.analysis.evidence import Chart, Grid, Report
 from tunewright.analysis.references import Asked, asked, read_reference, unseen
 from tunewright.analysis.similarity import alignment
@@ -23,7 +23,7 @@ DEFAULT = True
 
 _VALUES = {
     "probe": "accuracy of a linear probe",
-    "similarity": "rank correlation",
+    "sentence_similarity": "rank correlation",
     "text": "minus nats per token",
     "choice": "accuracy of the likeliest choice",
 }
@@ -43,7 +43,7 @@ class Settings(BaseModel):
     drift_rows: int = Field(200, ge=4, description="Test rows by which layers are compared (a guess).")
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """The change on each reference with its interval, and the alignment of each block's states before and after."""
     drift = _drift(subject, settings.drift_rows)
     lost: dict[str, list[Asked]] = {}
@@ -63,7 +63,7 @@ def report(subject: Subject, settings: Settings) -> Report:
     )
 
 
-def forgotten(subject: Subject, name: str, before: Asked, after: Asked) -> Score:
+def forgotten(subject: AnalysisContext, name: str, before: Asked, after: Asked) -> Score:
     """How much less is known after than before, in the reference's own unit, with its paired interval."""
     return bootstrapped(
         f"forgotten_{name}",
@@ -74,7 +74,7 @@ def forgotten(subject: Subject, name: str, before: Asked, after: Asked) -> Score
     )
 
 
-def _row(subject: Subject, name: str, before: Asked, after: Asked) -> tuple[Score, Score, Score]:
+def _row(subject: AnalysisContext, name: str, before: Asked, after: Asked) -> tuple[Score, Score, Score]:
     alone = (
         bootstrapped(f"{when}_{name}", len(one.rows), one.value, subject, split="reference")
         for when, one in (("before", before), ("after", after))
@@ -82,7 +82,7 @@ def _row(subject: Subject, name: str, before: Asked, after: Asked) -> tuple[Scor
     return (*alone, forgotten(subject, name, before, after))  # type: ignore[return-value]
 
 
-def _drift(subject: Subject, most: int) -> dict[str, float]:
+def _drift(subject: AnalysisContext, most: int) -> dict[str, float]:
     """Alignment of each block before and after, where it is defined."""
     rows = subject.rows["test"].select(subject.sample("test", most))
     before, after = subject.states(rows, True), subject.states(rows, False)

@@ -1,7 +1,7 @@
 """Which training labels are probably wrong, and how many, by what a probe that did not see a row says of it.
 
 Source: confident learning: Northcutt, Jiang and Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels,
-section 3.1 (the confident joint, calibrated) and 3.2 (rows ranked by self-confidence or normalised margin). As many rows are
+section 3.1 (the confident joint, calibrated) and 3.2 (rows ranked by self-confidence or normalized margin). As many rows are
 listed as are estimated to be wrong: with a tenth of Banking77's labels flipped these hold 98 % of the flipped ones, the rows off
 the joint's diagonal 63 % (benchmarks/data_quality.py).
 When: labels came from people, rules or other models. When not: the network's features say little of the classes, so that
@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.analysis.bootstrap import bootstrapped
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.analysis.evidence import Grid, Report
 from tunewright.core.csv_text import csv_text
 from tunewright.core.files import write_text
@@ -63,7 +63,7 @@ class Settings(BaseModel):
     shown: int = Field(20, ge=1, le=1000, description="Rows in the table; all are in label_noise.csv.")
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """The estimated share of wrong labels with its interval, and the rows, likeliest first, with a suggested label."""
     if "train" not in subject.rows:
         return Report(said=("The training rows are streamed: their labels are not judged.",))
@@ -190,7 +190,7 @@ def ranked(shares: np.ndarray, targets: np.ndarray, rank: str) -> np.ndarray:
 _Line = tuple[int, str, str, float, str]
 
 
-def _keep(subject: Subject, lines: list[_Line]) -> None:
+def _keep(subject: AnalysisContext, lines: list[_Line]) -> None:
     named = ("row", "label", "suggested", "self_confidence", "text")
     rows = [(*line[:3], f"{line[3]:.6f}", line[4]) for line in lines]
     write_text(subject.folder / NOISE, csv_text([named, *rows]))
@@ -205,7 +205,7 @@ def _said(share: Score, accuracy: float, lines: list[_Line], judged: int, rows: 
     )
 
 
-def _findings(subject: Subject, share: Score, lines: list[_Line]) -> tuple[Finding, ...]:
+def _findings(subject: AnalysisContext, share: Score, lines: list[_Line]) -> tuple[Finding, ...]:
     if share.low is None or share.low < _TOLD:
         return ()
     message = (

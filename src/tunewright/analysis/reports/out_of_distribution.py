@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.analysis.bootstrap import bootstrapped
-from tunewright.analysis.context import Inputs, Subject
+from tunewright.analysis.context import AnalysisContext, Inputs
 from tunewright.analysis.distances import mahalanobis
 from tunewright.analysis.evidence import Grid, Report
 from tunewright.analysis.ranking import false_positives_at, ranking_area
@@ -43,13 +43,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     others: str | None = Field(None, description="A file of rows that belong to no class, with the input columns of train.")
-    train_rows: int = Field(5000, ge=10, description="Most training rows that the distance is measured from.")
+    max_train_samples: int = Field(5000, ge=10, description="Most training rows that the distance is measured from.")
     rows: int = Field(2000, ge=10, description="Most rows of each other part.")
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """Scores of test rows, and of others where they are given."""
-    distance = _distance(subject, settings.train_rows)
+    distance = _distance(subject, settings.max_train_samples)
     chosen = {part: subject.sample(part, settings.rows) for part in ("validation", "test")}
     inputs = {part: [subject.rows[part].inputs[index] for index in rows] for part, rows in chosen.items()}
     far = {part: distance(subject.features(rows, False)) for part, rows in inputs.items()}
@@ -70,7 +70,7 @@ def report(subject: Subject, settings: Settings) -> Report:
     )
 
 
-def _distance(subject: Subject, most: int) -> Callable[[np.ndarray], np.ndarray]:
+def _distance(subject: AnalysisContext, most: int) -> Callable[[np.ndarray], np.ndarray]:
     """Distance to the training rows' classes; where there are none, to all of them."""
     chosen = subject.sample("train", most)
     features = subject.features([subject.rows["train"].inputs[index] for index in chosen], False)
@@ -79,7 +79,7 @@ def _distance(subject: Subject, most: int) -> Callable[[np.ndarray], np.ndarray]
     return mahalanobis(features, classes)
 
 
-def _others(subject: Subject, settings: Settings) -> Inputs:
+def _others(subject: AnalysisContext, settings: Settings) -> Inputs:
     """The rows out of scope, or as many of them as are wanted."""
     assert settings.others is not None
     found = inputs_of(read_table(settings.others, "test"), subject.schema)
@@ -89,7 +89,9 @@ def _others(subject: Subject, settings: Settings) -> Inputs:
     return [found[index] for index in np.sort(drawn)]
 
 
-def _values(subject: Subject, inside: Inputs, outside: Inputs, near: np.ndarray, far: np.ndarray) -> dict[str, np.ndarray]:
+def _values(
+    subject: AnalysisContext, inside: Inputs, outside: Inputs, near: np.ndarray, far: np.ndarray
+) -> dict[str, np.ndarray]:
     """Each score of the test rows and then of the others, the larger the more in scope."""
     found = {"mahalanobis": -np.concatenate([near, far])}
     if subject.task != "classification":
@@ -105,7 +107,7 @@ def energy(logits: np.ndarray) -> np.ndarray:
     return found
 
 
-def _told_apart(subject: Subject, name: str, values: np.ndarray, inside: np.ndarray) -> tuple[Score, Score]:
+def _told_apart(subject: AnalysisContext, name: str, values: np.ndarray, inside: np.ndarray) -> tuple[Score, Score]:
     """Area and false positives; where none passes, or all do, resampling would claim certainty."""
     area = bootstrapped(f"auroc_{name}", len(values), ranking_area(values, inside), subject, unit="share")
     passed = bootstrapped(f"fpr95_{name}", len(values), false_positives_at(values, inside), subject, unit="share")
@@ -117,7 +119,7 @@ def _told_apart(subject: Subject, name: str, values: np.ndarray, inside: np.ndar
 
 
 def _beyond(
-    subject: Subject, held: np.ndarray, test: np.ndarray, numbers: np.ndarray
+    subject: AnalysisContext, held: np.ndarray, test: np.ndarray, numbers: np.ndarray
 ) -> tuple[Score, tuple[Finding, ...], tuple[str, ...]]:
     """Share of test rows farther from train than nearly all validation rows, and whether these are more than chance has."""
     from scipy.stats import betabinom
@@ -177,7 +179,7 @@ def _grid(scores: dict[str, tuple[Score, Score]]) -> Grid:
     return Grid("Rows in scope against rows out of scope", columns, rows)
 
 
-def _examples(values: np.ndarray, outside: Inputs, subject: Subject) -> Grid:
+def _examples(values: np.ndarray, outside: Inputs, subject: AnalysisContext) -> Grid:
     """The others that look most like test rows."""
     nearest = np.argsort(-values)[:_SHOWN]
     rows = [(shown_input(outside[at], subject.schema.kind)[:200], float(values[at])) for at in nearest]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.analysis.evidence import Grid, Report
 from tunewright.core.types import Finding, Predictions, Score
 from tunewright.datasets.inputs import shown_input
@@ -21,7 +21,7 @@ from tunewright.evaluation.compare import compare
 from tunewright.metrics._columns import load_metric
 from tunewright.tasks import primary_of
 
-TASKS = ("classification", "regression", "ordinal", "multi_label", "similarity")
+TASKS = ("classification", "regression", "ordinal", "multi_label", "sentence_similarity")
 KINDS = ("text", "image", "audio", "table")
 DEFAULT = False
 
@@ -30,7 +30,7 @@ _LARGE = 0.05  # of what there is to lose (a guess)
 _REMEDIES = {
     "text": "add copies of training rows with such errors",
     "image": "train with --set data.augmentation.policy_changes=2 --set data.augmentation.brightness=0.4",
-    "audio": "train with --set data.sounds.noise=0",
+    "audio": "train with --set data.audio_augmentation.noise=0",
     "table": "add copies of training rows with empty cells",
 }
 
@@ -45,7 +45,7 @@ class Settings(BaseModel):
     severity: int = Field(3, ge=1, le=5, description="Of images: strength of the change, 1 to 5 (Hendrycks and Dietterich 2019).")
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """Each change's effect on the task's first metric, with its paired interval."""
     kind = import_module(f"tunewright.analysis.corruptions.{subject.schema.kind}")
     chosen = subject.sample("test", settings.rows)
@@ -72,7 +72,7 @@ def report(subject: Subject, settings: Settings) -> Report:
     )
 
 
-def _examples(subject: Subject, examples: list[tuple[str, str]]) -> list[Grid]:
+def _examples(subject: AnalysisContext, examples: list[tuple[str, str]]) -> list[Grid]:
     """How the first row was changed, where that can be read."""
     return [Grid("The first row, changed", ("change", "row"), examples)] if subject.schema.kind in ("text", "table") else []
 
@@ -88,12 +88,12 @@ def _some(predictions: Predictions, chosen: np.ndarray) -> Predictions:
     return Predictions(predictions.values[chosen], None if shares is None else shares[chosen])
 
 
-def _metric(subject: Subject) -> str:
+def _metric(subject: AnalysisContext) -> str:
     """The metric that the task is judged by first."""
     return primary_of(subject.head, subject.labels)
 
 
-def _compared(subject: Subject, targets: np.ndarray, changed: Predictions, clean: Predictions) -> dict[str, Any]:
+def _compared(subject: AnalysisContext, targets: np.ndarray, changed: Predictions, clean: Predictions) -> dict[str, Any]:
     found = compare(
         _metric(subject),
         targets,
@@ -108,7 +108,7 @@ def _compared(subject: Subject, targets: np.ndarray, changed: Predictions, clean
     return found | {"other": float((differ.any(1) if differ.ndim == 2 else differ).mean())}
 
 
-def _score(name: str, one: dict[str, Any], n: int, subject: Subject) -> Score:
+def _score(name: str, one: dict[str, Any], n: int, subject: AnalysisContext) -> Score:
     metric = _metric(subject)
     unit = load_metric(metric).UNIT
     note = "undefined on these rows" if one["difference"] is None else f"{metric}, changed less clean; {one['test']}"
@@ -116,19 +116,19 @@ def _score(name: str, one: dict[str, Any], n: int, subject: Subject) -> Score:
     return Score(named, one["difference"], one["low"], one["high"], n, unit, "test", note)
 
 
-def _grid(subject: Subject, found: dict[str, dict[str, Any]]) -> Grid:
+def _grid(subject: AnalysisContext, found: dict[str, dict[str, Any]]) -> Grid:
     rows = [(name, one["difference"], one["low"], one["high"], one["p"], one["other"]) for name, one in found.items()]
     metric = _metric(subject).replace("_", " ")
     return Grid("Changed rows less clean rows", ("change", metric, "low", "high", "p", "other answers"), rows)
 
 
-def _loss(subject: Subject, one: dict[str, Any]) -> float:
+def _loss(subject: AnalysisContext, one: dict[str, Any]) -> float:
     """How much worse the changed rows are, whichever way the metric points."""
     sign = -1.0 if load_metric(_metric(subject)).HIGHER_IS_BETTER else 1.0
     return sign * (one["difference"] or 0.0)
 
 
-def _said(subject: Subject, found: dict[str, dict[str, Any]], n: int) -> tuple[str, ...]:
+def _said(subject: AnalysisContext, found: dict[str, dict[str, Any]], n: int) -> tuple[str, ...]:
     name = max(found, key=lambda key: _loss(subject, found[key]))
     one, metric = found[name], _metric(subject).replace("_", " ")
     if one["difference"] is None:
@@ -141,7 +141,9 @@ def _said(subject: Subject, found: dict[str, dict[str, Any]], n: int) -> tuple[s
     return (*said, *([f"No answer changes with {', '.join(still)}."] if still else []))
 
 
-def _findings(subject: Subject, found: dict[str, dict[str, Any]], clean: Predictions, targets: np.ndarray) -> tuple[Finding, ...]:
+def _findings(
+    subject: AnalysisContext, found: dict[str, dict[str, Any]], clean: Predictions, targets: np.ndarray
+) -> tuple[Finding, ...]:
     """Drops that are certain, for as many as were looked at, and large against what there is to lose."""
     metric = load_metric(_metric(subject))
     read = clean.probabilities if metric.NEEDS == "probabilities" else clean.values

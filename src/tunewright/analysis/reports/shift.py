@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunewright.analysis.context import Inputs, Subject
+from tunewright.analysis.context import AnalysisContext, Inputs
 from tunewright.analysis.evidence import Grid, Report
 from tunewright.analysis.feature_drift import Moved, columns, words
 from tunewright.analysis.label_shift import Shares, estimated_shares, same_predictions
@@ -26,7 +26,7 @@ from tunewright.datasets.inputs import inputs_of
 from tunewright.datasets.read import read_table
 from tunewright.evaluation.intervals import exact_interval
 
-TASKS = ("classification", "regression", "ordinal", "multi_label", "similarity")
+TASKS = ("classification", "regression", "ordinal", "multi_label", "sentence_similarity")
 KINDS = ("text", "image", "audio", "table")
 DEFAULT = True
 
@@ -64,7 +64,7 @@ class _Set:
     answers: Predictions | None = None
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """Train against test, or test against the rows of a file."""
     first, second = _sides(subject, settings)
     judged, kernel = _on_features(subject, settings, first.inputs, second.inputs)
@@ -88,7 +88,7 @@ def report(subject: Subject, settings: Settings) -> Report:
     )
 
 
-def _sides(subject: Subject, settings: Settings) -> tuple[_Set, _Set]:
+def _sides(subject: AnalysisContext, settings: Settings) -> tuple[_Set, _Set]:
     test = _Set("test", subject.rows["test"].inputs, _alone(subject, subject.answers("test")))
     if settings.rows is not None:
         found = inputs_of(read_table(settings.rows, "test"), subject.schema)
@@ -100,7 +100,7 @@ def _sides(subject: Subject, settings: Settings) -> tuple[_Set, _Set]:
     return _Set("train", subject.rows["train"].inputs), test
 
 
-def _alone(subject: Subject, answers: Predictions) -> Predictions:
+def _alone(subject: AnalysisContext, answers: Predictions) -> Predictions:
     """Answers that the network gives without knowing groups, which other files need not have."""
     if subject.labels.groups is None or answers.probabilities is None:
         return answers
@@ -108,7 +108,7 @@ def _alone(subject: Subject, answers: Predictions) -> Predictions:
 
 
 def _on_features(
-    subject: Subject, settings: Settings, first: Inputs, second: Inputs
+    subject: AnalysisContext, settings: Settings, first: Inputs, second: Inputs
 ) -> tuple[Judged, tuple[float, float]] | tuple[None, None]:
     trained = len(subject.rows["train"]) if "train" in subject.rows else 20_000
     most = settings.most or min(1000, max(100, trained // 20))
@@ -124,7 +124,7 @@ def _on_features(
     return classifier_test(one, other, subject.seed), mean_discrepancy(one, other, settings.permutations, subject.seed)
 
 
-def _moved(subject: Subject, first: Inputs, second: Inputs) -> list[Moved]:
+def _moved(subject: AnalysisContext, first: Inputs, second: Inputs) -> list[Moved]:
     """Words of texts, columns of tables; nothing of other kinds."""
     if subject.schema.kind not in ("text", "table") or not first or not second:
         return []
@@ -137,7 +137,7 @@ def _moved(subject: Subject, first: Inputs, second: Inputs) -> list[Moved]:
     return words(one, other) if subject.schema.kind == "text" else columns(one, other, subject.schema.text)
 
 
-def _classes(subject: Subject, settings: Settings, second: _Set) -> tuple[float | None, Shares | None]:
+def _classes(subject: AnalysisContext, settings: Settings, second: _Set) -> tuple[float | None, Shares | None]:
     """How likely classes are predicted as for the validation rows, and the shares that they speak for."""
     if subject.task != "classification" or second.answers is None or not len(subject.rows["validation"]):
         return None, None
@@ -151,7 +151,7 @@ def _classes(subject: Subject, settings: Settings, second: _Set) -> tuple[float 
     )
 
 
-def _feature_scores(judged: Judged | None, kernel: tuple[float, float] | None, subject: Subject) -> tuple[Score, ...]:
+def _feature_scores(judged: Judged | None, kernel: tuple[float, float] | None, subject: AnalysisContext) -> tuple[Score, ...]:
     if judged is None or kernel is None:
         why = f"fewer than {_FEWEST} rows of one set"
         return tuple(
@@ -167,7 +167,7 @@ def _feature_scores(judged: Judged | None, kernel: tuple[float, float] | None, s
     )
 
 
-def _class_scores(p: float | None, subject: Subject, second: _Set) -> tuple[Score, ...]:
+def _class_scores(p: float | None, subject: AnalysisContext, second: _Set) -> tuple[Score, ...]:
     if p is None:
         return ()
     note = "probability that classes are predicted as on the validation rows"
@@ -195,18 +195,18 @@ def _feature_findings(
     return (Finding("shift", message, "warning", count=judged.n),)
 
 
-def _what(subject: Subject) -> str:
+def _what(subject: AnalysisContext) -> str:
     return "words" if subject.schema.kind == "text" else "columns and values"
 
 
-def _said_of_moved(subject: Subject, told: list[Moved], tests: int) -> tuple[str, ...]:
+def _said_of_moved(subject: AnalysisContext, told: list[Moved], tests: int) -> tuple[str, ...]:
     if not tests:
         return ()
     rate = f"at a false discovery rate of {_DISCOVERY:.0%}"
     return (f"{len(told) or 'None'} of {tests} {_what(subject)} moved {rate}.",)
 
 
-def _moved_findings(subject: Subject, told: list[Moved], first: _Set, second: _Set) -> tuple[Finding, ...]:
+def _moved_findings(subject: AnalysisContext, told: list[Moved], first: _Set, second: _Set) -> tuple[Finding, ...]:
     if not told:
         return ()
     named = "; ".join(_worded(one) for one in told[:_NAMED])
@@ -220,13 +220,13 @@ def _worded(one: Moved) -> str:
     return f"{one.name} {one.first:.4g} to {one.second:.4g} on average"
 
 
-def _moved_grid(subject: Subject, moved: list[Moved], first: _Set, second: _Set) -> tuple[Grid, ...]:
+def _moved_grid(subject: AnalysisContext, moved: list[Moved], first: _Set, second: _Set) -> tuple[Grid, ...]:
     rows = [(one.name, one.first, one.second, one.p, one.corrected) for one in moved[:_SHOWN]]
     columns = ("share of rows with, or mean of", first.name, second.name, "p", "corrected")
     return (Grid(f"{_what(subject).capitalize()} that moved most", columns, rows),) if rows else ()
 
 
-def _said_of_classes(subject: Subject, p: float | None, shares: Shares | None, second: _Set) -> tuple[str, ...]:
+def _said_of_classes(subject: AnalysisContext, p: float | None, shares: Shares | None, second: _Set) -> tuple[str, ...]:
     if p is None:
         return ()
     said = f"Classes are predicted for {second.name} as for the validation rows with p {p:.2g}"
@@ -241,7 +241,7 @@ def _largest(shares: Shares) -> list[int]:
     return [int(number) for number in order if outside[number]]
 
 
-def _class_findings(subject: Subject, p: float | None, shares: Shares | None, second: _Set) -> tuple[Finding, ...]:
+def _class_findings(subject: AnalysisContext, p: float | None, shares: Shares | None, second: _Set) -> tuple[Finding, ...]:
     if p is None or p > _UNLIKELY:
         return ()
     named = "" if shares is None else "; ".join(_class_worded(subject, shares, at) for at in _largest(shares)[:_NAMED])
@@ -249,12 +249,12 @@ def _class_findings(subject: Subject, p: float | None, shares: Shares | None, se
     return (Finding("label_shift", message, "warning", count=len(second.inputs)),)
 
 
-def _class_worded(subject: Subject, shares: Shares, at: int) -> str:
+def _class_worded(subject: AnalysisContext, shares: Shares, at: int) -> str:
     known, found, low, high = (float(one[at]) for one in (shares.known, shares.estimated, shares.low, shares.high))
     return f"{subject.labels.names[at]} {known:.1%} to {found:.1%} ({low:.1%} to {high:.1%})"
 
 
-def _class_grid(subject: Subject, shares: Shares | None, second: _Set) -> tuple[Grid, ...]:
+def _class_grid(subject: AnalysisContext, shares: Shares | None, second: _Set) -> tuple[Grid, ...]:
     if shares is None:
         return ()
     order = np.argsort(-np.abs(shares.estimated - shares.known))[:_CLASSES_SHOWN]

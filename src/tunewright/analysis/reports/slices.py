@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.analysis.evidence import Cell, Grid, Report
 from tunewright.analysis.gaps import holm
 from tunewright.analysis.slicing import Loss, Slice, by_cluster, by_column, by_word, p_against_rest, scored, thirds, worst
@@ -21,7 +21,7 @@ from tunewright.core.types import Finding, Score
 from tunewright.datasets.inputs import is_compared_by_digest
 from tunewright.evaluation.intervals import exact_interval
 
-TASKS = ("classification", "ordinal", "multi_label", "regression", "similarity")
+TASKS = ("classification", "ordinal", "multi_label", "regression", "sentence_similarity")
 KINDS = None
 DEFAULT = True
 
@@ -45,7 +45,7 @@ class Settings(BaseModel):
     pairs: int = Field(10, ge=0, description="Pairs of classes in the table, the most often confused first.")
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """Scores of slices against the rest of the test rows, with intervals and p-values corrected for how many they are."""
     loss = loss_of(subject)
     given = _given(subject, settings)
@@ -76,21 +76,21 @@ class Judged:
     rows: tuple[int, ...] = ()
 
 
-def loss_of(subject: Subject) -> Loss:
+def loss_of(subject: AnalysisContext) -> Loss:
     """What went wrong on each test row: that it is wrong, or by how much."""
     wanted, given = subject.rows["test"].targets, subject.answers("test").values
-    if subject.task in ("regression", "similarity"):
+    if subject.task in ("regression", "sentence_similarity"):
         return Loss(np.abs(wanted - given).astype(np.float64), share=False, metric="mean_absolute_error")
     wrong = (wanted != given).any(1) if wanted.ndim == 2 else wanted != given
     return Loss(wrong.astype(np.float64), share=True, metric="accuracy" if wanted.ndim == 1 else "subset_accuracy")
 
 
-def _texts(subject: Subject) -> list[tuple[str, ...]]:
+def _texts(subject: AnalysisContext) -> list[tuple[str, ...]]:
     rows = subject.rows["test"]
     return [] if is_compared_by_digest(rows.kind) else [tuple(map(str, row)) for row in rows.texts]
 
 
-def _given(subject: Subject, settings: Settings) -> list[Slice]:
+def _given(subject: AnalysisContext, settings: Settings) -> list[Slice]:
     texts = _texts(subject)
     found = thirds(np.array([float(sum(map(len, row))) for row in texts]), "length", " characters") if texts else []
     for name in settings.columns:
@@ -98,7 +98,7 @@ def _given(subject: Subject, settings: Settings) -> list[Slice]:
     return found
 
 
-def _judged(subject: Subject, loss: Loss, slices: Sequence[Slice], *, worse: bool) -> list[Judged]:
+def _judged(subject: AnalysisContext, loss: Loss, slices: Sequence[Slice], *, worse: bool) -> list[Judged]:
     """Each slice against the rest of the same rows, with p-values corrected for all of them."""
     found = [p_against_rest(loss, one.mask, worse=worse) for one in slices]
     known = [p for p in found if p is not None]
@@ -113,7 +113,7 @@ def _judged(subject: Subject, loss: Loss, slices: Sequence[Slice], *, worse: boo
     return judged
 
 
-def _searched(subject: Subject, settings: Settings, loss: Loss) -> tuple[list[Judged], int]:
+def _searched(subject: AnalysisContext, settings: Settings, loss: Loss) -> tuple[list[Judged], int]:
     """The worst slices of one half, judged by the other; and how many were looked at."""
     chosen = subject.sample("test", settings.rows)
     if len(chosen) < 4 * settings.smallest or not loss.values.any():
@@ -133,7 +133,7 @@ def _searched(subject: Subject, settings: Settings, loss: Loss) -> tuple[list[Ju
     return judged, len(candidates)
 
 
-def _candidates(subject: Subject, settings: Settings, chosen: np.ndarray) -> list[Slice]:
+def _candidates(subject: AnalysisContext, settings: Settings, chosen: np.ndarray) -> list[Slice]:
     """Words, values of columns, and clusters of what the untuned network makes of the rows, which a run knows already."""
     test, texts = subject.rows["test"], _texts(subject)
     words = by_word([texts[row] for row in chosen], settings.smallest) if texts else []
@@ -149,7 +149,7 @@ def _candidates(subject: Subject, settings: Settings, chosen: np.ndarray) -> lis
     return [one for one in found if few <= one.mask.sum() <= len(chosen) - few]
 
 
-def _pairs(subject: Subject, settings: Settings) -> list[tuple[Cell, ...]]:
+def _pairs(subject: AnalysisContext, settings: Settings) -> list[tuple[Cell, ...]]:
     """The classes that are taken for one another most: how often, with interval, and against errors spread evenly."""
     from scipy.stats import binomtest
 

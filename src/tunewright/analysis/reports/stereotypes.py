@@ -17,15 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.analysis.association import TESTS, Test, effects, nearer, p_value, sentence_vectors, words_drawn
 from tunewright.analysis.bootstrap import bootstrapped
-from tunewright.analysis.context import Subject, drawn
+from tunewright.analysis.context import AnalysisContext, drawn
 from tunewright.analysis.evidence import Cell, Grid, Report
 from tunewright.analysis.stereotype_pairs import Pair, likelihoods, read_crows_pairs, read_winobias
 from tunewright.core.types import Finding, Score
 from tunewright.evaluation.compare import mcnemar
 from tunewright.evaluation.intervals import exact_interval
 
-LANGUAGE = ("language", "masked_language")
-TASKS = (*LANGUAGE, "classification", "ordinal", "multi_label", "regression", "similarity", "embedding")
+LANGUAGE = ("causal_lm", "masked_lm")
+TASKS = (*LANGUAGE, "classification", "ordinal", "multi_label", "regression", "sentence_similarity", "embedding")
 KINDS = ("text",)
 DEFAULT = False
 _TOLD = 0.01  # change of an effect size from which it is told: two decimals are shown, and rounding moves it by less
@@ -49,7 +49,7 @@ class Settings(BaseModel):
     sentence: str = Field("This is {}.", pattern=r"\{\}", description="What the words stand in (May et al. 2019).")
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """Shares of pairs in which the stereotype is likelier, and associations of words, before tuning and after."""
     said: list[str] = []
     scores: list[Score] = []
@@ -68,7 +68,7 @@ def report(subject: Subject, settings: Settings) -> Report:
 
 
 def _pairs(
-    subject: Subject, name: str, path: str | None, read: Callable[[str], list[Pair]], most: int, said: list[str]
+    subject: AnalysisContext, name: str, path: str | None, read: Callable[[str], list[Pair]], most: int, said: list[str]
 ) -> list[Pair]:
     """The pairs of a set, or none and why."""
     if subject.task not in LANGUAGE:
@@ -87,7 +87,7 @@ def _pairs(
 
 
 def _ask(
-    subject: Subject,
+    subject: AnalysisContext,
     name: str,
     pairs: Sequence[Pair],
     said: list[str],
@@ -120,29 +120,30 @@ def _ask(
         message = (
             f"tuning {'raised' if now.value > was.value else 'lowered'} the share of {name.replace('_', ' ')} in which the "
             f"stereotype is likelier from {was.value:.3f} to {now.value:.3f} (change {change.low:+.3f} to {change.high:+.3f}), "
-            f"{'away from' if worse else 'towards'} one half{'; --set data.counterfactual=[gender] for gender' if worse else ''}"
+            f"{'away from' if worse else 'towards'} one half"
+            f"{'; --set data.counterfactual_augmentation=[gender] for gender' if worse else ''}"
         )
         findings.append(Finding("stereotypes_changed", message, "warning" if worse else "note", count=now.n))
 
 
-def _share(subject: Subject, name: str, hits: np.ndarray) -> Score:
+def _share(subject: AnalysisContext, name: str, hits: np.ndarray) -> Score:
     low, high = exact_interval(int(hits.sum()), len(hits), subject.confidence)
     return Score(name, float(hits.mean()), low, high, len(hits), "share", "pairs", "exact binomial interval")
 
 
-def _change(subject: Subject, name: str, before: np.ndarray, after: np.ndarray) -> Score:
+def _change(subject: AnalysisContext, name: str, before: np.ndarray, after: np.ndarray) -> Score:
     moved = after.astype(float) - before
     return bootstrapped(name, len(moved), lambda counts: counts @ moved / counts.sum(1), subject, unit="share", split="pairs")
 
 
-def _row(subject: Subject, before: np.ndarray, after: np.ndarray) -> tuple[Cell, ...]:
+def _row(subject: AnalysisContext, before: np.ndarray, after: np.ndarray) -> tuple[Cell, ...]:
     was, now = (_share(subject, "", hits) for hits in (before, after))
     change = _change(subject, "", before, after)
     return len(after), _bounded(was), _bounded(now), _bounded(change, "+"), mcnemar(before, after)
 
 
 def _associate(
-    subject: Subject, sentence: str, said: list[str], scores: list[Score], grids: list[Grid], findings: list[Finding]
+    subject: AnalysisContext, sentence: str, said: list[str], scores: list[Score], grids: list[Grid], findings: list[Finding]
 ) -> None:
     """Effect sizes of every test, before and after, with intervals over the words."""
     words = sorted({word for test in TESTS for part in (test.first, test.second, test.topic, test.other) for word in part})
@@ -181,29 +182,29 @@ def _nearer(vectors: np.ndarray, place: dict[str, int], test: Test, targets: Seq
     return nearer(chosen, topic, other)
 
 
-def _drawn(subject: Subject, sides: Sequence[np.ndarray]) -> np.ndarray:
+def _drawn(subject: AnalysisContext, sides: Sequence[np.ndarray]) -> np.ndarray:
     """Effect sizes of words drawn again within each set, (resamples,)."""
     parts = [side[words_drawn(len(side), subject.resamples, subject.seed + at)] for at, side in enumerate(sides)]
     return effects(*parts)
 
 
-def _effect(subject: Subject, name: str, first: np.ndarray, second: np.ndarray) -> Score:
+def _effect(subject: AnalysisContext, name: str, first: np.ndarray, second: np.ndarray) -> Score:
     return _interval(subject, name, float(effects(first, second)), _drawn(subject, (first, second)), len(first) + len(second))
 
 
-def _effect_change(subject: Subject, name: str, before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> Score:
+def _effect_change(subject: AnalysisContext, name: str, before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> Score:
     """The change with its interval over the same words drawn for both."""
     found = float(effects(*after) - effects(*before))
     return _interval(subject, name, found, _drawn(subject, after) - _drawn(subject, before), sum(map(len, after)))
 
 
-def _p(subject: Subject, first: np.ndarray, second: np.ndarray) -> float | None:
+def _p(subject: AnalysisContext, first: np.ndarray, second: np.ndarray) -> float | None:
     if not np.isfinite(effects(first, second)):
         return None
     return p_value(first, second, 10 * subject.resamples, subject.seed)
 
 
-def _interval(subject: Subject, name: str, found: float, drawn: np.ndarray, n: int) -> Score:
+def _interval(subject: AnalysisContext, name: str, found: float, drawn: np.ndarray, n: int) -> Score:
     if not np.isfinite(found):
         return Score(name, None, None, None, n, "d", "words", "undefined: all words are alike")
     tail = (1 - subject.confidence) / 2

@@ -13,7 +13,7 @@ import numpy as np
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Finding, Labels
-from tunewright.datasets.quality.duplicates import normalise, same_groups
+from tunewright.datasets.quality.duplicates import normalize, same_groups
 from tunewright.datasets.rows import Rows, StreamedRows
 from tunewright.datasets.sketches import MOST
 from tunewright.datasets.table import listed
@@ -113,7 +113,7 @@ def _conflicts(part: str, rows: Rows) -> list[Finding]:
     """Equal texts whose targets differ."""
     places = defaultdict(list)
     for index, texts in enumerate(rows.texts):
-        places[normalise(texts)].append(index)
+        places[normalize(texts)].append(index)
     wrong = [
         index
         for group in places.values()

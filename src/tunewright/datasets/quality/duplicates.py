@@ -25,7 +25,7 @@ _LIKELY = 0.5  # share of the signatures that must agree before two long texts a
 _WORD, _NO_DIGIT = re.compile(r"\w+"), re.compile(r"\D+")
 
 
-def normalise(texts: Sequence[str]) -> str:
+def normalize(texts: Sequence[str]) -> str:
     """The words of a row in one case, without punctuation; what has no words stays as it is."""
     parts = []
     for text in texts:
@@ -47,14 +47,14 @@ def _shingles(text: str, size: int) -> frozenset[str]:
 
 
 def resemblance(first: str, second: str, size: int = SHORT) -> float:
-    """Common shingles as a share of all shingles of two normalised texts (the Jaccard coefficient)."""
+    """Common shingles as a share of all shingles of two normalized texts (the Jaccard coefficient)."""
     a, b = _shingles(first, size), _shingles(second, size)
     common = len(a & b)
     return common / (len(a) + len(b) - common)
 
 
 def one_slip(first: str, second: str) -> bool:
-    """One letter more, less, other, or swapped with its neighbour: a typing error. Digits are not: they name things."""
+    """One letter more, less, other, or swapped with its neighbor: a typing error. Digits are not: they name things."""
     if abs(len(first) - len(second)) > 1:
         return False
     start = 0
@@ -68,7 +68,7 @@ def one_slip(first: str, second: str) -> bool:
 
 
 def are_alike(first: str, second: str, size: int = SHORT) -> bool:
-    """Whether two normalised texts are near-duplicates by shingles of this size."""
+    """Whether two normalized texts are near-duplicates by shingles of this size."""
     if resemblance(first, second, size) >= THRESHOLD:
         return True
     return min(len(first), len(second)) >= _SLIP_LENGTH and one_slip(first, second)
@@ -136,11 +136,11 @@ class Near:
 
 
 def near(texts: Sequence[tuple[str, ...]]) -> Near:
-    """Groups of texts (n,) that are equal after normalising or nearly like a member of their group.
+    """Groups of texts (n,) that are equal after normalizing or nearly like a member of their group.
 
     A text is compared with at most ``MOST`` others: the time grows with the number of texts whatever they have in common.
     """
-    normal = [normalise(text) for text in texts]
+    normal = [normalize(text) for text in texts]
     same = same_groups(normal)
     distinct = list(dict.fromkeys(normal))
     parents = list(range(len(distinct)))
@@ -154,5 +154,5 @@ def near(texts: Sequence[tuple[str, ...]]) -> Near:
 
 
 def near_groups(texts: Sequence[tuple[str, ...]]) -> np.ndarray:
-    """Group ids (n,) of texts (n,) that are equal after normalising or nearly like a member of their group."""
+    """Group ids (n,) of texts (n,) that are equal after normalizing or nearly like a member of their group."""
     return near(texts).groups

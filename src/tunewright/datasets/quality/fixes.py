@@ -16,7 +16,7 @@ import numpy as np
 from tunewright.core.types import Task
 from tunewright.datasets.labels import label_name
 from tunewright.datasets.quality.damage import mend_mojibake, without_html
-from tunewright.datasets.quality.duplicates import near_groups, normalise, same_groups
+from tunewright.datasets.quality.duplicates import near_groups, normalize, same_groups
 from tunewright.datasets.quality.personal import KINDS, find_personal, mask_personal
 
 Conflicts = Literal["drop", "vote"]
@@ -143,7 +143,7 @@ def _conflicts(work: Work) -> None:
         return
     groups = defaultdict(list)
     for index in work.left():
-        groups[normalise(work.texts[index])].append(index)
+        groups[normalize(work.texts[index])].append(index)
     wrong: list[int] = []
     for group in groups.values():
         counts = Counter(work.key(index) for index in group)

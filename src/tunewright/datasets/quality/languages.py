@@ -151,7 +151,7 @@ _OWN_LETTERS = frozenset("".join(_LETTERS.values()))
 
 
 def languages_of(texts: Sequence[str]) -> list[str | None]:
-    """The language of each text as its neighbours suggest: where its own words leave doubt, it is the rows' main one, or none."""
+    """The language of each text as its neighbors suggest: where its own words leave doubt, it is the rows' main one, or none."""
     seen = [_looked_at(text[:_READ]) for text in texts]
     plain = Counter(found for found in (_alone(one) for one in seen) if found is not None)
     main = plain.most_common(1)[0][0] if plain else None

@@ -33,7 +33,7 @@ _IMAGES = ("image", "filename", "file_name", "file", "image_path", "path")
 _LABELS = ("label", "class", "name", "category")
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether a header has an image, four corners and a label."""
     if not path.is_file() or not path.name.lower().endswith((".csv", ".csv.gz")):
         return False

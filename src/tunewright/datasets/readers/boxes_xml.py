@@ -22,7 +22,7 @@ _BEGINNING = 1024  # bytes of a file in which its root stands
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether a folder, or the one in it that has VOC's name, holds XML files that annotate."""
     first = min(_annotations(path).glob("*.xml"), default=None) if path.is_dir() else None
     if first is None:

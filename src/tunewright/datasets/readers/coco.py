@@ -24,7 +24,7 @@ SUFFIXES: tuple[str, ...] = ()  # .json, known by its keys
 _KEYS = ("images", "annotations", "categories")
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether a JSON file has COCO's keys."""
     if path.suffix.lower() != ".json" or not path.is_file() or not path.stat().st_size:
         return False

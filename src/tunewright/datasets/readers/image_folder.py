@@ -18,7 +18,7 @@ from tunewright.datasets.table import Table
 SUFFIXES: tuple[str, ...] = ()  # a folder, known by what is in it
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether folders below hold images or sounds."""
     return path.is_dir() and any(is_media(name) and "/" in name for name in _files(path))
 

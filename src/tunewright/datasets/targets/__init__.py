@@ -16,18 +16,18 @@ from types import ModuleType
 from tunewright.core.types import Task
 
 _FORMS: dict[Task, str] = {
-    **dict.fromkeys(("classification", "multi_label", "regression", "similarity"), "values"),
-    "ordinal": "grades",
-    "several": "columns",
-    "tagging": "tags",
-    **dict.fromkeys(("language", "masked_language", "preference"), "nothing"),
+    **dict.fromkeys(("classification", "multi_label", "regression", "sentence_similarity"), "values"),
+    "ordinal": "ordinal",
+    "multi_task": "multi_task",
+    "token_classification": "tags",
+    **dict.fromkeys(("causal_lm", "masked_lm", "preference_optimization"), "unsupervised"),
     "question_answering": "spans",
-    "segmentation": "masks",
-    "detection": "boxes",
-    "transcription": "texts",
-    **dict.fromkeys(("embedding", "recommendation"), "together"),
-    "generation": "texts",
-    "image_text": "directions",
+    "semantic_segmentation": "masks",
+    "object_detection": "boxes",
+    "speech_recognition": "texts",
+    **dict.fromkeys(("embedding", "recommendation"), "pairs"),
+    "seq2seq": "texts",
+    "image_text_contrastive": "retrieval",
     "image_text_to_text": "texts",
 }
 

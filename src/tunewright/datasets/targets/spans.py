@@ -32,7 +32,7 @@ class Answer(str):
         return made
 
 
-class Given(NamedTuple):
+class InMemoryData(NamedTuple):
     """One answer as the table has it: ``start`` is -1 where the text is not in the context, ``moved`` where it was told wrong."""
 
     text: str
@@ -41,7 +41,7 @@ class Given(NamedTuple):
     several: bool = False  # no start was told and the text occurs more than once: its first place is taken
 
 
-def read(table: Table, schema: Schema) -> list[tuple[Given, ...] | None]:
+def read(table: Table, schema: Schema) -> list[tuple[InMemoryData, ...] | None]:
     """The answers of each row, found in its context; () where it has none, None where the cell is of another kind."""
     if len(schema.target) > 1:
         raise UserError(f"{len(schema.target)} target columns were named for answers", expected="one column")
@@ -76,13 +76,13 @@ def _pairs(cell: Any, beside: Any) -> list[tuple[str, int | None]] | None:
     return [(text, None if at is None else int(at)) for text, at in zip(texts, numbers, strict=True) if text.strip()]
 
 
-def _placed(text: str, start: int | None, context: str) -> Given:
+def _placed(text: str, start: int | None, context: str) -> InMemoryData:
     if start is not None and start >= 0 and context.startswith(text, start):
-        return Given(text, start)
+        return InMemoryData(text, start)
     times = context.count(text)
     if start is None:
-        return Given(text, context.find(text), several=times > 1)
-    return Given(text, context.find(text) if times == 1 else -1, moved=times == 1)
+        return InMemoryData(text, context.find(text), several=times > 1)
+    return InMemoryData(text, context.find(text) if times == 1 else -1, moved=times == 1)
 
 
 def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:

@@ -41,7 +41,7 @@ def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
 
 def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:
     """Of a transcription the characters that occur, for models without an alphabet; otherwise nothing."""
-    found = {character for value in values for text in value for character in text} if task == "transcription" else ()
+    found = {character for value in values for text in value for character in text} if task == "speech_recognition" else ()
     return Labels(task, tuple(sorted(found)))
 
 

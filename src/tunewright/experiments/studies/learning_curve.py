@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.analysis.evidence import Chart, Grid, Report
 from tunewright.core.types import Score
-from tunewright.experiments.trials import Trials, primary, train_rows
+from tunewright.experiments.trials import Trials, max_train_samples, primary
 from tunewright.metrics._columns import load_metric
 
 _DRAWS = 1000  # of the points' own noise
@@ -34,10 +34,10 @@ def study(trials: Trials, settings: Settings) -> Report:
     """A run for each number of rows and seed, a curve through them, and where it goes."""
     seed = trials.recipe.seed
     whole = [trials.run(f"all-{seed + at}", {"seed": seed + at}) for at in range(settings.seeds)]
-    most = train_rows(whole[0])
+    most = max_train_samples(whole[0])
     sizes = [most // 2**halvings for halvings in range(settings.points - 1, 0, -1)]
     runs = [
-        (rows, trials.run(f"{rows}-{seed + at}", {"seed": seed + at, "data": {"train_rows": rows}}))
+        (rows, trials.run(f"{rows}-{seed + at}", {"seed": seed + at, "data": {"max_train_samples": rows}}))
         for rows in sizes
         for at in range(settings.seeds)
     ]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.analysis.evidence import Chart, Grid, Report
 from tunewright.core.types import Score
-from tunewright.experiments.trials import Trials, is_better, primary, train_rows
+from tunewright.experiments.trials import Trials, is_better, max_train_samples, primary
 from tunewright.runs.run import Run
 from tunewright.runs.store import compare_runs
 
@@ -37,17 +37,24 @@ def study(trials: Trials, settings: Settings) -> Report:
     plain: dict[str, Any] = {
         "strategy": None,
         "method": {"name": "full"},
-        "initialisation": [{"name": "random_above", "kept": 0}],
-        "unfreezing": {"name": "at_once"},
+        "initialization": [{"name": "random_above", "kept": 0}],
+        "unfreezing": {"name": "none"},
         "averaging": [],
-        "penalties": [],
-        "rates": {"backbone": settings.rate, "head": settings.rate, "layer_decay": 1.0, "per_depth": None},
-        "training": {"epochs": epochs, "rows_in_all": None},
+        "regularizers": [],
+        "optimization": {
+            "learning_rate": settings.rate,
+            "head_learning_rate": settings.rate,
+            "layer_decay": 1.0,
+            "learning_rates_by_depth": None,
+        },
+        "training": {"epochs": epochs, "max_train_examples_seen": None},
     }
     scratch = trials.run("from-scratch", plain)
-    most = train_rows(tuned)
+    most = max_train_samples(tuned)
     fewer = {
-        most // 2**halvings: trials.run(f"pre-trained-{most // 2**halvings}", {"data": {"train_rows": most // 2**halvings}})
+        most // 2**halvings: trials.run(
+            f"pre-trained-{most // 2**halvings}", {"data": {"max_train_samples": most // 2**halvings}}
+        )
         for halvings in range(1, settings.halvings + 1)
     }
     runs = {f"pre-trained, {rows} rows": run for rows, run in {most: tuned, **fewer}.items()} | {

@@ -1,7 +1,7 @@
 """How transferable each layer is: the lowest layers kept from one network, frozen or tuned, and all above from random weights.
 
 Four curves over how many layers are kept: of the pre-trained network (transferred) and of one trained on these very rows (own),
-frozen and tuned. Own layers that do worse when frozen show that neighbours had grown together; transferred ones that do worse
+frozen and tuned. Own layers that do worse when frozen show that neighbors had grown together; transferred ones that do worse
 than own ones show how special they are to what they were trained on.
 Source: Yosinski et al. 2014, How transferable are features in deep neural networks, section 2 (AnB, AnB+, BnB, BnB+).
 When: to choose how much to freeze. When not: one number is enough (strategies partial, gradual-unfreezing).
@@ -71,12 +71,17 @@ def _how(settings: Settings, seed: int, kept: int, trials: Trials, open_blocks: 
         "strategy": None,
         "seed": seed,
         "method": method,
-        "initialisation": [{"name": "random_above", "kept": kept}],
-        "unfreezing": {"name": "at_once"},
+        "initialization": [{"name": "random_above", "kept": kept}],
+        "unfreezing": {"name": "none"},
         "averaging": [],
-        "penalties": [],
-        "rates": {"backbone": settings.rate, "head": settings.rate, "layer_decay": 1.0, "per_depth": None},
-        "training": {} if settings.epochs is None else {"epochs": settings.epochs, "rows_in_all": None},
+        "regularizers": [],
+        "optimization": {
+            "learning_rate": settings.rate,
+            "head_learning_rate": settings.rate,
+            "layer_decay": 1.0,
+            "learning_rates_by_depth": None,
+        },
+        "training": {} if settings.epochs is None else {"epochs": settings.epochs, "max_train_examples_seen": None},
     }
 
 
@@ -105,7 +110,7 @@ def _said(found: dict[str, dict[int, list[Score]]], layers: list[str], metric: s
         )
     own = {kept: _mean(scores) for kept, scores in found["own, frozen"].items()}
     worst = min(own, key=lambda kept: own[kept])
-    said.append(f"Own layers frozen are worst with {worst} kept ({own[worst]:.3f}): there neighbours depend on each other most.")
+    said.append(f"Own layers frozen are worst with {worst} kept ({own[worst]:.3f}): there neighbors depend on each other most.")
     return tuple(said)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tunewright.config.audio_augmentation import SoundAugmentation
+from tunewright.config.audio_augmentation import AudioAugmentation
 from tunewright.core.errors import UserError, unknown
 from tunewright.core.optional_packages import require
 from tunewright.core.rounding import grain
@@ -66,9 +66,9 @@ _AST_FRAMES = 1024  # AST's own, 10.24 seconds
 class AudioPreprocessing:
     """What a model wants of a sound: its rate, how much of it, and samples or which spectrogram.
 
-    ``kind`` raw: samples, each clip with mean 0 and variance 1 where ``normalise``, with an attention mask where ``mask``;
-    without one every clip is filled up to ``max_seconds``, so that its neighbours in a batch do not matter. ast: ``frames`` of
-    Kaldi features, normalised by ``mean`` and twice ``std``. speech2text: Kaldi features, each channel of a clip centred
+    ``kind`` raw: samples, each clip with mean 0 and variance 1 where ``normalize``, with an attention mask where ``mask``;
+    without one every clip is filled up to ``max_seconds``, so that its neighbors in a batch do not matter. ast: ``frames`` of
+    Kaldi features, normalized by ``mean`` and twice ``std``. speech2text: Kaldi features, each channel of a clip centred
     (``means``) and scaled (``variances``). whisper: log-mel of ``max_seconds`` by ``points`` and ``hop``. ``window`` and
     ``stride`` are the network's own and in no file of the feature extractor. log_mel, for modules from Python:
     ``max_seconds``, filled up with silence, of ``mels`` log energies from ``low`` to ``high`` hertz, or of so many ``cepstra``.
@@ -77,7 +77,7 @@ class AudioPreprocessing:
     kind: Kind = "raw"
     rate: int = 16_000
     max_seconds: float = _SECONDS
-    normalise: bool = True
+    normalize: bool = True
     mask: bool = True
     mels: int = 0
     frames: int = 0
@@ -108,10 +108,10 @@ class AudioPreprocessing:
         _refuse_unsupported(config)
         rate = _number(config, "sampling_rate", 16_000, 1_000, 384_000)
         seconds = float(config.get("max_seconds", _SECONDS))
-        normalise = bool(config.get("do_normalize", True))
+        normalize = bool(config.get("do_normalize", True))
         mask = bool(config.get("return_attention_mask", False))
         if kind == "raw":
-            return cls(kind, rate, seconds, normalise, mask)
+            return cls(kind, rate, seconds, normalize, mask)
         if kind == "speech2text":
             mels = _number(config, "num_mel_bins", 80, 1, 512)
             means, variances = (bool(config.get(key, True)) for key in ("normalize_means", "normalize_vars"))
@@ -123,7 +123,7 @@ class AudioPreprocessing:
             mels = _number(config, "num_mel_bins", 128, 1, 512)
             seconds = ((frames - 1) * 0.01) + 0.025
             mean, std = float(config.get("mean", -4.2677393)), float(config.get("std", 4.5689974))
-            return cls(kind, rate, seconds, normalise, False, mels, frames, mean, std)
+            return cls(kind, rate, seconds, normalize, False, mels, frames, mean, std)
         hop, points = _number(config, "hop_length", 160, 1, 100_000), _number(config, "n_fft", 400, 2, 100_000)
         if kind == "log_mel":
             mels, kept = _number(config, "num_mel_bins", 40, 1, 512), _number(config, "cepstra", 0, 0, 512)
@@ -138,7 +138,7 @@ class AudioPreprocessing:
         config: dict[str, Any] = {"feature_extractor_type": name, "sampling_rate": self.rate, "padding_value": 0.0}
         config |= {"padding_side": "right", "return_attention_mask": self.mask}
         if self.kind == "raw":
-            return config | {"feature_size": 1, "do_normalize": self.normalise, "max_seconds": self.max_seconds}
+            return config | {"feature_size": 1, "do_normalize": self.normalize, "max_seconds": self.max_seconds}
         if self.kind == "whisper":
             plain = {"n_fft": self.points, "hop_length": self.hop, "chunk_length": round(self.max_seconds)}
             return config | plain | {"feature_size": self.mels}
@@ -148,8 +148,8 @@ class AudioPreprocessing:
             return config | named | {"low": self.low, "high": self.high, "cepstra": self.cepstra}
         if self.kind == "ast":
             config |= {"max_length": self.frames, "mean": self.mean, "std": self.std}
-            return config | {"feature_size": 1, "do_normalize": self.normalise}
-        flags = {"do_ceptral_normalize": self.normalise, "normalize_means": self.means, "normalize_vars": self.variances}
+            return config | {"feature_size": 1, "do_normalize": self.normalize}
+        flags = {"do_ceptral_normalize": self.normalize, "normalize_means": self.means, "normalize_vars": self.variances}
         return config | flags | {"feature_size": self.mels, "max_seconds": self.max_seconds}
 
     def under(self, kernels: Sequence[int], strides: Sequence[int]) -> AudioPreprocessing:
@@ -223,7 +223,7 @@ class Encoded:
     counts: np.ndarray  # (stored,) int64: samples of each clip
     rows: np.ndarray  # (n,) int64
     preprocessing: AudioPreprocessing
-    augmentation: SoundAugmentation = field(default_factory=SoundAugmentation)
+    augmentation: AudioAugmentation = field(default_factory=AudioAugmentation)
     truncated: int = 0
 
     def __len__(self) -> int:
@@ -255,12 +255,12 @@ class Encoded:
         """Where clips are cut, in words."""
         return f"{self.preprocessing.max_seconds:g} seconds"
 
-    def disturbed(self, augmentation: SoundAugmentation) -> Encoded:
+    def disturbed(self, augmentation: AudioAugmentation) -> Encoded:
         """The same sounds, changed at random in batches for training; masks that raw samples do not have are a ``UserError``."""
         if augmentation.masks and self.preprocessing.kind == "raw":
             raise UserError(
                 "time_masks and frequency_masks are for spectrograms, but this model reads samples",
-                expected="data.sounds.noise or data.sounds.shift",
+                expected="data.audio_augmentation.noise or data.audio_augmentation.shift",
                 try_="the model's own mask_time_prob in its config.json",
             )
         return replace(self, augmentation=augmentation)
@@ -294,7 +294,7 @@ class Encoded:
         features = torch.zeros(len(made), frames, how.channels)
         for place, one in enumerate(made):
             features[place, : len(one)] = torch.from_numpy(one[:frames])
-        if how.kind == "ast" and how.normalise:
+        if how.kind == "ast" and how.normalize:
             features = (features - how.mean) / (how.std * 2)
         if training and self.augmentation.masks:
             features = spec_augment(features, lengths, self.augmentation)
@@ -318,7 +318,7 @@ def _raw(clips: list[np.ndarray], how: AudioPreprocessing) -> dict[str, Tensor]:
     width = max(map(len, clips)) if how.mask else how.most_samples
     values, mask = np.zeros((len(clips), width), dtype=np.float32), np.zeros((len(clips), width), dtype=np.int64)
     for place, clip in enumerate(clips):
-        scaled = (clip - clip.mean()) / np.sqrt(clip.var() + _EPSILON) if how.normalise else clip
+        scaled = (clip - clip.mean()) / np.sqrt(clip.var() + _EPSILON) if how.normalize else clip
         values[place, : len(clip)], mask[place, : len(clip)] = scaled, 1
     found = {"input_values": torch.from_numpy(values)}
     return found | {"attention_mask": torch.from_numpy(mask)} if how.mask else found
@@ -335,9 +335,9 @@ def _features(clip: np.ndarray, how: AudioPreprocessing) -> np.ndarray:
         return cepstra(whole, how.rate, LogMel(how.points, how.hop, how.mels, how.low, how.high, how.cepstra))
     features = kaldi_fbank(clip * np.float32(_FULL), how.rate, how.mels, povey=True)
     rounding = grain(features)  # a silent band has no spread but for its last bits
-    if how.normalise and how.means:
+    if how.normalize and how.means:
         features = features - features.mean(axis=0)
-    if how.normalise and how.variances:
+    if how.normalize and how.variances:
         spread = features.std(axis=0)
         features = features / np.where(spread > rounding, spread, 1)
     return features
@@ -349,10 +349,10 @@ def _real_frames(samples: int, how: AudioPreprocessing) -> int:
     return max(1, samples // how.hop) if how.kind == "whisper" else frame_count(samples, how.rate)
 
 
-def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
     """A column of sounds (paths, bytes or arrays) beside what is said in them, or another target."""
     task = named.get("task")
-    if task not in (None, "transcription", *_OF_ROWS):
+    if task not in (None, "speech_recognition", *_OF_ROWS):
         return None
     # A column of texts beside it is what is said: it does not make the table one of texts, unless it is named as the input.
     beside = named if named.get("text") else {**named, "kind": "audio"}
@@ -366,12 +366,12 @@ def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], 
         labels = look.named(free, look.TARGET_NAMES)
         if task is None and said and labels:
             raise look.ambiguous(table, "target", [*said, *labels], "target")
-        wants_words = task == "transcription" or (task is None and said)
+        wants_words = task == "speech_recognition" or (task is None and said)
         if wants_words and len(said) != 1:
             raise look.ambiguous(table, "target", said or free, "target")
         target = tuple(said) if wants_words else guess_target(table, [name for name in free if name not in said])
     words = task is None and len(target) == 1 and look.folded(target[0]) in _TRANSCRIPTS
-    return (audio,), target, "transcription" if words else task or guess_task([table.columns[name] for name in target], 1)
+    return (audio,), target, "speech_recognition" if words else task or guess_task([table.columns[name] for name in target], 1)
 
 
 def holds_sound(cell: Any) -> bool:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunewright.config.audio_augmentation import SoundAugmentation
+from tunewright.config.audio_augmentation import AudioAugmentation
 
 _QUIETEST = 30.0  # dB above the loudest noise's ratio: hardly heard (a guess)
 
 
-def disturbed(clip: np.ndarray, rate: int, settings: SoundAugmentation) -> np.ndarray:
+def disturbed(clip: np.ndarray, rate: int, settings: AudioAugmentation) -> np.ndarray:
     """The clip (samples,) float32 moved and with noise, as long as before; silence is left silent."""
     import torch
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tunewright.config.audio_augmentation import SoundAugmentation
+from tunewright.config.audio_augmentation import AudioAugmentation
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def spec_augment(features: Tensor, lengths: Tensor, settings: SoundAugmentation) -> Tensor:
+def spec_augment(features: Tensor, lengths: Tensor, settings: AudioAugmentation) -> Tensor:
     """Features (batch, frames, mels) with masked places set to the mean of their clip; ``lengths`` (batch,) are real frames.
 
     Each mask is uniformly 0 to its longest wide and lies anywhere in the clip; padding is neither masked nor averaged.

@@ -14,7 +14,7 @@ from tunewright.modalities.audio import modality as audio
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tunewright.config.audio_augmentation import SoundAugmentation
+    from tunewright.config.audio_augmentation import AudioAugmentation
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Encoded:
         """Where clips are cut, in words."""
         return self.sounds.limit
 
-    def disturbed(self, augmentation: SoundAugmentation) -> Encoded:
+    def disturbed(self, augmentation: AudioAugmentation) -> Encoded:
         """The same clips, changed at random in batches for training."""
         return replace(self, sounds=self.sounds.disturbed(augmentation))
 

@@ -19,7 +19,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.types import Finding, Task
 from tunewright.datasets import media
 from tunewright.datasets.columns import find, is_words, named
-from tunewright.datasets.quality.duplicates import normalise
+from tunewright.datasets.quality.duplicates import normalize
 from tunewright.datasets.table import Table
 from tunewright.modalities.image import modality as image
 from tunewright.modalities.text import modality as text
@@ -111,10 +111,10 @@ class Encoded:
         yield from self.images.arrays()
 
 
-def recognise(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
     """A column of pictures beside one called caption; for the task by name beside a text, or a class, too."""
     task, texts = wanted.get("task"), (*(wanted.get("text") or ()), *(wanted.get("target") or ()))
-    if task not in (None, "image_text") or (task is None and texts):
+    if task not in (None, "image_text_contrastive") or (task is None and texts):
         return None
     pictures = [name for name in texts or table.columns if _all_pictures(table.columns[name])]
     others = [name for name in texts if name not in pictures]
@@ -128,7 +128,7 @@ def recognise(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...],
         pictures = [name for name in table.columns if _all_pictures(table.columns[name])]
     if len(pictures) != 1 or len(others) != 1:
         return None
-    return (pictures[0], others[0]), (), "image_text"
+    return (pictures[0], others[0]), (), "image_text_contrastive"
 
 
 def _all_pictures(cells: list[Any]) -> bool:
@@ -194,7 +194,7 @@ def _ids(inputs: Sequence[tuple[Any, ...]], pictures: Sequence[Any], places: Seq
     seen: dict[bytes, int] = {}
     images = [seen.setdefault(image.key((one,)), len(seen)) for one in pictures]
     words: dict[str, int] = {}
-    texts = [words.setdefault(normalise([row[1]]), len(words)) for row in inputs]
+    texts = [words.setdefault(normalize([row[1]]), len(words)) for row in inputs]
     return np.array([(images[place], one) for place, one in zip(places, texts, strict=True)], dtype=np.int64).reshape(-1, 2)
 
 

@@ -1,6 +1,6 @@
 """Conversations, preferences and judged answers: instruction data in any of its forms, told by the columns.
 
-When: language models that are to answer. When not: raw text (kind ``text`` with ``data.task: language``).
+When: language models that are to answer. When not: raw text (kind ``text`` with ``data.task: causal_lm``).
 """
 
 from __future__ import annotations
@@ -18,21 +18,25 @@ from tunewright.modalities.language.messages import Conversation, Message
 
 Row = Conversation | Preference | Judgement
 
-_TASKS: Mapping[str, Task] = {"conversations": "language", "preferences": "preference", "judgements": "preference"}
+_TASKS: Mapping[str, Task] = {
+    "conversations": "causal_lm",
+    "preferences": "preference_optimization",
+    "judgements": "preference_optimization",
+}
 
 
-def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
     """The columns of a form of instruction data; under other names a chat column, or a prompt with its answer as target.
 
     Where no task is named, only what cannot be a table with labels is taken: answers are texts, and judged answers that
     are not a chat are called so (``kto_tag``).
     """
     wanted, text, target = named.get("task"), tuple(named.get("text") or ()), tuple(named.get("target") or ())
-    if wanted not in (None, "language", "preference"):
+    if wanted not in (None, "causal_lm", "preference_optimization"):
         return None
     if text or target:
         return _named(table, text, target, wanted, named.get("kind") == "conversation")
-    form = conversations.recognise(table.columns)
+    form = conversations.recognize(table.columns)
     if form is None or (wanted is not None and _TASKS[form.kind] != wanted):
         return None
     if wanted is None and not _is_certain(table, form):
@@ -43,11 +47,11 @@ def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], 
 def _named(
     table: Table, text: tuple[str, ...], target: tuple[str, ...], wanted: Task | None, certain: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
-    if wanted != "language" and not certain:
+    if wanted != "causal_lm" and not certain:
         return None
     if len(text) == 1 and not target and all(isinstance(cell, list) for cell in table.columns[text[0]]):
-        return text, (), "language"
-    return ((text[0], target[0]), (), "language") if len(text) == len(target) == 1 else None
+        return text, (), "causal_lm"
+    return ((text[0], target[0]), (), "causal_lm") if len(text) == len(target) == 1 else None
 
 
 def _is_certain(table: Table, form: Form) -> bool:
@@ -66,8 +70,8 @@ def _are_texts(table: Table, form: Form) -> bool:
 
 
 def form_of(columns: tuple[str, ...]) -> Form:
-    """The form that was recognised by these columns."""
-    form = conversations.recognise(columns)
+    """The form that was recognized by these columns."""
+    form = conversations.recognize(columns)
     if form is not None:
         return form
     uses = ("chat",) if len(columns) == 1 else ("instruction", "answer")
@@ -89,7 +93,7 @@ def read(table: Table, columns: tuple[str, ...], findings: list[Finding] | None 
 
 def _unread(table: Table, form: Form) -> list[Finding]:
     """Columns of this table that belong to its prompts, and that the training rows had not."""
-    whole = conversations.recognise(table.columns)
+    whole = conversations.recognize(table.columns)
     asked = {} if whole is None or "answer" not in form.columns else whole.columns
     missed = [asked[use] for use in ("input", "system", "history") if use in asked and use not in form.columns]
     filled = [name for name in missed if any(table.columns[name])]

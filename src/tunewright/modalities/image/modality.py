@@ -1,4 +1,4 @@
-"""Images as one array of 8-bit pixels, resized and cropped once as the model's processor says, normalised in each batch.
+"""Images as one array of 8-bit pixels, resized and cropped once as the model's processor says, normalized in each batch.
 
 Source: Dosovitskiy et al. 2021, ViT, section 3.1 (patches); He et al. 2016, ResNet, section 3.4 (shorter side and centre crop).
 When: a model that reads pixel_values of one size. When not: models that read pictures of any size or in tiles.
@@ -47,7 +47,15 @@ _NAMES = frozenset(
         "image_file",
     )
 )
-_TASKS: tuple[Task, ...] = ("classification", "multi_label", "ordinal", "several", "regression", "segmentation", "detection")
+_TASKS: tuple[Task, ...] = (
+    "classification",
+    "multi_label",
+    "ordinal",
+    "multi_task",
+    "regression",
+    "semantic_segmentation",
+    "object_detection",
+)
 _MASKS = frozenset(("mask", "masks", "segmentation", "segmentation_mask", "annotation", "label_map"))
 _ROWS_AT_ONCE = 256  # when hashing
 _PATCH = 16  # pixels per side of what counts as one patch (ViT-Base/16)
@@ -80,7 +88,7 @@ _UNSUPPORTED = ("rescale_offset", "do_pad", "do_image_splitting")
 
 @dataclass(frozen=True)
 class ImagePreprocessing:
-    """What a model wants of a picture: resize, then crop the centre to (height, width), then scale and normalise.
+    """What a model wants of a picture: resize, then crop the centre to (height, width), then scale and normalize.
 
     ``resize`` is the exact (height, width), ``shortest_edge`` the shorter side with the other in proportion; neither: as it is.
     ``resample`` is Pillow's number of the filter; ``rescale`` the factor on 0 … 255, None for none; ``mean`` and ``std``
@@ -117,11 +125,11 @@ class ImagePreprocessing:
             edge = int((256 / 224) * edge)
         if config.get("do_center_crop", crops):
             crop = _resizing(_sides(config.get("crop_size", config.get("size", 224)), "crop_size", square=True))[0]
-        normalise = kind != "MobileViT" and bool(config.get("do_normalize", "image_mean" in config))
-        mean, std = (_per_channel(config.get(key)) if normalise else () for key in ("image_mean", "image_std"))
-        if len(mean) != len(std) or (normalise and not mean):
+        normalize = kind != "MobileViT" and bool(config.get("do_normalize", "image_mean" in config))
+        mean, std = (_per_channel(config.get(key)) if normalize else () for key in ("image_mean", "image_std"))
+        if len(mean) != len(std) or (normalize and not mean):
             raise UserError(
-                "the image processor normalises without a mean and spread for each channel", expected="image_mean, image_std"
+                "the image processor normalizes without a mean and spread for each channel", expected="image_mean, image_std"
             )
         final = crop or resize or (size if isinstance(size, tuple) else None)
         if final is None:
@@ -221,7 +229,7 @@ def _refuse_unsupported(kind: str, config: Mapping[str, Any]) -> None:
         wrong.append("crop_pct")
     if wrong:
         raise UserError(
-            f"the image processor {kind} has {', '.join(wrong)}, which is not done here", expected="resize, crop, normalise"
+            f"the image processor {kind} has {', '.join(wrong)}, which is not done here", expected="resize, crop, normalize"
         )
 
 
@@ -252,7 +260,7 @@ def _resizing(size: tuple[int, int] | int) -> tuple[tuple[int, int] | None, int 
 def _per_channel(values: Any) -> tuple[float, ...]:
     found = tuple(map(float, values)) if isinstance(values, (list, tuple)) else ()
     if len(found) not in (0, 1, 3):
-        raise UserError(f"the image processor normalises {len(found)} channels", expected="1 or 3")
+        raise UserError(f"the image processor normalizes {len(found)} channels", expected="1 or 3")
     return found
 
 
@@ -290,7 +298,7 @@ class Encoded:
         return replace(self, rows=self.rows[rows])
 
     def collate(self, rows: np.ndarray, *, training: bool = False) -> dict[str, Tensor]:
-        """pixel_values (batch, channels, height, width) float32, normalised; augmented only in ``training``."""
+        """pixel_values (batch, channels, height, width) float32, normalized; augmented only in ``training``."""
         import torch
 
         pixels = torch.from_numpy(self.pixels[self.rows[rows]]).to(torch.float32)
@@ -306,7 +314,7 @@ class Encoded:
             yield self.pixels[self.rows[start : start + _ROWS_AT_ONCE]]
 
 
-def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
     """A column of pictures (paths, bytes or arrays) beside what is to be learnt of them."""
     if named.get("task") not in (None, *_TASKS):
         return None
@@ -317,10 +325,10 @@ def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], 
     of_boxes = [name for name in free if all(map(_holds_boxes, table.columns[name]))]
     of_masks = [name for name in free if folded(name) in _MASKS and all(map(holds_picture, table.columns[name]))]
     wanted = tuple(named.get("target") or ())
-    if named.get("task") in (None, "detection") and len(of_boxes) == 1 and wanted in ((), tuple(of_boxes)):
-        return (image,), tuple(of_boxes), "detection"
-    if named.get("task") in (None, "segmentation") and len(of_masks) == 1 and wanted in ((), tuple(of_masks)):
-        return (image,), tuple(of_masks), "segmentation"
+    if named.get("task") in (None, "object_detection") and len(of_boxes) == 1 and wanted in ((), tuple(of_boxes)):
+        return (image,), tuple(of_boxes), "object_detection"
+    if named.get("task") in (None, "semantic_segmentation") and len(of_masks) == 1 and wanted in ((), tuple(of_masks)):
+        return (image,), tuple(of_masks), "semantic_segmentation"
     target = wanted or guess_target(table, free)
     return (image,), target, named.get("task") or guess_task([table.columns[name] for name in target], 1)
 

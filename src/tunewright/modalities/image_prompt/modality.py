@@ -132,7 +132,7 @@ class Encoded:
             yield from values
 
 
-def recognise(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
     """A column of pictures beside a prompt and an answer, by their names or as they are named for the task."""
     task, inputs = wanted.get("task"), tuple(wanted.get("text") or ())
     if task not in (None, "image_text_to_text") or (task is None and (inputs or wanted.get("target"))):

@@ -84,7 +84,7 @@ class Encoded:
         return found
 
 
-def recognise(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
     """A column of users and one of items by their names, and nothing to be predicted; for the task by name also a text."""
     if wanted.get("task") not in (None, "recommendation") or wanted.get("target"):
         return None

@@ -162,7 +162,7 @@ def encode_raw(tokenizer: Any, texts: Iterable[str], max_length: int, *, ends: b
     sizes: list[int] = []
     row = 0
     for batch in _batches(texts):
-        encodings = tokenised(tokenizer, [f"{begins}{document}{eos}" if document else begins for document in batch])
+        encodings = tokenized(tokenizer, [f"{begins}{document}{eos}" if document else begins for document in batch])
         for document, encoding in zip(batch, encodings, strict=True):
             whole = np.asarray(encoding.ids or [pad_of(tokenizer)], dtype=np.int32)
             blocks = [whole[start : start + max_length] for start in range(0, max(1, len(whole) - 1), max_length - 1)]
@@ -207,7 +207,7 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
         yield batch
 
 
-def tokenised(tokenizer: Any, texts: Sequence[str]) -> Sequence[Any]:
+def tokenized(tokenizer: Any, texts: Sequence[str]) -> Sequence[Any]:
     """Ids and character offsets of whole texts; special tokens in them are read, none is added, none is cut."""
     with text.guarded(tokenizer, texts):
         tokenizer.backend_tokenizer.no_truncation()
@@ -226,7 +226,7 @@ def _encode(tokenizer: Any, rendered: Iterable[Rendered], max_length: int, said:
     closing, ends = set(tokenizer.added_tokens_decoder), set()
     special = np.array(sorted(closing), dtype=np.int64)
     for batch in _batches(rendered):
-        for encoding, one in zip(tokenised(tokenizer, [one.text[:longest] for one in batch]), batch, strict=True):
+        for encoding, one in zip(tokenized(tokenizer, [one.text[:longest] for one in batch]), batch, strict=True):
             row = np.asarray(encoding.ids, dtype=np.int32)
             offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
             marked, size = np.zeros(len(row), dtype=np.uint8), 0

@@ -1,4 +1,4 @@
-"""Instruction data: its form recognised by the columns, and each row as a conversation, a preference or a judgement.
+"""Instruction data: its form recognized by the columns, and each row as a conversation, a preference or a judgement.
 
 Source: Taori et al. 2023, Stanford Alpaca (instruction, input, output); ShareGPT (from, value); OpenAI's chat format (role,
 content); Ethayarajh et al. 2024, KTO (answers judged one by one).
@@ -66,7 +66,7 @@ class Judgement:
     desirable: bool
 
 
-def recognise(columns: Iterable[str]) -> Form | None:
+def recognize(columns: Iterable[str]) -> Form | None:
     """The form that these column names have, None when they are no instruction data."""
     by_name = {folded(name): name for name in columns}
 

@@ -163,7 +163,7 @@ def encode(tokenizer: Any, texts: Sequence[str], max_length: int, share: float, 
     """Windows that follow one another without overlap, each with the tokens around it that the tokenizer puts there."""
     text.refuse_slow(tokenizer)
     if tokenizer.mask_token_id is None:
-        raise UserError("the tokenizer has no mask token", expected="a masked language model", try_="--task language")
+        raise UserError("the tokenizer has no mask token", expected="a masked language model", try_="--task causal_lm")
     before, after = words.around(tokenizer)
     room = max_length - len(before) - len(after)
     if room < 1:
@@ -173,7 +173,7 @@ def encode(tokenizer: Any, texts: Sequence[str], max_length: int, share: float, 
     rows: list[int] = []
     sizes: list[int] = []
     for row, document in enumerate(texts):
-        (encoding,) = language.tokenised(tokenizer, [document])
+        (encoding,) = language.tokenized(tokenizer, [document])
         whole, of = (
             np.asarray(encoding.ids, dtype=np.int32),
             np.array([-1 if word is None else word for word in encoding.word_ids]),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunewright.config.audio_augmentation import SoundAugmentation
+from tunewright.config.audio_augmentation import AudioAugmentation
 from tunewright.config.augmentation import Augmentation, Mixing
 from tunewright.core.errors import UserError, gathering, raise_all
 from tunewright.core.types import Finding, Kind, Task
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KINDS: tuple[Kind, ...] = ("text", "image", "audio", "table")  # in the order in which their vectors stand
-_TASKS: tuple[Task, ...] = ("classification", "multi_label", "ordinal", "several", "regression")
+_TASKS: tuple[Task, ...] = ("classification", "multi_label", "ordinal", "multi_task", "regression")
 _MOST_TEXTS = 2  # text columns, read as a pair
 
 
@@ -114,10 +114,12 @@ class Encoded:
         """The same rows, whose images change at random in batches for training."""
         return replace(self, parts={**self.parts, "image": self.parts["image"].augmented(augmentation, mixing)})
 
-    def disturbed(self, augmentation: SoundAugmentation) -> Encoded:
+    def disturbed(self, augmentation: AudioAugmentation) -> Encoded:
         """The same rows, whose sounds change at random in batches for training; rows without any are a ``UserError``."""
         if "audio" not in self.parts:
-            raise UserError("data.sounds changes sounds, and these rows have none", try_="leave data.sounds out")
+            raise UserError(
+                "data.audio_augmentation changes sounds, and these rows have none", try_="leave data.audio_augmentation out"
+            )
         return replace(self, parts={**self.parts, "audio": self.parts["audio"].disturbed(augmentation)})
 
     def subset(self, rows: np.ndarray) -> Encoded:
@@ -135,7 +137,7 @@ class Encoded:
             yield from part.arrays()
 
 
-def recognise(given: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(given: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
     """Input columns of several kinds that the user names, or all columns where the user names this kind."""
     asked, inputs = named.get("kind") == "mixed", tuple(named.get("text") or ())
     if named.get("task") not in (None, *_TASKS) or not (asked or len(inputs) > 1):

@@ -15,7 +15,7 @@ import numpy as np
 
 from tunewright.core.types import Task
 from tunewright.datasets.columns import TEXT_NAMES, folded, named
-from tunewright.datasets.quality.duplicates import normalise
+from tunewright.datasets.quality.duplicates import normalize
 from tunewright.datasets.table import Table
 from tunewright.modalities.text import modality as text
 
@@ -94,7 +94,7 @@ class Encoded:
         return found
 
 
-def recognise(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
     """Columns called anchor (or query), positive and negative; for the task by name two or three texts, or one and a class."""
     if wanted.get("task") not in (None, "embedding"):
         return None
@@ -142,4 +142,4 @@ def _ids(inputs: Sequence[tuple[Any, ...]], classes: np.ndarray | None, by_class
         _, inverse, sizes = np.unique(classes, return_inverse=True, return_counts=True)
         return np.stack([inverse, np.where(sizes[inverse] > 1, inverse, -1)], 1).astype(np.int64)
     seen: dict[str, int] = {}
-    return np.array([[seen.setdefault(normalise([one]), len(seen)) for one in row] for row in inputs], dtype=np.int64)
+    return np.array([[seen.setdefault(normalize([one]), len(seen)) for one in row] for row in inputs], dtype=np.int64)

@@ -22,7 +22,7 @@ from tunewright.modalities.text import windows
 
 _ANSWERS = frozenset(("answers", "answer"))
 _LONGEST_QUESTION = 64  # tokens (Devlin et al.'s code)
-_OVERLAP = 3  # a window shares one part in so many of max_length with its neighbour (Devlin et al.'s code: 128 of 384)
+_OVERLAP = 3  # a window shares one part in so many of max_length with its neighbor (Devlin et al.'s code: 128 of 384)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Asked:
     margin: float = 0.0
 
 
-def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
     """Columns called question and context, or two that are named for the task; answers beside them."""
     if named.get("task") not in (None, "question_answering"):
         return None

@@ -65,7 +65,7 @@ class Encoded:
         return [self.numbers, self.missing, self.categories]
 
 
-def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
     """Several columns beside the target, numbers among them and no texts; identifiers are left out."""
     asked = named.get("kind") == "table"
     if not asked and (named.get("text") or named.get("task") not in (None, *_TASKS)):

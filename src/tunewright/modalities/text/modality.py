@@ -23,7 +23,7 @@ from tunewright.modalities.language.tokenizer_trial import try_texts
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Characters kept per token of ``max_length`` before tokenising; none needs so many, and a text of megabytes costs nothing.
+# Characters kept per token of ``max_length`` before tokenizing; none needs so many, and a text of megabytes costs nothing.
 CHARACTERS_PER_TOKEN = 64
 ROWS_AT_ONCE = 256  # the tokenizer's own objects take many kilobytes for each row; more at once is no faster
 
@@ -138,7 +138,7 @@ def guarded(tokenizer: Any, texts: Iterable[str]) -> Iterator[None]:
         yield
 
 
-def _tokenise(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int) -> Any:
+def _tokenize(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: int) -> Any:
     longest = max_length * CHARACTERS_PER_TOKEN
     columns = [[text[:longest] for text in column] for column in zip(*texts, strict=True)]
     with guarded(tokenizer, chain.from_iterable(columns)):
@@ -165,7 +165,7 @@ def encode_texts(tokenizer: Any, texts: Sequence[tuple[str, ...]], max_length: i
     truncated = 0
     for start in range(0, len(texts), ROWS_AT_ONCE):
         part = texts[start : start + ROWS_AT_ONCE]
-        batch = _tokenise(tokenizer, part, max_length)
+        batch = _tokenize(tokenizer, part, max_length)
         rows = [row or [_stand_in(tokenizer)] for row in batch["input_ids"]]
         lengths += map(len, rows)
         ids.append(np.fromiter(chain.from_iterable(rows), dtype=np.int32))

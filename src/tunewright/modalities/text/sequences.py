@@ -19,7 +19,7 @@ from tunewright.modalities.text import modality as text
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tunewright.config.audio_augmentation import SoundAugmentation
+    from tunewright.config.audio_augmentation import AudioAugmentation
 
 _SHOWN = 8  # tokens with which a decoder is tried where there is nothing to write
 
@@ -66,10 +66,12 @@ class Encoded:
         ids = self.written.padded(np.asarray(rows), fill=self.pad)
         return {**self.read.collate(rows, training=training), "decoder_input_ids": torch.from_numpy(ids.astype(np.int64))}
 
-    def disturbed(self, augmentation: SoundAugmentation) -> Encoded:
+    def disturbed(self, augmentation: AudioAugmentation) -> Encoded:
         """The same rows, whose sounds change at random in batches for training."""
         if not hasattr(self.read, "disturbed"):
-            raise UserError("data.sounds changes sounds, and these rows are texts", try_="leave data.sounds out")
+            raise UserError(
+                "data.audio_augmentation changes sounds, and these rows are texts", try_="leave data.audio_augmentation out"
+            )
         return replace(self, read=self.read.disturbed(augmentation))
 
     def arrays(self) -> Iterable[np.ndarray]:

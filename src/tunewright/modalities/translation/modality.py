@@ -28,12 +28,12 @@ _WRITTEN = frozenset(["target", "tgt", "target_text", "translation", "reference"
 _CODE = re.compile(r"[a-z]{2,3}_[A-Za-z]{2,}")  # fr_XX, fra_Latn
 
 
-def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
     """A column of target languages beside texts to read and texts to write; and of source languages where there is one.
 
     Where the kind is named, the named columns are text, target language and perhaps source language, whatever they are called.
     """
-    if named.get("task") not in (None, "generation"):
+    if named.get("task") not in (None, "seq2seq"):
         return None
     texts, into, origin = _named_texts(tuple(named.get("text") or ()), named.get("kind") == "translation")
     free = [name for name in table.columns if name not in named.get("side", ())]
@@ -45,7 +45,7 @@ def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], 
     target = tuple(named.get("target") or ()) or _only([name for name in free if name not in texts], _WRITTEN)
     if len(texts) != 1 or len(target) != 1:
         return None
-    return (*texts, *into, *origin), target, "generation"
+    return (*texts, *into, *origin), target, "seq2seq"
 
 
 def _named_texts(names: tuple[str, ...], by_place: bool) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _NAMES = frozenset(("video", "videos", "frames", "clip", "animation"))
 _MOVING = frozenset((".gif", ".webp"))
-_TASKS: tuple[Task, ...] = ("classification", "multi_label", "ordinal", "several", "regression")
+_TASKS: tuple[Task, ...] = ("classification", "multi_label", "ordinal", "multi_task", "regression")
 _FRAMES = 8  # of each video where the model's processor says nothing (a guess)
 _FRAME_AXES = 4  # frames, height, width, channels
 
@@ -100,7 +100,7 @@ class Encoded:
         return found
 
 
-def recognise(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
     """A column called video, frames or clip whose cells are folders, moving pictures or arrays; any, where the kind is named."""
     if wanted.get("task") not in (None, *_TASKS):
         return None

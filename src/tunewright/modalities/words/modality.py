@@ -24,7 +24,7 @@ from tunewright.modalities.text import windows
 
 _WORDS = frozenset(("tokens", "words"))
 _TAGS = frozenset(("tags", "ner_tags", "labels", "ner", "pos_tags", "pos"))
-_OVERLAP = 4  # a window shares one token in so many with its neighbour (a guess)
+_OVERLAP = 4  # a window shares one token in so many with its neighbor (a guess)
 
 
 def read(table: Table, columns: tuple[str, ...], findings: list[Finding] | None = None) -> list[tuple[tuple[str, ...]]]:
@@ -44,16 +44,16 @@ def read(table: Table, columns: tuple[str, ...], findings: list[Finding] | None 
     return [(some,) for some in words]
 
 
-def recognise(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
     """A column of words beside one of tags, both lists, under the names that such files have."""
-    if named.get("task") not in (None, "tagging"):
+    if named.get("task") not in (None, "token_classification"):
         return None
     lists = [name for name, cells in table.columns.items() if cells and all(map(_is_list, cells))]
     words = named.get("text") or [name for name in lists if folded(name) in _WORDS]
     tags = named.get("target") or [name for name in lists if folded(name) in _TAGS]
     if len(words) != 1 or len(tags) != 1 or (named.get("task") is None and not {*words, *tags} <= set(lists)):
         return None
-    return tuple(words), tuple(tags), "tagging"
+    return tuple(words), tuple(tags), "token_classification"
 
 
 def _is_list(cell: Any) -> bool:

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.modalities.pairs import modality as pairs
 from tunewright.models.network import Network
 from tunewright.tasks.shared.weights import class_weights as class_weights
@@ -46,13 +46,13 @@ class Settings(BaseModel):
 
 def encode(
     network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Settings, max_length: int
-) -> Examples:
+) -> EncodedDataset:
     """Each row's texts with numbers that say which belong together, (n, texts); without targets, texts to embed."""
     width = network.inner.config.hidden_size
     if settings.matryoshka and not 0 < min(settings.matryoshka) <= max(settings.matryoshka) <= width:
         raise UserError(f"head.matryoshka is {settings.matryoshka}", expected=f"widths from 1 to the vectors' own, {width}")
     encoded = pairs.encode(inputs, targets, network.tokenizer, network.longest(max_length), known=targets is not None)
-    return Examples(encoded, encoded.ids)
+    return EncodedDataset(encoded, encoded.ids)
 
 
 def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:

@@ -15,15 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.core.arrays import object_array
 from tunewright.core.types import Predictions
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.media import numbered
 from tunewright.modalities.image_prompt import modality as image_prompt
 from tunewright.models.network import Network, evaluation_mode
 from tunewright.models.quiet import quiet_transformers
-from tunewright.tasks.generation.task import answer as answer
-from tunewright.tasks.generation.task import badness as badness
-from tunewright.tasks.generation.task import decode as decode
-from tunewright.tasks.generation.task import shown as shown
+from tunewright.tasks.seq2seq.task import answer as answer
+from tunewright.tasks.seq2seq.task import badness as badness
+from tunewright.tasks.seq2seq.task import decode as decode
+from tunewright.tasks.seq2seq.task import shown as shown
 from tunewright.tasks.shared.tokens import counts as counts
 from tunewright.tasks.shared.tokens import keep as keep
 from tunewright.tasks.shared.tokens import losses as losses
@@ -55,14 +55,14 @@ def encode(
     settings: Settings,
     max_length: int,
     where: Callable[[Sequence[int]], str] = numbered,
-) -> Examples:
+) -> EncodedDataset:
     """Each row's image and prompt, with the first right answer behind them where there is one."""
     answers = None if targets is None else [texts[0] for texts in targets]
     encoded = image_prompt.encode(inputs, answers, network.processor, network.longest(max_length), settings.longest, where)
-    return Examples(encoded, None if answers is None else encoded.targets)
+    return EncodedDataset(encoded, None if answers is None else encoded.targets)
 
 
-def generate(network: Network, examples: Examples, settings: Settings) -> Predictions:
+def generate(network: Network, examples: EncodedDataset, settings: Settings) -> Predictions:
     """The likeliest answer to each prompt, token by token, (n,) objects; in float32."""
     from transformers import GenerationConfig
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from tunewright.core.arrays import object_array
 from tunewright.core.types import Labels, Predictions
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.ragged import IGNORED, ragged
 from tunewright.datasets.targets.spans import Answer
 from tunewright.modalities.question import modality as question
@@ -50,15 +50,17 @@ class Settings(BaseModel):
 
 def encode(
     network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Settings, max_length: int
-) -> Examples:
+) -> EncodedDataset:
     """Windows over each context; a token's target says whether the answer starts (1) or ends (2) there, or neither (0)."""
     encoded = question.encode(inputs, network.tokenizer, network.longest(max_length))
     empty, margin = network.labels.mean > 0, settings.empty_margin
     asked = replace(encoded.about, longest_answer=settings.longest_answer, may_be_empty=empty, margin=margin)
     encoded = replace(encoded, about=asked)
     if targets is None:
-        return Examples(encoded, None)
-    return Examples(encoded, ragged([_wanted(encoded.marked(window), targets[row]) for window, row in enumerate(encoded.rows)]))
+        return EncodedDataset(encoded, None)
+    return EncodedDataset(
+        encoded, ragged([_wanted(encoded.marked(window), targets[row]) for window, row in enumerate(encoded.rows)])
+    )
 
 
 def _wanted(spans: np.ndarray, answers: tuple[Answer, ...]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 Source: Yi et al. 2019, Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations, equations 3 to 5: the
 batch's other items are the negatives, corrected for how often each comes.
-When: many items, or answers that must come from a nearest-neighbour index. When not: some thousand items that are known by
+When: many items, or answers that must come from a nearest-neighbor index. When not: some thousand items that are known by
 their ids alone, where matrix factorisation was better (docs/benchmarks.md).
 """
 
@@ -20,7 +20,7 @@ from torch.nn import functional
 from tunewright.config.recipe import Choice
 from tunewright.core.arrays import object_array
 from tunewright.core.types import Labels, Predictions
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.rows import Rows
 from tunewright.modalities.interactions import modality as interactions
 from tunewright.models.network import Network
@@ -33,8 +33,8 @@ METRICS = ("recall_at_10", "mean_reciprocal_rank", "recall_at_1")
 PRIMARY = "recall_at_10"
 # As they were best on held-out rows of MovieLens-100K's first training part; nothing is pre-trained here, so rates are high.
 DEFAULTS = {
-    "rates": {"backbone": 3e-3, "weight_decay": 1e-4, "schedule": Choice(name="constant")},
-    "training": {"epochs": 30, "batch_size": 1024, "patience": 4},
+    "optimization": {"learning_rate": 3e-3, "weight_decay": 1e-4, "schedule": Choice(name="constant")},
+    "training": {"epochs": 30, "batch_size": 1024, "early_stopping_patience": 4},
 }
 
 _LISTED = 10  # items that are recommended
@@ -53,10 +53,10 @@ class Settings(BaseModel):
 
 def encode(
     network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Settings, max_length: int
-) -> Examples:
+) -> EncodedDataset:
     """Places of users and items, which are the targets as well; without targets, users for whom items are looked for."""
     encoded = interactions.encode(inputs, network.processor, known=targets is not None)
-    return Examples(encoded, encoded.items)
+    return EncodedDataset(encoded, encoded.items)
 
 
 def class_weights(targets: np.ndarray, labels: Labels, settings: Settings) -> Tensor | None:

@@ -78,7 +78,7 @@ def kept(groups: Groups, given: int, thresholds: dict[int, float]) -> GroupThres
         raise UserError(
             f"no group of '{groups.column}' has {FEWEST} validation rows of each class, which its threshold needs",
             expected="larger groups",
-            try_="a larger data.validation_share, or head.thresholds_by left out",
+            try_="a larger data.validation_size, or head.thresholds_by left out",
         )
     each = tuple(thresholds.get(place, 0.5) for place in range(len(groups.names)))
     return GroupThresholds(groups.column, given, groups.names, each, groups.edges)

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from tunewright.core.types import Labels, Predictions
-from tunewright.datasets.encoded import Encoded, Examples
+from tunewright.datasets.encoded import Encoded, EncodedDataset
 from tunewright.datasets.media import numbered
 from tunewright.modalities.text.modality import encode_texts
 from tunewright.models.network import Network
@@ -33,13 +33,13 @@ def encode(
     settings: Any,
     max_length: int,
     where: Callable[[Sequence[int]], str] = numbered,
-) -> Examples:
+) -> EncodedDataset:
     """One example for each row, read by the encoder of the network's input kind; ``where`` words rows that cannot be read."""
     if network.form.kind == "text":
-        return Examples(encode_texts(network.tokenizer, inputs, network.longest(max_length)), targets)
+        return EncodedDataset(encode_texts(network.tokenizer, inputs, network.longest(max_length)), targets)
     encoder = import_module(f"tunewright.modalities.{network.form.kind}.modality")
     longest = {"max_length": max_length} if "max_length" in signature(encoder.encode).parameters else {}
-    return Examples(encoder.encode(inputs, network.processor, where=where, **longest), targets)
+    return EncodedDataset(encoder.encode(inputs, network.processor, where=where, **longest), targets)
 
 
 def keep(output: Tensor, encoded: Encoded, rows: np.ndarray) -> np.ndarray:

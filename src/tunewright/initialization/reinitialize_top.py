@@ -25,7 +25,7 @@ class Settings(BaseModel):
     layers: int = Field(1, ge=1, description="Blocks to start again, counted from the top (Zhang et al.: 1 to 3 for 12).")
 
 
-def initialise(
+def initialize(
     network: Network,
     features: Callable[[], np.ndarray],
     targets: np.ndarray,
@@ -36,8 +36,8 @@ def initialise(
     """Draw the blocks anew by the model's own rule."""
     blocks = network.stack.blocks
     if settings.layers > len(blocks):
-        raise UserError(f"reinitialise_top.layers is {settings.layers}", expected=f"at most {len(blocks)}, the number of blocks")
+        raise UserError(f"reinitialize_top.layers is {settings.layers}", expected=f"at most {len(blocks)}, the number of blocks")
     chosen = blocks[len(blocks) - settings.layers :]
-    refuse_adapted(network, chosen, "reinitialise_top")
+    refuse_adapted(network, chosen, "reinitialize_top")
     draw_again(network, chosen, seed)
     return f"the {settings.layers} topmost blocks start from random weights"

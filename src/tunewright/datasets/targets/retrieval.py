@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tunewright.core.types import Labels, Task
-from tunewright.datasets.targets.nothing import encode, faults, read
+from tunewright.datasets.targets.unsupervised import encode, faults, read
 
 __all__ = ["DIRECTIONS", "encode", "faults", "labels", "read"]
 

@@ -20,7 +20,7 @@ from tunewright.config.recipe import Choice, Part
 from tunewright.core.errors import UserError
 from tunewright.core.registry import load_part
 from tunewright.core.types import Finding, Labels, Predictions
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.ragged import IGNORED
 from tunewright.datasets.rows import Rows
 from tunewright.modalities.conversation import modality as conversation
@@ -31,7 +31,7 @@ from tunewright.modalities.language.conversations import Judgement, Preference
 from tunewright.models.network import Network
 from tunewright.models.vocabulary import Vocabulary
 from tunewright.preference_losses import Scored, kto
-from tunewright.tasks.language import task as language
+from tunewright.tasks.causal_lm import task as language
 from tunewright.tasks.shared.weights import class_weights as class_weights
 
 READS = {"conversation": "AutoModelForCausalLM"}
@@ -55,7 +55,7 @@ class Settings(BaseModel):
     @classmethod
     def _usable(cls, objective: Choice) -> Choice:
         try:
-            load_part("preferences", objective.name).Settings(**objective.settings)
+            load_part("preference_losses", objective.name).Settings(**objective.settings)
         except UserError as error:
             raise ValueError(str(error)) from None
         return objective
@@ -71,21 +71,21 @@ def settled(settings: Settings, network: Network, train: Rows) -> tuple[Settings
 
 def encode(
     network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Settings, max_length: int
-) -> Examples:
+) -> EncodedDataset:
     """Two texts for each example, in the words of the chat template."""
-    part = load_part("preferences", settings.objective.name)
+    part = load_part("preference_losses", settings.objective.name)
     template, longest = language.chosen_template(network), network.longest(max_length)
     rows = [row[0] for row in inputs]
     encoded = preference.encode(network.tokenizer, rows, longest, template, (part, part.Settings(**settings.objective.settings)))
-    return Examples(encoded, preference.Targets(encoded))
+    return EncodedDataset(encoded, preference.Targets(encoded))
 
 
 def remembers(settings: Settings) -> bool:
     """Whether the objective compares with the untouched network."""
-    return bool(load_part("preferences", settings.objective.name).NEEDS_REFERENCE)
+    return bool(load_part("preference_losses", settings.objective.name).NEEDS_REFERENCE)
 
 
-def remember(examples: Examples, passes: Iterable[tuple[np.ndarray, Any]]) -> Examples:
+def remember(examples: EncodedDataset, passes: Iterable[tuple[np.ndarray, Any]]) -> EncodedDataset:
     """The examples with what the untouched network says of them: ``passes`` are its outputs."""
     encoded: Any = examples.encoded
     reference = encoded.reference.copy()
@@ -94,10 +94,10 @@ def remember(examples: Examples, passes: Iterable[tuple[np.ndarray, Any]]) -> Ex
         with torch.no_grad():
             reference[rows] = _summed(output, labels)[0].reshape(2, -1).T.cpu().numpy()
     known = replace(encoded, reference=reference)
-    return Examples(known, preference.Targets(known))
+    return EncodedDataset(known, preference.Targets(known))
 
 
-def audit(network: Network, rows: Mapping[str, Rows], examples: Mapping[str, Examples]) -> Audit:
+def audit(network: Network, rows: Mapping[str, Rows], examples: Mapping[str, EncodedDataset]) -> Audit:
     """What is about to be learned of the training rows; answers that are the same, or of which nothing is left, are said."""
     unjudged: list[Finding] = []
     for part in rows:
@@ -121,7 +121,7 @@ def audit(network: Network, rows: Mapping[str, Rows], examples: Mapping[str, Exa
 
 def losses(output: Vocabulary, targets: dict[str, Tensor], labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:
     """The objective's loss of each example, (batch,), of the output for (2 batch, tokens)."""
-    part = load_part("preferences", settings.objective.name)
+    part = load_part("preference_losses", settings.objective.name)
     chosen = part.Settings(**settings.objective.settings)
     sums, lengths = _summed(output, targets["labels"])
     (first, second), (one, two) = sums.chunk(2), lengths.chunk(2)

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.media import numbered
 from tunewright.datasets.rows import Rows
 from tunewright.modalities.captioned import modality as captioned
@@ -69,7 +69,7 @@ def encode(
     settings: Settings,
     max_length: int,
     where: Callable[[Sequence[int]], str] = numbered,
-) -> Examples:
+) -> EncodedDataset:
     """Each row's image and its text in the template, with numbers that say which are the same, (n, 2)."""
     if settings.template.count("{}") != 1:
         raise UserError(f"head.template is {settings.template!r}", expected="a text with {} once, as 'a photo of a {}.'")
@@ -77,7 +77,7 @@ def encode(
     longest = network.longest(max_length)
     width = network.longest(2**31) if _fills(network) else None
     encoded = captioned.encode(rows, network.processor, longest, width=width, known=targets is not None, where=where)
-    return Examples(encoded, encoded.ids)
+    return EncodedDataset(encoded, encoded.ids)
 
 
 def _fills(network: Network) -> bool:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from tunewright.core.arrays import object_array
 from tunewright.core.tag_schemes import scheme_of
 from tunewright.core.types import Labels, Predictions
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.ragged import IGNORED, ragged
 from tunewright.modalities.text import windows
 from tunewright.modalities.words import modality as words
@@ -53,16 +53,16 @@ class Settings(BaseModel):
 
 def encode(
     network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Settings, max_length: int
-) -> Examples:
+) -> EncodedDataset:
     """Windows over each row's words; the first token of a word has its tag as target, all others none."""
     encoded = words.encode(inputs, network.tokenizer, network.longest(max_length))
     if targets is None:
-        return Examples(encoded, None)
+        return EncodedDataset(encoded, None)
     wanted = []
     for window, row in enumerate(encoded.rows):
         begins = encoded.marked(window)
         wanted.append(np.where(begins >= 0, targets[row][begins], IGNORED))
-    return Examples(encoded, ragged(wanted))
+    return EncodedDataset(encoded, ragged(wanted))
 
 
 def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:

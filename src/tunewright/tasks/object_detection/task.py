@@ -1,6 +1,6 @@
 """Boxes with classes, as a set: each right box is matched with one of the network's queries, the others are to say 'nothing'.
 
-Source: Carion et al. 2020, DETR, section 3.1 (matching and loss) and appendix A.4 (weights); Rezatofighi et al. 2019 (generalised
+Source: Carion et al. 2020, DETR, section 3.1 (matching and loss) and appendix A.4 (weights); Rezatofighi et al. 2019 (generalized
 overlap). Divided image by image, so that batches can be cut anywhere; of one image it is DETR's loss. Detectors that give each
 class a probability of its own (conditional, deformable DETR) have the focal loss: Zhu et al. 2021, Deformable DETR, appendix A.2.
 When: what is where, roughly. When not: one answer for the whole image (classification), exact outlines (segmentation).
@@ -22,7 +22,7 @@ from torch.nn import functional
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.formats.image_files import size_of
 from tunewright.datasets.media import numbered
 from tunewright.metrics._boxes import overlaps
@@ -48,7 +48,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     box: float = Field(5.0, ge=0, description="Weight of the corners' distance, L1 in shares of the sides (Carion et al. 2020).")
-    overlap: float = Field(2.0, ge=0, description="Weight of one minus the generalised overlap (Carion et al. 2020).")
+    overlap: float = Field(2.0, ge=0, description="Weight of one minus the generalized overlap (Carion et al. 2020).")
     nothing: float = Field(0.1, gt=0, le=1, description="Weight of queries without an object (Carion et al. 2020).")
 
 
@@ -59,7 +59,7 @@ def encode(
     settings: Settings,
     max_length: int,
     where: Callable[[Sequence[int]], str] = numbered,
-) -> Examples:
+) -> EncodedDataset:
     """Images as the model reads them; targets (n, most, 5): centre and sides as shares of the image, and class, -1 for none."""
     _refuse_two_stages(network)
     if network.processor.resize is None or network.processor.crop:
@@ -71,14 +71,14 @@ def encode(
     images = image.encode(inputs, network.processor, where=where)
     sizes = np.array([size_of(row[0]) for row in inputs], dtype=np.float64).reshape(-1, 2)
     if targets is None:
-        return Examples(Encoded(images, sizes), None)
+        return EncodedDataset(Encoded(images, sizes), None)
     wanted = np.full((len(inputs), max([1, *(len(classes) for _, classes in targets)]), 5), -1.0, dtype=np.float32)
     for row, (boxes, classes) in enumerate(targets):
         shares = boxes / np.tile(sizes[row], 2)
         wanted[row, : len(classes), :2] = (shares[:, :2] + shares[:, 2:]) / 2
         wanted[row, : len(classes), 2:4] = shares[:, 2:] - shares[:, :2]
         wanted[row, : len(classes), 4] = classes
-    return Examples(Encoded(images, sizes), wanted)
+    return EncodedDataset(Encoded(images, sizes), wanted)
 
 
 def _refuse_two_stages(network: Network) -> None:
@@ -109,7 +109,7 @@ def _of_image(output: dict[str, Tensor], wanted: Tensor, settings: Settings) -> 
     loss = _of_classes(output, queries, kinds[objects], settings)
     if len(objects):
         distance = (boxes[queries] - right[objects]).abs().sum()
-        apart = (1 - generalised_overlap(corners(boxes[queries]), corners(right[objects])).diagonal()).sum()
+        apart = (1 - generalized_overlap(corners(boxes[queries]), corners(right[objects])).diagonal()).sum()
         loss = loss + (settings.box * distance + settings.overlap * apart) / len(wanted)
     return loss
 
@@ -138,7 +138,7 @@ def match(output: dict[str, Tensor], right: Tensor, kinds: Tensor, settings: Set
     from scipy.optimize import linear_sum_assignment
 
     boxes, shares = output["boxes"], scores(output)[:, kinds]
-    cost = settings.box * torch.cdist(boxes, right, p=1) - settings.overlap * generalised_overlap(corners(boxes), corners(right))
+    cost = settings.box * torch.cdist(boxes, right, p=1) - settings.overlap * generalized_overlap(corners(boxes), corners(right))
     if "odds" in output:  # what the focal loss would lose less as an object than as nothing
         as_object = _ALPHA * (1 - shares) ** _GAMMA * -(shares + 1e-8).log()
         cost = cost + _FOCAL * (as_object - (1 - _ALPHA) * shares**_GAMMA * -(1 - shares + 1e-8).log())
@@ -165,7 +165,7 @@ def corners(boxes: Tensor) -> Tensor:
     return torch.cat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], -1)
 
 
-def generalised_overlap(first: Tensor, second: Tensor) -> Tensor:
+def generalized_overlap(first: Tensor, second: Tensor) -> Tensor:
     """Overlap of boxes (k, 4) and (j, 4) less the share of their common frame that neither fills, (k, j), from -1 to 1."""
 
     def area(low: Tensor, high: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from collections import defaultdict
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.analysis.evidence import Grid, Report
 from tunewright.analysis.tables import worst_errors
 from tunewright.core.errors import UserError
@@ -21,7 +21,7 @@ from tunewright.datasets.inputs import shown_input
 from tunewright.datasets.rows import Rows
 from tunewright.evaluation.intervals import exact_interval
 
-TASKS = ("classification", "regression", "ordinal", "multi_label", "similarity")
+TASKS = ("classification", "regression", "ordinal", "multi_label", "sentence_similarity")
 KINDS = None
 DEFAULT = False
 
@@ -30,17 +30,17 @@ _LETTERS = 160  # of a row that are shown
 
 
 class Settings(BaseModel):
-    """How many errors and neighbours."""
+    """How many errors and neighbors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     errors: int = Field(100, ge=1, description="Most errors that are looked at, the worst first.")
     shown: int = Field(20, ge=1, le=200, description="Errors that are shown.")
-    neighbours: int = Field(3, ge=1, le=20, description="Training rows for each.")
-    train_rows: int = Field(5000, ge=1, description="Most training rows that are searched.")
+    neighbors: int = Field(3, ge=1, le=20, description="Training rows for each.")
+    max_train_samples: int = Field(5000, ge=1, description="Most training rows that are searched.")
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """The nearest training rows of each error, and those that are near to several."""
     if "train" not in subject.rows:
         raise UserError("the training rows are streamed and cannot be searched", expected="rows in memory")
@@ -48,10 +48,10 @@ def report(subject: Subject, settings: Settings) -> Report:
     wrong = _worst(subject, settings.errors)
     if not len(wrong):
         return Report(said=("No test row is answered wrongly.",))
-    searched = subject.sample("train", settings.train_rows)
+    searched = subject.sample("train", settings.max_train_samples)
     ours = subject.features([test.inputs[index] for index in wrong], False)
     theirs = subject.features([train.inputs[index] for index in searched], False)
-    near, alike = nearest(ours, theirs, settings.neighbours)
+    near, alike = nearest(ours, theirs, settings.neighbors)
     near = searched[near]
     scores = _sides(subject, wrong, near[:, 0])
     return Report(
@@ -70,7 +70,7 @@ def nearest(rows: np.ndarray, others: np.ndarray, many: int) -> tuple[np.ndarray
     return order, np.take_along_axis(cosines, order, 1)
 
 
-def _worst(subject: Subject, most: int) -> np.ndarray:
+def _worst(subject: AnalysisContext, most: int) -> np.ndarray:
     """Places of the test rows that the model is most wrong about."""
     test = subject.rows["test"]
     found = worst_errors(
@@ -85,7 +85,7 @@ def _worst(subject: Subject, most: int) -> np.ndarray:
     return np.array([one["row"] for one in found], dtype=np.int64)
 
 
-def _sides(subject: Subject, wrong: np.ndarray, near: np.ndarray) -> tuple[Score, ...]:
+def _sides(subject: AnalysisContext, wrong: np.ndarray, near: np.ndarray) -> tuple[Score, ...]:
     """How often the nearest row has the class that was predicted, and how often the right one."""
     if subject.task != "classification":
         return ()
@@ -108,8 +108,8 @@ def _said(scores: tuple[Score, ...]) -> tuple[str, ...]:
     )
 
 
-def _findings(subject: Subject, wrong: np.ndarray, near: np.ndarray, train: Rows) -> tuple[Finding, ...]:
-    """Training rows nearest to several errors whose class is not the right one of these: mislabelled, or between classes."""
+def _findings(subject: AnalysisContext, wrong: np.ndarray, near: np.ndarray, train: Rows) -> tuple[Finding, ...]:
+    """Training rows nearest to several errors whose class is not the right one of these: mislabeled, or between classes."""
     if subject.task != "classification":
         return ()
     pulled = defaultdict(list)
@@ -128,7 +128,7 @@ def _findings(subject: Subject, wrong: np.ndarray, near: np.ndarray, train: Rows
     return (Finding("pulling_rows", message, "note", tuple(int(train.numbers[row]) for row in often), len(often)),)
 
 
-def _grid(subject: Subject, settings: Settings, wrong: np.ndarray, near: np.ndarray, alike: np.ndarray) -> Grid:
+def _grid(subject: AnalysisContext, settings: Settings, wrong: np.ndarray, near: np.ndarray, alike: np.ndarray) -> Grid:
     test, train, answers = subject.rows["test"], subject.rows["train"], subject.answers("test")
     rows = []
 
@@ -139,16 +139,16 @@ def _grid(subject: Subject, settings: Settings, wrong: np.ndarray, near: np.ndar
         return str(subject.head.shown(value, subject.labels))
 
     for place, error in enumerate(wrong[: settings.shown]):
-        for neighbour, cosine in zip(near[place], alike[place], strict=True):
+        for neighbor, cosine in zip(near[place], alike[place], strict=True):
             rows.append(
                 (
                     int(test.numbers[error]),
                     text(test, error),
                     label(test.targets[error]),
                     label(answers.values[error]),
-                    int(train.numbers[neighbour]),
-                    text(train, neighbour),
-                    label(train.targets[neighbour]),
+                    int(train.numbers[neighbor]),
+                    text(train, neighbor),
+                    label(train.targets[neighbor]),
                     float(cosine),
                 )
             )

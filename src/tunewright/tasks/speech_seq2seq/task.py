@@ -18,21 +18,21 @@ from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.types import Predictions
 from tunewright.datasets.batching import for_evaluation
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.media import numbered
 from tunewright.datasets.ragged import ragged
 from tunewright.modalities.audio import modality as audio
 from tunewright.modalities.text import sequences
 from tunewright.models.network import Network, evaluation_mode
 from tunewright.models.quiet import quiet_transformers
-from tunewright.tasks.generation.task import decode as decode
+from tunewright.tasks.seq2seq.task import decode as decode
 from tunewright.tasks.shared.tokens import counts as counts
 from tunewright.tasks.shared.tokens import keep as keep
 from tunewright.tasks.shared.tokens import losses as losses
 from tunewright.tasks.shared.weights import class_weights as class_weights
-from tunewright.tasks.transcription.task import answer as answer
-from tunewright.tasks.transcription.task import majority as majority
-from tunewright.tasks.transcription.task import shown as shown
+from tunewright.tasks.speech_recognition.task import answer as answer
+from tunewright.tasks.speech_recognition.task import majority as majority
+from tunewright.tasks.speech_recognition.task import shown as shown
 
 READS = {"audio": "AutoModelForSpeechSeq2Seq"}
 OUTPUT = "vocabulary"
@@ -61,7 +61,7 @@ def encode(
     settings: Settings,
     max_length: int,
     where: Callable[[Sequence[int]], str] = numbered,
-) -> Examples:
+) -> EncodedDataset:
     """One example for each clip; the decoder reads the first right text, begun with the model's own token."""
     config, tokenizer = network.inner.config, network.processor.tokenizer
     start = getattr(config, "decoder_start_token_id", None)
@@ -71,7 +71,7 @@ def encode(
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
     if targets is None:
         begun = ragged([np.array([start])] * len(inputs), np.int32)
-        return Examples(sequences.Encoded(read, begun, np.zeros(len(inputs), dtype=np.int64), 0, pad), None)
+        return EncodedDataset(sequences.Encoded(read, begun, np.zeros(len(inputs), dtype=np.int64), 0, pad), None)
     if settings.language is not None and hasattr(tokenizer, "set_prefix_tokens"):
         tokenizer.set_prefix_tokens(language=settings.language, task="transcribe")
     longest = min(settings.longest, _places(network) - 1)
@@ -83,10 +83,10 @@ def encode(
         rows.append(np.array([start, *ids[:longest]]))
     sizes = np.array([len(texts[0].encode()) for texts in targets], dtype=np.int64)
     encoded = sequences.Encoded(read, ragged(rows, np.int32), sizes, cut, pad)
-    return Examples(encoded, encoded.targets)
+    return EncodedDataset(encoded, encoded.targets)
 
 
-def generate(network: Network, examples: Examples, settings: Settings) -> Predictions:
+def generate(network: Network, examples: EncodedDataset, settings: Settings) -> Predictions:
     """The text that the search writes for each clip, (n,) objects; in float32."""
     encoded: Any = examples.encoded
     written: list[str] = [""] * len(encoded)

@@ -20,7 +20,7 @@ from torch.nn import functional
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.media import numbered
 from tunewright.datasets.ragged import IGNORED, ragged
 from tunewright.modalities.audio import modality as audio
@@ -33,7 +33,7 @@ OUTPUT = "frames"
 BASELINES = ("majority", "before")
 METRICS = ("word_error_rate", "character_error_rate")
 PRIMARY = "word_error_rate"
-WITH_DECODER = "speech_generation"
+WITH_DECODER = "speech_seq2seq"
 WATCHED = ("character_error_rate", "word_error_rate")  # the first words are right long after the first characters
 
 _FRAMES, _BLANK, _TEXT = 0, 1, 2  # places in an example's target
@@ -52,7 +52,7 @@ def encode(
     settings: Settings,
     max_length: int,
     where: Callable[[Sequence[int]], str] = numbered,
-) -> Examples:
+) -> EncodedDataset:
     """One example for each clip; its target is its frames, the blank's number, and the first right text's characters.
 
     A text that does not fit into the clip's frames is a ``UserError``: no path could spell it.
@@ -62,15 +62,15 @@ def encode(
     frames = network.inner._get_feat_extract_output_lengths(torch.from_numpy(sounds.counts)).numpy()
     encoded = Encoded(sounds, np.maximum(1, frames).astype(np.int64), characters)
     if targets is None:
-        return Examples(encoded, None)
+        return EncodedDataset(encoded, None)
     spelt = [np.array(characters.ids(texts[0]), dtype=np.int64) for texts in targets]
     _refuse_unspeakable(spelt, encoded.frames, where)
     rows = [np.array([count, characters.blank, *ids]) for count, ids in zip(encoded.frames, spelt, strict=True)]
-    return Examples(encoded, ragged(rows))
+    return EncodedDataset(encoded, ragged(rows))
 
 
 def _refuse_unspeakable(spelt: list[np.ndarray], frames: np.ndarray, where: Callable[[Sequence[int]], str]) -> None:
-    """Texts with no known character, and texts longer than their clip: equal neighbours need a blank between them."""
+    """Texts with no known character, and texts longer than their clip: equal neighbors need a blank between them."""
     silent = [row for row, ids in enumerate(spelt) if not len(ids)]
     if silent:
         raise UserError(f"{where(silent)}: the text has no character that the model can spell", try_="mend or remove these rows")
@@ -106,7 +106,7 @@ def counts(targets: Tensor, weights: Tensor | None) -> Tensor:
 
 
 def keep(output: Tensor, encoded: Encoded, rows: np.ndarray) -> list[np.ndarray]:
-    """The likeliest token of each frame of a clip, equal neighbours as one."""
+    """The likeliest token of each frame of a clip, equal neighbors as one."""
     best = output.argmax(-1).cpu().numpy()
     paths = [path[:count] for path, count in zip(best, encoded.frames[rows], strict=True)]
     return [path[np.concatenate([[True], path[1:] != path[:-1]])] for path in paths]

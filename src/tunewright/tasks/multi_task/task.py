@@ -107,7 +107,7 @@ def _typed(column: np.ndarray, part: Labels) -> np.ndarray:
 
 
 def _head(part: Labels) -> ModuleType:
-    return load_part("heads", part.task)
+    return load_part("tasks", part.task)
 
 
 def _slices(labels: Labels) -> Iterator[tuple[Labels, slice]]:

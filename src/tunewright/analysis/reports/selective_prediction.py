@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.analysis.bootstrap import bootstrapped
-from tunewright.analysis.context import Subject
+from tunewright.analysis.context import AnalysisContext
 from tunewright.analysis.evidence import Chart, Grid, Report
 from tunewright.core.types import Finding, Predictions, Score
 from tunewright.evaluation.intervals import exact_interval
@@ -43,7 +43,7 @@ class Settings(BaseModel):
     )
 
 
-def report(subject: Subject, settings: Settings) -> Report:
+def report(subject: AnalysisContext, settings: Settings) -> Report:
     """Risk over coverage on the test rows; thresholds come from the validation rows."""
     sure, right = certainty(subject, "test")
     held, held_right = certainty(subject, "validation")
@@ -60,7 +60,7 @@ def report(subject: Subject, settings: Settings) -> Report:
     )
 
 
-def certainty(subject: Subject, part: str) -> tuple[np.ndarray, np.ndarray]:
+def certainty(subject: AnalysisContext, part: str) -> tuple[np.ndarray, np.ndarray]:
     """The probability of each row's answer, and whether the answer is right, both (n,)."""
     predictions, targets = subject.answers(part), subject.rows[part].targets
     return _of_answer(predictions), np.asarray(predictions.values == targets)
@@ -141,7 +141,7 @@ def risk_bound(wrong: int, many: int, confidence: float) -> float:
     return 1.0 if wrong == many else float(beta.ppf(confidence, wrong + 1, many - wrong))
 
 
-def _at(subject: Subject, sure: np.ndarray, right: np.ndarray, risk: float, found: float | None) -> tuple[Score, Score]:
+def _at(subject: AnalysisContext, sure: np.ndarray, right: np.ndarray, risk: float, found: float | None) -> tuple[Score, Score]:
     """Coverage and risk of the test rows above a threshold, with exact intervals."""
     names = f"coverage_at_risk_{risk:g}", f"risk_of_answers_at_{risk:g}"
     if found is None:

@@ -1,4 +1,4 @@
-"""How alike two texts are, by the cosine of their vectors, each embedded alone: a stand-in for similarity (head.name=cosine).
+"""How alike two texts are, by the cosine of their vectors, each embedded alone: head.name=cosine_similarity.
 
 Source: Reimers and Gurevych 2019, Sentence-BERT, section 3 (regression objective); the cosines from 0 to 1 stand for the scores
 within √3 spreads of their mean, the ends of an even distribution.
@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.modalities.pairs import modality as pairs
 from tunewright.models.network import Network
 from tunewright.tasks.regression.task import answer as answer
@@ -28,8 +28,8 @@ from tunewright.tasks.regression.task import counts as counts
 from tunewright.tasks.regression.task import decode as decode
 from tunewright.tasks.regression.task import majority as majority
 from tunewright.tasks.regression.task import shown as shown
-from tunewright.tasks.similarity.task import METRICS as METRICS
-from tunewright.tasks.similarity.task import PRIMARY as PRIMARY
+from tunewright.tasks.sentence_similarity.task import METRICS as METRICS
+from tunewright.tasks.sentence_similarity.task import PRIMARY as PRIMARY
 
 READS = {"text": "AutoModel"}
 OUTPUT = "vectors"
@@ -46,16 +46,16 @@ class Settings(BaseModel):
 
 def encode(
     network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Settings, max_length: int
-) -> Examples:
+) -> EncodedDataset:
     """The two texts of each row, apart; targets (n,) in their own units."""
     if inputs and len(inputs[0]) != 2:
         raise UserError(
-            f"head.name=cosine compares two texts, and these rows have {len(inputs[0])}",
+            f"head.name=cosine_similarity compares two texts, and these rows have {len(inputs[0])}",
             expected="two text columns: data.text: [first, second]",
             try_="leave head.name out",
         )
     encoded = pairs.encode(inputs, None, network.tokenizer, network.longest(max_length), known=True)
-    return Examples(encoded, targets)
+    return EncodedDataset(encoded, targets)
 
 
 def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:

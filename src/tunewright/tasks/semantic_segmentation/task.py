@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from tunewright.core.arrays import object_array
 from tunewright.core.types import Labels, Predictions
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.media import numbered
 from tunewright.datasets.targets.masks import NO_CLASS
 from tunewright.modalities.image import modality as image
@@ -53,16 +53,16 @@ def encode(
     settings: Settings,
     max_length: int,
     where: Callable[[Sequence[int]], str] = numbered,
-) -> Examples:
+) -> EncodedDataset:
     """Images as the model reads them; masks go through the same resizing and cropping, by the nearest pixel."""
     images = image.encode(inputs, network.processor, where=where)
     if targets is None:
-        return Examples(Encoded(images, None), None)
+        return EncodedDataset(Encoded(images, None), None)
     from PIL import Image
 
     plain = replace(network.processor, resample=_NEAREST, flip=False)
     masks = np.stack([plain.apply(Image.fromarray(mask))[0] for mask in targets])
-    return Examples(Encoded(images, masks), masks)
+    return EncodedDataset(Encoded(images, masks), masks)
 
 
 def losses(output: Tensor, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:

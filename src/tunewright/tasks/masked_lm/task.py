@@ -17,14 +17,14 @@ from torch import Tensor
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.ragged import IGNORED
 from tunewright.modalities.language import masked
 from tunewright.models.network import Network
 from tunewright.models.vocabulary import Vocabulary
-from tunewright.tasks.language.task import answer as answer
-from tunewright.tasks.language.task import badness as badness
-from tunewright.tasks.language.task import shown as shown
+from tunewright.tasks.causal_lm.task import answer as answer
+from tunewright.tasks.causal_lm.task import badness as badness
+from tunewright.tasks.causal_lm.task import shown as shown
 from tunewright.tasks.shared.tokens import by_row, likelihoods
 from tunewright.tasks.shared.tokens import counts as counts
 from tunewright.tasks.shared.weights import class_weights as class_weights
@@ -48,19 +48,19 @@ class Settings(BaseModel):
 
 def encode(
     network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Settings, max_length: int
-) -> Examples:
+) -> EncodedDataset:
     """Windows of each text, with the same tokens hidden whenever they are read."""
     if any(len(row) != 1 for row in inputs):
         raise UserError("two text columns were named for a language model", expected="one column of raw text")
     texts = [str(row[0]) for row in inputs]
     encoded = masked.encode(network.tokenizer, texts, network.longest(max_length), settings.share, settings.whole_words)
-    return Examples(encoded, masked.Targets(encoded))
+    return EncodedDataset(encoded, masked.Targets(encoded))
 
 
-def for_training(examples: Examples, network: Network, packing: bool) -> Examples:
+def for_training(examples: EncodedDataset, network: Network, packing: bool) -> EncodedDataset:
     """The same windows with masks drawn anew in each step."""
     encoded: Any = replace(examples.encoded, draws=True, drawn={})  # type: ignore[type-var]
-    return Examples(encoded, masked.Targets(encoded))
+    return EncodedDataset(encoded, masked.Targets(encoded))
 
 
 def losses(output: Vocabulary, targets: Tensor, labels: Labels, settings: Settings, weights: Tensor | None) -> Tensor:

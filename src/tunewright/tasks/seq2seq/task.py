@@ -1,6 +1,6 @@
 """Texts written from texts: summaries, translations, any rewriting, by a model with an encoder and a decoder.
 
-Trained and watched by likelihood, which is cheap; the test rows are written out by beam search and judged as texts.
+TrainingResult and watched by likelihood, which is cheap; the test rows are written out by beam search and judged as texts.
 Source: Sutskever et al. 2014; beam search as in Vaswani et al. 2017, section 6.1. When: every row has a text to write.
 When not: the answer stands in the text (question_answering); a decoder alone that goes on from a prompt (language).
 """
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tunewright.core.arrays import object_array
 from tunewright.core.types import Labels, Predictions
 from tunewright.datasets.batching import for_evaluation
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.rows import Rows
 from tunewright.metrics import rouge_l
 from tunewright.modalities.text import sequences
@@ -60,7 +60,7 @@ class Settings(BaseModel):
 
 def encode(
     network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Settings, max_length: int
-) -> Examples:
+) -> EncodedDataset:
     """Each row's text to read, and the first right one to write."""
     wanted = None if targets is None else [texts[0] for texts in targets]
     how = (wanted, network.tokenizer, network.inner, network.longest(max_length), _most(network, settings))
@@ -68,7 +68,7 @@ def encode(
         encoded = translation.encode(inputs, *how, tag=settings.tag, prefix=settings.prefix, known=settings.languages)
     else:
         encoded = sequences.encode([(settings.prefix + str(row[0]), *row[1:]) for row in inputs], *how)
-    return Examples(encoded, None if wanted is None else encoded.targets)
+    return EncodedDataset(encoded, None if wanted is None else encoded.targets)
 
 
 def settled(settings: Settings, network: Network, train: Rows) -> tuple[Settings, tuple[str, ...]]:
@@ -85,7 +85,7 @@ def decode(kept: np.ndarray, labels: Labels, encoded: sequences.Encoded) -> Pred
     return Predictions(kept, None)
 
 
-def generate(network: Network, examples: Examples, settings: Settings) -> Predictions:
+def generate(network: Network, examples: EncodedDataset, settings: Settings) -> Predictions:
     """The text that beam search writes for each row, (n,) objects; in float32."""
     encoded: Any = examples.encoded
     written: list[str] = [""] * len(encoded)
@@ -143,5 +143,5 @@ def answer(predictions: Predictions, index: int, labels: Labels) -> dict[str, An
 
 def badness(targets: np.ndarray, predictions: Predictions) -> np.ndarray:
     """1 less the overlap of each text with the right one that it is most like, (n,)."""
-    found: np.ndarray = 1 - rouge_l.sums(targets, predictions.values, Labels("generation"))[:, 0]
+    found: np.ndarray = 1 - rouge_l.sums(targets, predictions.values, Labels("seq2seq"))[:, 0]
     return found

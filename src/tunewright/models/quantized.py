@@ -1,6 +1,6 @@
 """A frozen base model in 4 bits: matrices of a quarter of their bytes, which adapters are trained beside.
 
-Source: Dettmers et al. 2023, QLoRA, section 3 (NormalFloat, double quantisation, computing in bfloat16).
+Source: Dettmers et al. 2023, QLoRA, section 3 (NormalFloat, double quantization, computing in bfloat16).
 When: lora on a base that does not fit into the device's memory otherwise. When not: on a processor, or where every weight trains.
 """
 
@@ -20,12 +20,12 @@ def four_bits() -> dict[str, Any]:
         raise UserError(
             "a base model in 4 bits needs a CUDA device, and there is none",
             expected="a CUDA device",
-            try_="--set model.quantise=none",
+            try_="--set model.quantize=none",
         )
     if find_spec("bitsandbytes") is None:
         raise UserError(
             "a base model in 4 bits needs the package 'bitsandbytes', which is not installed",
-            try_="pip install 'tunewright[quantised]'",
+            try_="pip install 'tunewright[quantized]'",
         )
     from transformers import BitsAndBytesConfig
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
-from tunewright.datasets.encoded import Examples
+from tunewright.datasets.encoded import EncodedDataset
 from tunewright.datasets.rows import Rows
 from tunewright.modalities.language import audit as looking
 from tunewright.modalities.language import causal as language
@@ -50,7 +50,7 @@ class Settings(BaseModel):
 
 def encode(
     network: Network, inputs: list[tuple[Any, ...]], targets: np.ndarray | None, settings: Settings, max_length: int
-) -> Examples:
+) -> EncodedDataset:
     """Conversations one by one in the words of the chat template; raw text in blocks, several for a long row.
 
     A template that the tokenizer did not bring is given to it, so that it is saved with the model.
@@ -61,7 +61,7 @@ def encode(
         encoded = language.encode_conversations(tokenizer, [row[0] for row in inputs], longest, template=template)
     else:
         encoded = language.encode_raw(tokenizer, [_one_text(row) for row in inputs], longest, ends=settings.ends)
-    return Examples(encoded, encoded.targets)
+    return EncodedDataset(encoded, encoded.targets)
 
 
 def chosen_template(network: Network) -> chat_template.Template:
@@ -78,7 +78,7 @@ def _one_text(row: tuple[Any, ...]) -> str:
     return str(row[0])
 
 
-def audit(network: Network, rows: Mapping[str, Rows], examples: Mapping[str, Examples]) -> Audit:
+def audit(network: Network, rows: Mapping[str, Rows], examples: Mapping[str, EncodedDataset]) -> Audit:
     """What is about to be learned of the training rows; a part of which nothing is learned is a ``UserError``."""
     for part in rows:
         encoded: Any = examples[part].encoded
@@ -97,7 +97,7 @@ def audit(network: Network, rows: Mapping[str, Rows], examples: Mapping[str, Exa
     return Audit((*found.findings, *held), lines, found.share)
 
 
-def for_training(examples: Examples, network: Network, packing: bool) -> Examples:
+def for_training(examples: EncodedDataset, network: Network, packing: bool) -> EncodedDataset:
     """The training rows, several in a longer one where they are to be packed."""
     if not packing:
         return examples
@@ -107,7 +107,7 @@ def for_training(examples: Examples, network: Network, packing: bool) -> Example
             f"the rows of {type(network.inner).__name__} cannot be packed: it takes no positions", try_="training.packing: off"
         )
     encoded = packed.Encoded(flat, network.longest(max(int(flat.lengths.max()), LONGEST)), network.inner.config)
-    return Examples(encoded, packed.Targets(encoded))
+    return EncodedDataset(encoded, packed.Targets(encoded))
 
 
 def decode(kept: np.ndarray, labels: Labels, encoded: language.Encoded) -> Predictions:
