@@ -216,7 +216,8 @@ def _tried(way: Way, probe: Mapping[str, Any], inputs: dict[str, Any]) -> list[A
         rows = [[row] for row in probe["texts"]] if way.needs[0] == "peft" else [probe["texts"]]
         batches = [_read(typed["tokenizer"], model, texts, probe["input_ids"]) for texts in rows]
     ask = typed.get("answer", model)
-    numbers = SimpleNamespace(**{name: getattr(model, name, None) for name in ("logit_scale", "logit_bias")})
+    own = {name: getattr(model, name, None) for name in ("logit_scale", "logit_bias")}
+    numbers = SimpleNamespace(**{name: None if value is None else value.detach() for name, value in own.items()})
     with torch.inference_mode():
         return [Answer(batch, ask(**batch), numbers) for batch in batches]
 
@@ -236,7 +237,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _main(run: Path) -> None:
-    sys.modules["tunewright"] = None  # type: ignore[assignment] # an import of it fails
+    sys.modules["tunewright"] = None  # type: ignore[assignment]  # an import of it fails
     given = answers(run)
     del sys.modules["tunewright"]
     from tunewright.artifacts.certificate import said_of
