@@ -248,7 +248,7 @@ def _separated(schema: Schema, cells: Sequence[Any], separator: str | None, tabl
         return replace(schema, separator=separator, said=(*schema.said, f"Labels are separated by {separator!r} (as named)."))
     refuse_broken(cells, table.where, bare=True)
     found, seen = separator_of(cells, schema.target[0], table.source)
-    said = [f"Labels are separated by {found!r} (guessed)."] if seen else []
+    said = [f"Labels are separated by {found!r}{'' if found == USUAL else ' (guessed)'}."] if seen else []
     written = sum(items_of(cell) is not None for cell in cells)
     said += [f"Labels of {written} rows are lists that were written as text, and are read as lists."] if written else []
     return replace(schema, separator=found, said=(*schema.said, *said))
