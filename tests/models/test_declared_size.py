@@ -23,7 +23,7 @@ from tunewright.models.tiny import tiny_model
 
 # As published; what is not named is the default of transformers' configuration, which is that of the family's usual model.
 CAUSAL, IMAGE = "AutoModelForCausalLM", "AutoModelForImageClassification"
-BLOOM = {"n_embed": 2048, "hidden_size": 2048, "n_layer": 24, "num_attention_heads": 16, "vocab_size": 250_880}
+BLOOM = {"hidden_size": 2048, "n_layer": 24, "n_head": 16, "vocab_size": 250_880}
 HGNET = {"stage_in_channels": [48, 128, 512, 1024], "stage_out_channels": [128, 512, 1024, 2048]}
 PUBLISHED: dict[str, tuple[str, str, dict[str, Any]]] = {
     "gpt2-large": ("gpt2", CAUSAL, {"n_embd": 1280, "n_layer": 36, "n_head": 20}),
@@ -47,7 +47,8 @@ def folder_of(folder: Path, name: str) -> tuple[Path, Any]:
     """The published configuration beside weights of its shapes, whose values take no room on disk; and what builds it."""
     family, auto, settings = PUBLISHED[name]
     config = CONFIG_MAPPING[family](**settings)
-    write_json(folder / "config.json", {**json.loads(config.to_json_string()), "model_type": family})
+    also = {"n_embed": 2048} if family == "bloom" else {}  # its file says it by the older name
+    write_json(folder / "config.json", {**json.loads(config.to_json_string()), **also, "model_type": family})
     build = getattr(transformers, auto).from_config
     with without_values():
         network = build(CONFIG_MAPPING[family](**settings))
