@@ -392,3 +392,15 @@ def test_cepstra_are_a_cosine_transform_of_log_energies() -> None:
     np.testing.assert_allclose(plain[5], np.log(power @ mel_filters(201, 20, 20.0, 6000.0, 16_000, "slaney")), atol=1e-3)
     assert (plain[10] == 0).all()  # silence
     assert AudioPreprocessing.from_processor_config(how.to_dict()) == how
+
+
+def test_a_constant_channel_is_not_divided_by_the_last_bits_of_its_spread() -> None:
+    """Silence would be louder than anything: -15.9 / 0.000001."""
+    ours = replace(extractor("Speech2TextFeatureExtractor")[1], means=False)
+    found = [
+        encoded(ours, [np.full(samples, 0.1, dtype=np.float32)]).collate(np.arange(1))["input_features"]
+        for samples in (8000, 16_000, 33_000)
+    ]
+    assert max(float(features.abs().max()) for features in found) < 20  # the logarithms themselves
+    spoken = encoded(ours).collate(np.arange(1))["input_features"]
+    assert spoken[0].std(0, correction=0).numpy() == pytest.approx(1, abs=1e-3)

@@ -12,8 +12,10 @@ from scipy.stats import spearmanr
 
 from tests.engine.toy import toy_rows
 from tunewright.analysis.references import Asked, read_reference
+from tunewright.analysis.reports.forgetting import _is_certain
 from tunewright.analysis.similarity import alignment
 from tunewright.core.errors import UserError
+from tunewright.core.types import Score
 from tunewright.models.states import block_states
 from tunewright.pipeline.examine import examine
 from tunewright.pipeline.workflow import fit
@@ -138,3 +140,13 @@ def test_pairs_are_ranked(tmp_path: Path) -> None:
     values = generator.normal(size=(20, 2))
     asked = Asked("similarity", values)
     assert asked.value(np.ones((1, 20), dtype=int))[0] == pytest.approx(spearmanr(*values.T).statistic)
+
+
+def test_a_loss_of_last_bits_is_none_and_a_small_one_is() -> None:
+    def change(low: float) -> Score:
+        return Score("forgotten_a", 2 * low, low, 3 * low, 100)
+
+    before = Score("before_a", 20.0, 19.0, 21.0, 100)
+    assert not _is_certain(before, change(20 * np.finfo(np.float32).eps))
+    assert _is_certain(before, change(20 * 1e-4))
+    assert not _is_certain(before, change(-1.0))

@@ -145,7 +145,7 @@ def _said(scores: tuple[Score, ...], many: int) -> tuple[str, ...]:
 
 
 def _findings(scores: tuple[Score, ...]) -> tuple[Finding, ...]:
-    weak = [one for one in scores[:2] if one.low is not None and one.low <= 1e-6]
+    weak = [one for one in scores[:2] if one.low is not None and one.low <= 0]
     if not weak:
         return ()
     named = " and ".join(f"{one.name.replace('_', ' ')} {one.value:.3f} ({one.low:.3f} to {one.high:.3f})" for one in weak)

@@ -121,7 +121,7 @@ def _moved(drift: dict[str, float], has_references: bool) -> list[str]:
 
 def _is_certain(before: Score, change: Score) -> bool:
     """Whether something is lost, by more than the last bits of the network's answers."""
-    return change.low is not None and change.low > grain(np.array([before.value or 0.0], dtype=np.float32))
+    return change.low is not None and change.low > grain(np.array(before.value or 0.0, np.float32))
 
 
 def _finding(change: Score) -> Finding:

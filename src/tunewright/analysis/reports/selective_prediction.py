@@ -203,7 +203,7 @@ def _said(
 
 def _findings(right: np.ndarray, gain: Score, rows: dict[float, tuple[Score, Score]]) -> tuple[Finding, ...]:
     found = []
-    if (~right).sum() >= _FEWEST_ERRORS and gain.low is not None and gain.low <= 1e-9:
+    if (~right).sum() >= _FEWEST_ERRORS and gain.low is not None and gain.low <= 0:
         message = (
             f"the probability does not tell right answers from the {(~right).sum()} wrong ones: leaving out the least sure rows "
             "gains nothing that is certain; look at the worst errors before a threshold is put anywhere"
