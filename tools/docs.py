@@ -55,11 +55,12 @@ def answers(strategy: Strategy) -> str:
     settings = strategy.settings
     if not settings:
         return " | ".join(["decided for the network"] * 4)
-    rates = settings.get("rates", {})
+    speed = settings.get("optimization", {})
     starts = ", ".join(name_of(one) for one in settings.get("initialization", ())) or "the head's own rule"
-    fast = f"{rates.get('backbone', '–')} / head {rates.get('head', '–')}, {name_of(rates.get('schedule', 'linear'))}"
-    if "layer_decay" in rates:
-        fast += f", each layer x{rates['layer_decay']:.3g}"
+    fast = f"{speed.get('learning_rate', '–')} / head {speed.get('head_learning_rate', '–')}, "
+    fast += name_of(speed.get("schedule", "linear"))
+    if "layer_decay" in speed:
+        fast += f", each layer x{speed['layer_decay']:.3g}"
     return " | ".join((name_of(settings.get("method", "full")), name_of(settings.get("unfreezing", "none")), fast, starts))
 
 
