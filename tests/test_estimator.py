@@ -48,7 +48,7 @@ def labels() -> list[str]:
 
 @pytest.fixture(scope="module")
 def tuner(tiny_bert: Path) -> FineTuner:
-    return FineTuner(str(tiny_bert), epochs=4, settings=QUICK)
+    return FineTuner(str(tiny_bert), strategy="full", epochs=4, settings=QUICK)
 
 
 @pytest.fixture(scope="module")

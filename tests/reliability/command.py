@@ -21,6 +21,7 @@ from tunewright.training.checkpoint import Checkpoints
 _RECIPE = """
 data: {{train: {rows}, text: [text], target: [label], near_duplicates: ignore}}
 model: {{source: {model}}}
+method: full
 optimization: {{learning_rate: 1e-3, head_learning_rate: 1e-2}}
 training: {{epochs: 4, batch_size: 16, precision: float32, threads: 1}}
 evaluation: {{baselines: [], reports: [], certify: false, resamples: 100, monitor: loss}}

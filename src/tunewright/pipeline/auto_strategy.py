@@ -26,7 +26,7 @@ _NAMES = {"lora": "LoRA", "full": "full fine-tuning"}
 _WRITES = {"optimization": {"learning_rate": 2e-4}, "training": {"epochs": 3}}
 # Others that keep their own output: ten times what was measured for vectors with everything open (benchmarks/text_heads.py).
 _KEEPS_OUTPUT = {"optimization": {"learning_rate": 1e-3}, "training": {"epochs": 5}}
-# Random values: the rate of FT-Transformer's search, and more epochs (Gorishniy et al. 2021, appendix, upper end).
+# Random values: the upper end of FT-Transformer's search for a rate (Gorishniy et al. 2021, appendix); the epochs are a guess.
 _FROM_SCRATCH = {
     "optimization": {"learning_rate": 1e-3, "head_learning_rate": 1e-3},
     "training": {"epochs": 30, "max_train_examples_seen": None},
