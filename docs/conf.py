@@ -20,7 +20,6 @@ release = version = tunewright.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_design"]
 source_suffix = {".md": "markdown"}
 exclude_patterns: list[str] = []
-suppress_warnings = ["toc.empty_glob"]  # the lists end in `*`, so that a new page is found; it may match none
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
@@ -32,7 +31,7 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_class_signature = "separated"
 nitpicky = True
-# Types of other projects, whose pages are not read: the site is built without a network.
+# Types in signatures are not resolved: those of torch and numpy would need a network. Links between pages are.
 nitpick_ignore_regex = [(r"py:.*", r".*")]
 
 html_theme = "furo"
