@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: quickstart test lint docs matrix reliability fuzz audit lock zoo clean
+.PHONY: quickstart test lint docs site matrix reliability fuzz audit lock zoo clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/tunewright fit examples/support_messages.csv --model all-MiniLM-L6-v2 --target topic --strategy partial --seed 0
@@ -21,6 +21,10 @@ lint: $(VENV)/.test
 
 docs: $(VENV)/.test
 	$(BIN)/python tools/docs.py
+
+# The documentation as a site that opens from its files: build/site/index.html. A warning is an error.
+site: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going --quiet -b html -d build/site-cache docs build/site
 
 matrix: $(VENV)/.test
 	$(BIN)/python tools/matrix.py
@@ -40,12 +44,12 @@ AUDIT := $(VENV)/audit
 audit: $(AUDIT)/.made
 	rm -f $(AUDIT)/report.json
 	-timeout 300 $(AUDIT)/bin/pip-audit --disable-pip --no-deps --progress-spinner off --format json --output $(AUDIT)/report.json \
-		--requirement requirements/quickstart.lock --requirement requirements/test.lock
+		--requirement requirements/quickstart.lock --requirement requirements/test.lock --requirement requirements/docs.lock
 	$(PYTHON) tools/audit.py $(AUDIT)/report.json
 
 # Hashes of every file of every pinned version; run it after a change of requirements/*.txt.
 lock: $(AUDIT)/.made
-	for name in quickstart test; do \
+	for name in quickstart test docs; do \
 		(head -1 requirements/$$name.lock; $(AUDIT)/bin/uv pip compile --no-config --no-deps --generate-hashes --no-annotate --no-header \
 		--quiet --python-version 3.11 requirements/$$name.txt) > requirements/$$name.new && mv requirements/$$name.new requirements/$$name.lock || exit 1; \
 	done
@@ -76,4 +80,8 @@ $(VENV)/.quickstart: $(VENV)/.torch requirements/quickstart.lock pyproject.toml
 
 $(VENV)/.test: $(VENV)/.quickstart requirements/test.lock
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/test.lock
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.test requirements/docs.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/docs.lock
 	touch $@

@@ -321,7 +321,7 @@ def of_authors(model: str, arm: str, seed: int) -> dict[str, Row]:
 
 
 def table() -> str:
-    """The section of docs/benchmarks.md."""
+    """The section of docs/benchmarks/bias.md."""
     rows = results(FILE)
     parts = (_tables_page, _texts_page, _authors_page)
     found = [made for make, part in zip(parts, ("tables", "texts", "authors"), strict=True) if (made := make(of(rows, part)))]

@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md from the lines in results/: python benchmarks/tables.py."""
+"""Write docs/benchmarks/*.md from the lines in results/: python benchmarks/tables.py."""
 
 from __future__ import annotations
 
@@ -20,18 +20,11 @@ import table_transfer
 import text_heads
 import trust
 from common import difference, grouped, results, spread
+from pages import pages
 
 import preferences
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
-HEAD = """<!-- Written by benchmarks/tables.py from benchmarks/results/; measure, then run it again. -->
-
-# Benchmarks
-
-Every figure was measured; each line of `benchmarks/results/` has its seed, versions and machine. Seconds are of a shared,
-noisy machine with two cores and say nothing beyond their own table.
-"""
-
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "benchmarks"
 
 NOTES = {
     "from_few": "\nSome minutes of pre-training on English alone did not help here: random values end nearer to the right texts, at both rates.\n",
@@ -103,8 +96,10 @@ def main() -> None:
         checked(),
         estimates(),
     ]
-    PAGE.write_text(HEAD + "".join(section for section in sections if section), encoding="utf-8")
-    print(PAGE)
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages("".join(section for section in sections if section)).items():
+        (FOLDER / f"{name}.md").write_text(text, encoding="utf-8")
+        print(FOLDER / f"{name}.md")
 
 
 def text_tasks() -> str:

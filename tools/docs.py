@@ -1,42 +1,53 @@
 """Write the pages that follow from the code: python tools/docs.py [--check].
 
-docs/strategies/*.md from the strategies' data, docs/parts.md from the parts' first lines, docs/recipe.md from the recipe's
-fields, and README's strategies and tree. With --check nothing is written and a stale page is an error.
+In docs/reference: strategies/ from the strategies' data, parts.md and api/ from the registry, recipe.md from the recipe's fields,
+cli.md from the commands, source_tree.md from the packages' docstrings.
+With --check nothing is written and a stale page is an error.
 """
 
 from __future__ import annotations
 
 import ast
+import inspect
 import io
-import re
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import yaml
+from typer.main import get_command
 
+import tunewright
+from tunewright.cli.main import app
 from tunewright.config.recipe import Choice, Recipe, Section
 from tunewright.core.registry import FAMILIES, list_parts
 from tunewright.strategies import Strategy, list_strategies
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
-README = ROOT / "README.md"
+DOCS = ROOT / "docs" / "reference"
 MADE = "<!-- Written by tools/docs.py; change the source it names, not this page. -->\n\n"
 
 
 def main(arguments: list[str]) -> int:
-    pages = {**strategy_pages(), "parts.md": parts_page(), "recipe.md": recipe_page(), "../README.md": readme()}
+    pages = {
+        **strategy_pages(),
+        **api_pages(),
+        "parts.md": parts_page(),
+        "recipe.md": recipe_page(),
+        "cli.md": cli_page(),
+        "source_tree.md": tree_page(),
+    }
     stale = [name for name, text in pages.items() if not (DOCS / name).is_file() or (DOCS / name).read_text() != text]
     if "--check" in arguments:
         for name in stale:
-            print(f"docs/{name} is stale; run python tools/docs.py")
+            print(f"docs/reference/{name} is stale; run python tools/docs.py")
         return 1 if stale else 0
     for name in stale:
         (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
         (DOCS / name).write_text(pages[name], encoding="utf-8")
-        print(f"docs/{name}")
+        print(f"docs/reference/{name}")
     return 0
 
 
@@ -45,7 +56,8 @@ def strategy_pages() -> dict[str, str]:
     rows = "".join(f"| [{one.name}]({one.name}.md) | {answers(one)} |\n" for one in list_strategies())
     head = "# Strategies\n\nEach is a combination of four answers: what trains, when, how fast, from where.\n\n"
     pages["strategies/index.md"] = (
-        f"{MADE}{head}| strategy | what | when | how fast | from where |\n|---|---|---|---|---|\n{rows}"
+        f"{MADE}{head}| strategy | what | when | how fast | from where |\n|---|---|---|---|---|\n{rows}\n"
+        + toctree(one.name for one in list_strategies())
     )
     return pages
 
@@ -78,7 +90,7 @@ def strategy_page(strategy: Strategy) -> str:
         f"**Source.** {strategy.source.strip()}\n\n"
         f"```\ntunewright fit data.csv --target label --strategy {strategy.name}\n```\n\n"
         f"{shown}## Where the settings come from\n\n{origins}\n"
-        "What it reached on real data is in [benchmarks](../benchmarks.md).\n"
+        "Results on real data: [benchmarks](../../benchmarks/strategies.md).\n"
     )
 
 
@@ -100,14 +112,67 @@ def recipe_page() -> str:
     return page + out.getvalue()
 
 
-def readme() -> str:
-    """README with its marked blocks written anew."""
-    rows = "".join(f"| [{one.name}](docs/strategies/{one.name}.md) | {one.summary.strip()} |\n" for one in list_strategies())
-    blocks = {"strategies": f"| strategy | in one line |\n|---|---|\n{rows}", "tree": f"```\n{tree()}```\n"}
-    text = README.read_text(encoding="utf-8")
-    for name, block in blocks.items():
-        text = re.sub(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda found: found[1] + block + found[2], text, flags=re.S)  # noqa: B023
-    return text
+def cli_page() -> str:
+    page = f"{MADE}# Command line\n\nEvery command takes `--json`. "
+    page += "Exit codes: 0 done, 1 our fault, 2 your input, 130 interrupted, 143 SIGTERM.\n"
+    return page + "".join(command_section(name, command) for name, command in commands(get_command(app), "tunewright"))
+
+
+def commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Every command with its whole name, groups opened."""
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        if hasattr(command, "list_commands"):
+            yield from commands(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}", command
+
+
+def command_section(name: str, command: Any) -> str:
+    rows = "".join(
+        f"| {', '.join(f'`{one}`' for one in option_names(param))} | {(getattr(param, 'help', None) or '').replace('|', '/')} |\n"
+        for param in command.params
+        if not getattr(param, "hidden", False) and "--help" not in param.opts
+    )
+    described = inspect.cleandoc(command.help or "").replace("\f", "")
+    return f"\n## {name}\n\n{described}\n\n| argument or option | meaning |\n|---|---|\n{rows}"
+
+
+def option_names(param: Any) -> list[str]:
+    if param.param_type_name == "argument":
+        return [param.metavar or param.name.upper()]
+    return [*param.opts, *param.secondary_opts]
+
+
+def api_pages() -> dict[str, str]:
+    """One page for the public names, one for each family of parts; Sphinx reads the docstrings when the site is built."""
+    names = sorted(name for name in tunewright.__all__ if name[0].isalpha())
+    functions = "".join(f".. autofunction:: tunewright.{name}\n" for name in names if name[0].islower())
+    classes = "".join(f".. autoclass:: tunewright.{name}\n   :members:\n\n" for name in names if name[0].isupper())
+    families = [family for family in FAMILIES if list_parts(family)]
+    index = f"{MADE}# Python API\n\nWhat `import tunewright` offers, from its docstrings. "
+    index += f"Each family of [parts](../parts.md) has a page of its own.\n\n{toctree(families)}\n"
+    index += f"## Functions\n\n```{{eval-rst}}\n{functions}```\n\n## Classes\n\n```{{eval-rst}}\n{classes}```\n"
+    return {f"api/{family}.md": family_page(family) for family in families} | {"api/index.md": index}
+
+
+def family_page(family: str) -> str:
+    modules = "".join(
+        f"## {part.name}\n\n```{{eval-rst}}\n.. automodule:: {part.module}\n   :members:\n```\n\n"
+        for part in list_parts(family)
+        if part.module.startswith("tunewright.")
+    )
+    return f"{MADE}# {family}\n\n{modules}"
+
+
+def toctree(names: Iterable[str]) -> str:
+    return "```{toctree}\n:hidden:\n\n" + "".join(f"{name}\n" for name in names) + "```\n"
+
+
+def tree_page() -> str:
+    head = "# Source tree\n\nThe first line of each package's docstring. "
+    head += "[Architecture](../explanation/architecture.md) explains the design.\n\n"
+    return f"{MADE}{head}```\n{tree()}```\n"
 
 
 def tree() -> str:

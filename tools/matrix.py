@@ -1,7 +1,7 @@
 """Run every strategy on every task on tiny networks and write which work: python tools/matrix.py [--check] [task …].
 
-docs/matrix.md says *works*, or why a strategy means nothing for a task, in the words of the refusal. With --check nothing is
-written, and a page that is stale is an error.
+docs/reference/matrix.md says *works*, or why a strategy means nothing for a task, in the words of the refusal. With --check
+nothing is written, and a page that is stale is an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.registry import list_parts
 from tunewright.strategies import list_strategies
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "matrix.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "matrix.md"
 WORKS = "works"
 TOPICS = {
     "money": "card money bank pay refund price",
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     if "--check" not in arguments:
         PAGE.write_text(text, encoding="utf-8")
     elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
-        print("docs/matrix.md is stale; run python tools/matrix.py")
+        print("docs/reference/matrix.md is stale; run python tools/matrix.py")
         return 1
     return 0
 

@@ -6,7 +6,7 @@ Half of the rows hide 15 in 100 tokens in spans of about three, which are to be 
 others are the first half of a passage, whose second half is to be written (there section 3.2.3, prefix language model).
 
 Its weights are not kept here: after 20 minutes of one core, translation and summaries learnt from it no better than from random
-values (docs/benchmarks.md). benchmarks/translation.py reads what this builds.
+values (docs/benchmarks/). benchmarks/translation.py reads what this builds.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def xrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_page_shows_the_recipe_as_it_is() -> None:
-    assert RECIPE.read_text(encoding="utf-8") in (ROOT / "docs" / "examples" / "medical_images.md").read_text(encoding="utf-8")
+    assert RECIPE.read_text(encoding="utf-8") in (ROOT / "docs" / "tutorials" / "medical_images.md").read_text(encoding="utf-8")
 
 
 def test_the_recipe_trains_what_the_page_says(xrays: Path, tmp_path: Path) -> None:

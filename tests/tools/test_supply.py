@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ROOT / "requirements"
 
 
-@pytest.mark.parametrize("name", ["quickstart", "test"])
+@pytest.mark.parametrize("name", ["quickstart", "test", "docs"])
 def test_a_lock_has_what_its_list_has_and_a_hash_for_each(name: str) -> None:
     pins = {_plain(line) for line in (LOCKS / f"{name}.txt").read_text().splitlines() if line and not line.startswith("#")}
     entries = re.split(r"\n(?=\S)", (LOCKS / f"{name}.lock").read_text().split("\n", 1)[1].strip())

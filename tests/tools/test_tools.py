@@ -54,13 +54,13 @@ def test_a_stale_page_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     docs = tool("docs")
     monkeypatch.setattr(docs, "DOCS", tmp_path)
     assert docs.main(["--check"]) == 1
-    assert "docs/parts.md is stale" in capsys.readouterr().out
+    assert "docs/reference/parts.md is stale" in capsys.readouterr().out
     assert docs.main([]) == 0
     assert docs.main(["--check"]) == 0
 
 
 def test_every_test_that_the_correctness_page_names_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "correctness.md").read_text()))
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "explanation" / "correctness.md").read_text()))
     written = set(re.findall(r"^def (test_\w+)\(", "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py")), re.M))
     assert len(named) > 40
     assert named <= written

@@ -164,7 +164,7 @@ def join() -> DistributedContext:
 def _start() -> str:
     """Which start of torchrun's this is: its store outlives a restart and still holds the addresses of processes that ended.
 
-    Several machines count their restarts apart; there torchrun itself can make a store for each (docs/distributed.md).
+    Several machines count their restarts apart; torchrun itself can make a store for each (docs/explanation/distributed.md).
     """
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if os.environ.get("GROUP_WORLD_SIZE", "1") == "1" else "0"
 

@@ -3,7 +3,7 @@
 Source: Gorishniy et al. 2021, Revisiting Deep Learning Models for Tabular Data, section 3.3 and appendix E (defaults).
 When: tables with some thousand rows, and where rows without labels are there to pre-train on.
 When not: hundreds of columns (attention takes their square). Compare with a linear model and boosted trees first: they are
-faster, and on most of our tables as good or better (docs/benchmarks.md).
+faster, and on most of our tables as good or better (docs/benchmarks/).
 """
 
 from __future__ import annotations

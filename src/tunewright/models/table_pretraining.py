@@ -3,7 +3,7 @@
 Source: Yoon et al. 2020, VIME, section 3 (cells exchanged with those of other rows, detected and restored); Rubachev et al. 2022,
 Revisiting Pretraining Objectives for Tabular Deep Learning, section 3 (the same on FT-Transformer, share 0.2 to 0.5).
 When: a thousand labeled rows or more, and many more without a label; the gain seen there was small and within its spread.
-When not: a hundred labeled rows, or rows of other tables only: no gain was found on four tables (docs/benchmarks.md).
+When not: a hundred labeled rows, or rows of other tables only: no gain was found on four tables (docs/benchmarks/).
 """
 
 from __future__ import annotations

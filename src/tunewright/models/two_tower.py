@@ -2,7 +2,7 @@
 
 Source: Yi et al. 2019, Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations, sections 3 and 4.
 When: many items, new items with known features, or answers that must come from a nearest-neighbor index.
-When not: a few thousand items without features, where matrix factorisation was better (docs/benchmarks.md).
+When not: a few thousand items without features, where matrix factorisation was better (docs/benchmarks/).
 """
 
 from __future__ import annotations

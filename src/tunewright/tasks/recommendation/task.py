@@ -3,7 +3,7 @@
 Source: Yi et al. 2019, Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations, equations 3 to 5: the
 batch's other items are the negatives, corrected for how often each comes.
 When: many items, or answers that must come from a nearest-neighbor index. When not: some thousand items that are known by
-their ids alone, where matrix factorisation was better (docs/benchmarks.md).
+their ids alone, where matrix factorisation was better (docs/benchmarks/).
 """
 
 from __future__ import annotations
