@@ -89,7 +89,7 @@ def fit(
     test: Any = None,
     seed: int | None = None,
     out: str | Path | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
     **sections: Any,
 ) -> Run:
     """Adapt a pre-trained model to examples and return the finished run.
@@ -98,15 +98,19 @@ def fit(
     ``sections`` are the recipe's own: ``optimization={"layer_decay": 0.9}``, ``training={"epochs": 3}``, and the short forms
     ``text="message"``, ``task="regression"``, ``budget=600`` (seconds). ``model`` is a folder, a package's name, a hub id,
     a section, or a ``torch.nn.Module`` that reads images or sounds as ``preprocessing`` makes them, of which a copy is trained.
+    ``callbacks``: objects, and names (or names with settings) as a recipe's ``callbacks`` has them, such as ``"tensorboard"``.
     When: a table of texts with a target. When not: generating text.
     """
     section = dict(model) if isinstance(model, Mapping) else {"source": model}
     backbone = backbone_of(section.get("source"), preprocessing)
     source = model if backbone is None else section | {"source": backbone.source}
+    objects = [one for one in callbacks if not isinstance(one, (str, Mapping))]
+    if len(objects) < len(callbacks):
+        sections["callbacks"] = [one for one in callbacks if isinstance(one, (str, Mapping))]
     recipe = make_recipe(
         data, model=source, target=target, strategy=strategy, validation=validation, test=test, seed=seed, out=out, **sections
     )
-    return fit_recipe(recipe, given=_from_python(data, validation, test), callbacks=callbacks, backbone=backbone)
+    return fit_recipe(recipe, given=_from_python(data, validation, test), callbacks=checked(objects), backbone=backbone)
 
 
 def make_recipe(
