@@ -305,24 +305,26 @@ def ours(task: str, method: str, model: str, precision: str) -> dict[str, Any]:
     """Train, and tell the loss of each step and the seconds to the end of the last."""
     from dataclasses import replace
 
+    from tunewright.training.callback import Callback
+    from tunewright.training.events import StepEnd
     from tunewright.training.trainer import train
 
-    steps: list[dict[str, Any]] = []
+    steps: list[StepEnd] = []
     ends: list[float] = []
 
-    def watch(event: dict[str, Any]) -> None:
-        if event["kind"] == "step":
+    class Clock(Callback):
+        def on_step_end(self, event: StepEnd) -> None:
             steps.append(event)
             ends.append(time.process_time())
 
-    job = replace(job_of(task, method, model, precision), callbacks=(watch,))
+    job = replace(job_of(task, method, model, precision), callbacks=(Clock(),))
     began = time.process_time()
     train(job)
     encoded = job.train.encoded
     tokens = int((encoded.flat if task == "dpo" else encoded).lengths.sum())
     return {
-        "losses": [event["loss"] for event in steps],
-        "seconds": round(steps[-1]["seconds"], 4),
+        "losses": [event.loss for event in steps],
+        "seconds": round(steps[-1].seconds, 4),
         "cpu_seconds": round(ends[-1] - began, 4),
         "steps": len(steps),
         "tokens": tokens,

@@ -16,6 +16,7 @@ import torch
 
 import tunewright
 from tests.engine.toy import toy_rows
+from tests.listener import Listener
 from tunewright.config.recipe import Recipe, Section
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_file, read_json, read_tensors
@@ -138,7 +139,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(
 
     out = tmp_path / "cut"
     with pytest.raises(Interrupted):
-        tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, callbacks=[interrupt], **settings)
+        tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, callbacks=[Listener(interrupt)], **settings)
     assert read_json(out / "manifest.json")["status"] == "interrupted"
     with pytest.raises(UserError, match=r"something else: rates\.head: 0\.01 then, 0\.02 now.*tunewright resume"):
         other = {**settings, "optimization": {"learning_rate": 1e-3, "head_learning_rate": 0.02}}
@@ -435,7 +436,7 @@ def test_a_run_of_rows_from_python_is_continued_wherever_it_was_moved(tiny_bert:
     }
     how["evaluation"] = {"certify": False, "resamples": 100, "baselines": (), "reports": ()}
     with pytest.raises(KeyboardInterrupt):
-        tunewright.fit(toy_rows(36), out=tmp_path / "run", callbacks=[stop], **how)
+        tunewright.fit(toy_rows(36), out=tmp_path / "run", callbacks=[Listener(stop)], **how)
     (tmp_path / "run").rename(tmp_path / "moved")
     tunewright.resume(tmp_path / "moved")
     whole = tunewright.fit(toy_rows(36), out=tmp_path / "whole", **how)

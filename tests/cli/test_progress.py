@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
 from tunewright.callbacks.progress import describe, progress
+from tunewright.training.events import EvaluationEnd, LayersUnfrozen, StageMessages, StepEnd, TrainBegin, TrainEnd
 
 EVENTS = [
-    {"kind": "phase", "name": "data", "said": ["600 rows", "text column guessed: 'message'"]},
-    {"kind": "start", "steps": 20, "epochs": 2, "rows": 600, "parameters": 22_700_000, "trainable": 384, "resumed_at": 0},
-    {"kind": "stage", "step": 0, "open_from": 5, "name": "block 3"},
-    *(
-        {"kind": "step", "step": step, "epoch": step / 10, "progress": step / 20, "loss": 1.0 / step, "rate": {}, "seconds": step}
-        for step in range(1, 11)
-    ),
-    {
-        "kind": "evaluation",
-        "step": 10,
-        "epoch": 1.0,
-        "progress": 0.5,
-        "train_loss": 0.7,
-        "scores": {"accuracy": 0.91, "auc": None},
-        "better": True,
-        "seconds": 100.0,
-    },
-    {"kind": "end", "reason": "all steps done"},
+    StageMessages("data", ("600 rows", "text column guessed: 'message'")),
+    TrainBegin(steps=20, epochs=2, rows=600, parameters=22_700_000, trainable=384),
+    LayersUnfrozen(0, 5, "block 3"),
+    *(StepEnd(step, step / 10, step / 20, 1.0 / step, {}, None, step) for step in range(1, 11)),
+    EvaluationEnd(10, 1.0, 0.5, 0.7, {"accuracy": 0.91, "auc": None}, True, 100.0),
+    TrainEnd("all steps done"),
 ]
 
 
@@ -40,7 +30,7 @@ def test_without_a_terminal_each_event_but_a_step_is_one_plain_line():
     stream = io.StringIO()
     with progress(stream) as watch:
         for event in EVENTS:
-            assert watch(event) is None
+            assert watch.handle(event) is None
     lines = stream.getvalue().splitlines()
     assert lines == [
         "data: 600 rows",
@@ -53,7 +43,7 @@ def test_without_a_terminal_each_event_but_a_step_is_one_plain_line():
 
 
 def test_text_from_the_data_cannot_steer_the_terminal():
-    said = describe({"kind": "phase", "name": "data", "said": "column '\x1b[2J\u202e'"})
+    said = describe(StageMessages("data", ("column '\x1b[2J\u202e'",)))
     assert said == ["data: column '\\x1b[2J\\u202e'"]
 
 
@@ -61,7 +51,7 @@ def test_on_a_terminal_a_bar_shows_the_step_and_the_lines_stay():
     stream = Terminal()
     with progress(stream) as watch:
         for event in EVENTS:
-            watch(event)
+            watch.handle(event)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
     assert "step 10/20" in shown
     assert "accuracy 0.91" in shown
@@ -70,12 +60,12 @@ def test_on_a_terminal_a_bar_shows_the_step_and_the_lines_stay():
 def test_the_bar_is_closed_when_the_run_fails():
     stream = Terminal()
     with pytest.raises(KeyboardInterrupt), progress(stream) as watch:
-        watch(EVENTS[1])
+        watch.handle(EVENTS[1])
         assert watch.bar.live.is_started
         raise KeyboardInterrupt
     assert not watch.bar.live.is_started
 
 
 def test_a_resumed_run_says_where_it_continues():
-    said = describe(EVENTS[1] | {"resumed_at": 7})
+    said = describe(replace(EVENTS[1], resumed_at=7))
     assert said[0].endswith("continued after step 7")

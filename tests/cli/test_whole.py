@@ -119,12 +119,13 @@ def test_reproduce_is_equal_and_sees_a_difference(call, place, fitted):
 
 def test_ctrl_c_saves_and_the_resumed_run_is_the_same(call, place, fitted, rows_file, tiny_bert):
     import tunewright.callbacks.progress as module
+    from tunewright.training.events import EvaluationEnd
 
     write = module._write
 
     def interrupting(stream, event):
         write(stream, event)
-        if event["kind"] == "evaluation":
+        if isinstance(event, EvaluationEnd):
             signal.raise_signal(signal.SIGINT)
 
     words = (rows_file, "--model", tiny_bert, "--target", "label", "--seed", 3, *QUICK)

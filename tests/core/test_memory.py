@@ -43,6 +43,7 @@ TRAINING = """
 import sys
 from pathlib import Path
 import tunewright.pipeline.steps
+from tests.listener import Listener
 from tests.engine.toy import toy_job, toy_recipe, toy_rows
 from tunewright.core.memory import page_faults
 from tunewright.training.trainer import train
@@ -55,7 +56,7 @@ base = tiny_model("bert", Path(sys.argv[2]), layers=2, width=512)
 seen = []
 training = {"epochs": 6, "batch_size": 16, "threads": 1, "precision": "float32", "checkpoints": False}
 recipe = toy_recipe(base, method="full", training=training)
-train(toy_job(recipe, toy_rows(60, longest=40), callbacks=(lambda event: seen.append((event["kind"], page_faults())),)))
+train(toy_job(recipe, toy_rows(60, longest=40), callbacks=(Listener(lambda event: seen.append((event["kind"], page_faults()))),)))
 steps = [faults for kind, faults in seen if kind == "step"]
 print(steps[-1] - steps[len(steps) // 2])
 """

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.engine.toy import toy_job, toy_recipe
+from tests.listener import Listener
 from tunewright.models.tiny import FAMILIES, tiny_model
 from tunewright.training.context import TrainingContext
 from tunewright.training.feature_cache import default_folder
@@ -30,7 +31,7 @@ def trained(base: Path, *, cache: bool = True, **sections: Any) -> tuple[Trainin
     training = {"epochs": 4, "cache": cache, **sections.pop("training", {})}
     job = toy_job(toy_recipe(base, training=training, **sections))
     losses: list[float] = []
-    job = replace(job, callbacks=(lambda event: losses.append(event["loss"]) if event["kind"] == "step" else None,))
+    job = replace(job, callbacks=(Listener(lambda event: losses.append(event["loss"]) if event["kind"] == "step" else None),))
     train(job)
     return job, losses, {name: value.clone() for name, value in job.network.state_dict().items()}
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.engine.toy import toy_job, toy_recipe, toy_rows
+from tests.listener import Listener
 from tunewright.core.types import TrainerControl
 from tunewright.models.tiny import FAMILIES, tiny_model
 from tunewright.training.checkpoint import Checkpoints
@@ -113,7 +114,7 @@ def test_the_best_evaluation_is_what_the_network_holds(tiny_bert: Path) -> None:
         training={"epochs": 8, "batch_size": 4},
         evaluation={"monitor": "log_loss"},
     )
-    job = toy_job(recipe, callbacks=(events.append,))  # type: ignore[arg-type]
+    job = toy_job(recipe, callbacks=(Listener(events.append),))
     trained = train(job)
     losses = {event["step"]: event["scores"]["log_loss"] for event in events if event["kind"] == "evaluation"}
     assert trained.best_value == min(losses.values())  # the direction of the metric is respected
@@ -134,7 +135,7 @@ def test_a_watcher_can_stop_the_run(tiny_bert: Path) -> None:
     def stop(event: dict[str, Any]) -> TrainerControl | None:
         return TrainerControl(stop=True, reason="enough") if event["kind"] == "evaluation" else None
 
-    job = toy_job(toy_recipe(tiny_bert, training={"epochs": 5}), callbacks=(stop,))
+    job = toy_job(toy_recipe(tiny_bert, training={"epochs": 5}), callbacks=(Listener(stop),))
     trained = train(job)
     assert trained.reason == "enough"
     assert trained.steps == job.steps_per_epoch
@@ -144,7 +145,7 @@ def test_gradual_unfreezing_opens_layers_from_the_top(tiny_bert: Path) -> None:
     events: list[dict[str, Any]] = []
     job = toy_job(
         toy_recipe(tiny_bert, unfreezing="gradual", training={"epochs": 6}),
-        callbacks=(events.append,),  # type: ignore[arg-type]
+        callbacks=(Listener(events.append),),
     )
     train(job)
     opened = [event["open_from"] for event in events if event["kind"] == "stage"]
@@ -179,9 +180,9 @@ def test_an_interrupted_run_continues_to_the_same_weights(tiny_bert: Path, tmp_p
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted):
-        train(toy_job(recipe, callbacks=(interrupt,), checkpoints=Checkpoints(tmp_path)))
+        train(toy_job(recipe, callbacks=(Listener(interrupt),), checkpoints=Checkpoints(tmp_path)))
     events: list[dict[str, Any]] = []
-    continued = toy_job(recipe, callbacks=(events.append,), checkpoints=Checkpoints(tmp_path))  # type: ignore[arg-type]
+    continued = toy_job(recipe, callbacks=(Listener(events.append),), checkpoints=Checkpoints(tmp_path))
     train(continued, resume=True)
     assert next(event["step"] for event in events if event["kind"] == "step") == 8
     first, second = snapshot(whole.network), snapshot(continued.network)
@@ -205,7 +206,7 @@ def test_best_and_last_are_on_disk_after_every_evaluation(tiny_bert: Path, tmp_p
         seen.append((max(there), found.checkpoint.state["best_step"]))
 
     recipe = toy_recipe(tiny_bert, optimization={"learning_rate": 0.02}, training={"epochs": 6})
-    train(toy_job(recipe, callbacks=(look,), checkpoints=Checkpoints(tmp_path)))
+    train(toy_job(recipe, callbacks=(Listener(look),), checkpoints=Checkpoints(tmp_path)))
     assert len(set(seen)) >= 4
     assert any(last != best for last, best in seen)
 
@@ -228,13 +229,15 @@ def test_labels_that_mean_nothing_are_not_learnt(tiny_bert: Path) -> None:
 def test_while_only_the_head_trains_no_row_passes_the_network_twice(tiny_bert: Path) -> None:
     stored = toy_job(toy_recipe(tiny_bert, method="frozen", model={"pooling": "mean"}, training={"epochs": 3}))
     losses: list[float] = []
-    stored = replace(stored, callbacks=(lambda event: losses.append(event["loss"]) if event["kind"] == "step" else None,))
+    stored = replace(
+        stored, callbacks=(Listener(lambda event: losses.append(event["loss"]) if event["kind"] == "step" else None),)
+    )
     train(stored)
     assert stored.forward.passes == 0
 
     whole = toy_job(toy_recipe(tiny_bert, method="frozen", model={"pooling": "mean"}, training={"epochs": 3}))
     plain: list[float] = []
-    whole = replace(whole, callbacks=(lambda event: plain.append(event["loss"]) if event["kind"] == "step" else None,))
+    whole = replace(whole, callbacks=(Listener(lambda event: plain.append(event["loss"]) if event["kind"] == "step" else None),))
     whole.forward.cut_at = lambda depth: None  # type: ignore[method-assign] # defence off: every row goes all the way
     train(whole)
     assert whole.forward.passes == 3 * len(whole.train)
@@ -303,7 +306,7 @@ def test_of_equal_scores_the_lower_loss_is_best(tiny_bert: Path) -> None:
             seen.append(event)
 
     slowly = {"optimization": {"learning_rate": 1e-4, "head_learning_rate": 1e-3}, "training": {"epochs": 30}}
-    job = toy_job(toy_recipe(tiny_bert, **slowly), toy_rows(96), callbacks=(keep,))
+    job = toy_job(toy_recipe(tiny_bert, **slowly), toy_rows(96), callbacks=(Listener(keep),))
     trained = train(job)
     highest = max(event["scores"]["accuracy"] for event in seen)
     equals = [event for event in seen if event["scores"]["accuracy"] == highest]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.engine.toy import toy_job, toy_recipe, toy_rows
+from tests.listener import Listener
 from tunewright.core.errors import UserError
 from tunewright.training.optimizer import build_optimizer
 from tunewright.training.stages import open_layers
@@ -90,13 +91,13 @@ def test_a_gradient_that_is_no_number_stops_before_the_update(tiny_bert: Path) -
 
 def test_divergence_ends_the_run_and_the_log_tells_the_truth(tiny_bert: Path) -> None:
     events: list[dict] = []
-    job = toy_job(toy_recipe(tiny_bert), callbacks=(events.append,))  # type: ignore[arg-type]
+    job = toy_job(toy_recipe(tiny_bert), callbacks=(Listener(events.append),))
     steps = iter(range(10**6))
     job.network.last_linear.weight.register_hook(lambda gradient: gradient * float("nan") if next(steps) == 3 else gradient)
     with pytest.raises(UserError, match=r"diverged at step 4.*rates\.backbone"):
         train(job)
     assert [event["step"] for event in events if event["kind"] == "step"] == [1, 2, 3]
-    assert events[-1] == {"kind": "end", "reason": "diverged"}
+    assert events[-1] == {"kind": "train_end", "reason": "diverged"}
 
 
 def test_overfits_eight_rows(tiny_bert: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from tests.engine.toy import toy_rows
+from tests.listener import Listener
 from tunewright.core.distributed import ALONE, DistributedContext, join
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_tensors
@@ -159,7 +160,14 @@ def test_what_two_began_is_continued_by_one_two_or_four(tiny_bert: Path, tmp_pat
                     os._exit(9)
 
         fit(
-            ROWS, model=base, target="label", out=tmp_path / "broken", callbacks=[watch], evaluation=evaluation, **sections, **how
+            ROWS,
+            model=base,
+            target="label",
+            out=tmp_path / "broken",
+            callbacks=[Listener(watch)],
+            evaluation=evaluation,
+            **sections,
+            **how,
         )
 
     codes = together(2, work)

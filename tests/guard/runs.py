@@ -207,10 +207,11 @@ def weights(folder: Path) -> str:
 def measure(name: str, work: Path) -> dict[str, Any]:
     """What a run ends in, and the weights it ends in after it was interrupted and resumed."""
     import tunewright
+    from tests.listener import Listener
 
     found = outcome(fit(RUNS[name](work) | common(work / name)))
     try:
-        fit(RUNS[name](work) | common(work / f"{name}-again", certify=False), callbacks=(stopping,))
+        fit(RUNS[name](work) | common(work / f"{name}-again", certify=False), callbacks=(Listener(stopping),))
     except BaseException as error:
         if type(error).__name__ not in ("Interrupted", "KeyboardInterrupt"):
             raise

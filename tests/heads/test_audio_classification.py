@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.listener import Listener
 from tunewright.config.recipe import Recipe
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json
@@ -70,7 +71,7 @@ def test_seconds_are_cut_said_and_saved(rows: Path, tmp_path: Path) -> None:
     said: list[str] = []
 
     def listen(event: dict[str, Any]) -> None:
-        said.extend(event.get("said", ()))
+        said.extend(event.get("messages", ()))
 
     fit(
         str(rows),
@@ -80,7 +81,7 @@ def test_seconds_are_cut_said_and_saved(rows: Path, tmp_path: Path) -> None:
         data={"max_seconds": 0.25},
         training={"max_steps": 2},
         evaluation={"baselines": (), "certify": False},
-        callbacks=(listen,),
+        callbacks=(Listener(listen),),
     )
     assert any(line.endswith("train rows are cut at 0.25 seconds") for line in said)
     assert read_json(tmp_path / "run" / "model" / "preprocessor_config.json")["max_seconds"] == 0.25

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from tests.listener import Listener
 from tests.models.conftest import LABELS
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
@@ -162,6 +163,6 @@ def test_a_run_tells_the_tokens_that_texts_are_cut_at(tmp_path: Path) -> None:
         data={"near_duplicates": "ignore", "max_length": 90},
         training={"max_steps": 1, "precision": "float32"},
         evaluation={"reports": [], "baselines": (), "certify": False},
-        callbacks=(lambda event: said.extend(event.get("said", ())),),
+        callbacks=(Listener(lambda event: said.extend(event.get("messages", ()))),),
     )
     assert any(line.endswith("train rows are cut at 60 tokens") for line in said)

@@ -23,6 +23,7 @@ from unittest.mock import patch
 import numpy as np
 
 from tests.engine.toy import toy_rows
+from tests.listener import Listener
 from tunewright.callbacks.early_stopping import EarlyStopping
 from tunewright.callbacks.history import History, read_history
 from tunewright.core.errors import UserError
@@ -122,7 +123,7 @@ def train(training: Training, folder: Path, storage: Storage = DISK, prepare: Pr
     with (folder / "rows.jsonl").open("a") as rows, _recording(rows, training.clock):
         if prepare is not None:
             prepare(job)
-        object.__setattr__(job, "callbacks", (*job.callbacks, lambda event: said.extend(_said(event))))
+        object.__setattr__(job, "callbacks", (*job.callbacks, Listener(lambda event: said.extend(_said(event)))))
         seed_everything(999 if resume else job.recipe.seed)  # what is not restored, differs
         trained = loop.train(job, resume=resume)
     weights = hash_json({name: tensor.tolist() for name, tensor in job.network.state_dict().items()})
@@ -131,7 +132,7 @@ def train(training: Training, folder: Path, storage: Storage = DISK, prepare: Pr
 
 
 def _said(event: dict[str, Any]) -> list[str]:
-    return list(event["said"]) if event["kind"] == "phase" else []
+    return list(event["messages"]) if event["kind"] == "messages" else []
 
 
 @contextmanager

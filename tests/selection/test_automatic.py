@@ -14,6 +14,7 @@ import torch
 
 import tunewright
 from tests.engine.toy import toy_rows
+from tests.listener import Listener
 from tunewright.config.reader import resolve
 from tunewright.config.recipe import Recipe
 from tunewright.core.errors import UserError
@@ -62,11 +63,11 @@ def ruined(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
     said: list[str] = []
 
     def listen(event: dict[str, Any]) -> None:
-        said.extend(event["said"] if event["kind"] == "phase" else ())
+        said.extend(event["messages"] if event["kind"] == "messages" else ())
 
     out = tmp_path_factory.mktemp("auto") / "ruined"
     changed = quick(training={"epochs": 2}, evaluation={"resamples": 100, "reports": []})
-    return tunewright.fit(toy_rows(90), model=str(tiny_bert), out=out, callbacks=[listen], **changed, **RUINOUS), said
+    return tunewright.fit(toy_rows(90), model=str(tiny_bert), out=out, callbacks=[Listener(listen)], **changed, **RUINOUS), said
 
 
 def test_no_strategy_is_a_linear_probe_then_lora(helped: Run) -> None:
@@ -145,7 +146,7 @@ def test_an_interrupted_run_is_continued_to_the_same_model(tiny_bert: Path, tmp_
     settings["evaluation"] = settings["evaluation"] | {"baselines": []}
     whole = tunewright.fit(toy_rows(90), model=str(tiny_bert), out=tmp_path / "whole", **settings)
     with pytest.raises(Interrupted):
-        tunewright.fit(toy_rows(90), model=str(tiny_bert), out=tmp_path / "cut", callbacks=[interrupt], **settings)
+        tunewright.fit(toy_rows(90), model=str(tiny_bert), out=tmp_path / "cut", callbacks=[Listener(interrupt)], **settings)
     resumed = resume(tmp_path / "cut")
     files = [path.relative_to(whole.folder) for path in (whole.folder / "model").rglob("*.safetensors")]
     assert files
@@ -162,7 +163,7 @@ def test_a_start_whose_weights_are_lost_is_no_longer_to_be_beaten(tiny_bert: Pat
 
     out, settings = tmp_path / "run", quick(training={"epochs": 1}) | RUINOUS
     with pytest.raises(Interrupted):
-        tunewright.fit(toy_rows(60), model=str(tiny_bert), out=out, callbacks=[interrupt], **settings)
+        tunewright.fit(toy_rows(60), model=str(tiny_bert), out=out, callbacks=[Listener(interrupt)], **settings)
     shutil.rmtree(out / "checkpoints" / "step-0")
     run = resume(out)
     assert run.details["steps"]["best"] > 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +12,7 @@ from markupsafe import Markup
 
 from tunewright.analysis.heatmap import drawn_heat
 from tunewright.analysis.plots import Interval, Series, heat_map, line_chart, whiskers
+from tunewright.callbacks.history import read_history
 from tunewright.core.files import read_json, write_text
 from tunewright.core.text import count, duration, printable
 
@@ -25,7 +25,7 @@ def write_report(folder: Path) -> Path:
     kept = {name: _json(folder / f"{name}.json") for name in ("scores", "details", "data", "manifest")}
     scores, details = kept["scores"], kept["details"]
     reports = scores.get("reports", {})
-    history = _lines(folder / "history.jsonl")
+    history = read_history(folder / "history.jsonl")
     script = (Path(__file__).with_name("errors.js")).read_text(encoding="utf-8")
     view = {
         **kept,
@@ -250,7 +250,3 @@ def _text(path: Path) -> str:
 def _json(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = read_json(path) if path.is_file() else {}
     return found
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in _text(path).splitlines() if line.strip()]

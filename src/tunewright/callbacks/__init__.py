@@ -1,1 +1,1 @@
-"""What follows a run while it trains: history, early stopping, progress."""
+"""Callbacks: history, early stopping, progress, experiment trackers, and a bridge to those of transformers."""

@@ -22,6 +22,7 @@ _KEYS = {
     "seed": "seed",
     "out": "out",
     "budget": "training.budget_seconds",
+    "log": "callbacks",
 }
 
 

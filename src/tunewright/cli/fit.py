@@ -47,6 +47,7 @@ def run(
     seed: Seed = None,
     out: Out = None,
     budget: Budget = None,
+    log: Annotated[str | None, typer.Option("--log", help="Trackers, such as tensorboard,mlflow: `parts callbacks`.")] = None,
     settings: Settings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show recipe, layers, time and memory; train nothing.")] = False,
     as_json: Json = False,
@@ -66,6 +67,7 @@ def run(
         seed=seed,
         out=out,
         budget=parse_duration(budget),
+        log=None if log is None else [name.strip() for name in log.split(",") if name.strip()],
     )
     if dry_run:
         _show_plan(recipe, as_json=as_json)

@@ -26,6 +26,7 @@ _FAMILIES = {
     "unfreezing": "unfreezing",
     "regularizers": "regularizers",
     "averaging": "averaging",
+    "callbacks": "callbacks",
     "evaluation.reports": "reports",
 }
 _PATHS = ("train", "validation", "test")

@@ -270,5 +270,8 @@ class Recipe(Section):
     distillation: Distillation | None = Field(None, description="A trained run whose outputs are learnt too; None for none.")
     regularizers: tuple[Part, ...] = Field((), description="Added to the loss once per step: `tunewright parts regularizers`.")
     averaging: tuple[Part, ...] = Field((), description="Kept where validation is no worse: `tunewright parts averaging`.")
+    callbacks: tuple[Part, ...] = Field(
+        (), description="Experiment trackers and other callbacks of the run: `tunewright parts callbacks`."
+    )
     training: Training = Training()  # type: ignore[call-arg]
     evaluation: Evaluation = Evaluation()  # type: ignore[call-arg]

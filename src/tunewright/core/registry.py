@@ -22,6 +22,7 @@ FAMILIES = {
     "initialization": "initialization",
     "regularizers": "regularizers",
     "averaging": "averaging",
+    "callbacks": "callbacks/trackers",
     "metrics": "metrics",
     "readers": "datasets/readers",
     "objectives": "objectives",

@@ -21,7 +21,8 @@ from tunewright.metrics._columns import load_metric
 from tunewright.pipeline.steps import InMemoryData
 from tunewright.pipeline.workflow import fit_recipe, load
 from tunewright.runs.run import Run
-from tunewright.training.context import Callback
+from tunewright.training.callback import Callback, checked, notify
+from tunewright.training.events import StageMessages
 
 _ASKED = "study.json"
 _BARE = {
@@ -45,8 +46,7 @@ class Trials:
         place = self.folder / "runs" / name
         if (place / "manifest.json").is_file() and (done := load(place)).finished:
             return done
-        for callback in self.callbacks:
-            callback({"kind": "phase", "name": "run", "said": [name]})
+        notify(self.callbacks, StageMessages("run", (name,)))
         asked = merge(merge(self.recipe.model_dump(mode="json", exclude_unset=True), _BARE), changes)
         return fit_recipe(resolve(asked | {"out": str(place)}), given=self.given, callbacks=self.callbacks)
 
@@ -73,7 +73,7 @@ def make_study(
     chosen = part.Settings(**settings)
     asked = {"study": name, "settings": chosen.model_dump(mode="json"), "recipe": recipe.model_dump(mode="json")}
     folder = _folder(recipe, name, asked)
-    report: Report = part.study(Trials(recipe, given or InMemoryData(), folder, tuple(callbacks)), chosen)
+    report: Report = part.study(Trials(recipe, given or InMemoryData(), folder, checked(callbacks)), chosen)
     entry = report.as_dict() | {"error": None, "seconds": 0.0}
     write_json(folder / "scores.json", {"primary": "", "scores": [], "comparisons": [], "reports": {name: entry}})
     write_report(folder)

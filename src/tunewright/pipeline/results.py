@@ -10,7 +10,7 @@ from tunewright.analysis.tables import confusion, per_class, worst_errors
 from tunewright.artifacts.manifest import code_hash, now, versions
 from tunewright.callbacks.history import read_history
 from tunewright.core.device import describe_hardware, peak_memory
-from tunewright.core.files import write_json, write_text
+from tunewright.core.files import read_json, write_json, write_text
 from tunewright.core.types import Predictions, Score
 from tunewright.datasets.inputs import shown_input
 from tunewright.evaluation.compare import compare
@@ -109,6 +109,14 @@ def write_results(
     write_text(folder / "predictions.csv", predictions_csv(setup, tuned))
     write_json(folder / "details.json", _details(folder, setup, job, trained, tuned, expected, said))
     return scores
+
+
+def test_scores(folder: Path) -> dict[str, float]:
+    """The fine-tuned model's scores on the test rows; none where the run did not get that far."""
+    if not (folder / "scores.json").is_file():
+        return {}
+    found = read_json(folder / "scores.json")["scores"]
+    return {one["name"]: one["value"] for one in found if one["of"] == "fine-tuned" and one["value"] is not None}
 
 
 def score_all(setup: PreparedRun, predictions: Predictions) -> list[Score]:

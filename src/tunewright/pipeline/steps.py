@@ -48,8 +48,9 @@ from tunewright.models.torch_module import SOURCE, Backbone, missing_module, pla
 from tunewright.pipeline.auto_strategy import decided_strategy, start_of
 from tunewright.tasks.shared.group_thresholds import decided_by
 from tunewright.training.augmentation import changing
+from tunewright.training.callback import Callback
 from tunewright.training.checkpoint import Checkpoints
-from tunewright.training.context import Callback, TrainingContext
+from tunewright.training.context import TrainingContext
 from tunewright.training.distillation import Teacher
 from tunewright.training.evaluate import decode_all
 from tunewright.training.feature_cache import FeatureCache, default_folder

@@ -24,6 +24,7 @@ from tunewright.artifacts.run_folder import check_free, clear_half_written, is_u
 from tunewright.artifacts.saved_rows import keep_rows
 from tunewright.callbacks.early_stopping import EarlyStopping
 from tunewright.callbacks.history import History
+from tunewright.callbacks.named import named_callbacks
 from tunewright.config.reader import resolve, to_yaml
 from tunewright.config.recipe import Recipe
 from tunewright.core.differences import changed_since
@@ -43,7 +44,7 @@ from tunewright.models.sources import lasting
 from tunewright.models.torch_module import Backbone, backbone_of
 from tunewright.pipeline.analysis_context import loaded_of, subject_of
 from tunewright.pipeline.forgetting_budget import begin, failure, fit_within
-from tunewright.pipeline.results import open_manifest, write_manifest, write_results
+from tunewright.pipeline.results import open_manifest, test_scores, write_manifest, write_results
 from tunewright.pipeline.steps import (
     PARTS,
     InMemoryData,
@@ -65,11 +66,12 @@ from tunewright.pipeline.verdict import verdict
 from tunewright.runs.reproduction import Reproduced, compare_weights
 from tunewright.runs.run import Run, load
 from tunewright.tasks.shared.group_thresholds import said_of
+from tunewright.training.callback import Callback, checked, notify
 from tunewright.training.checkpoint import Checkpoints
 from tunewright.training.checkpoint_folder import folders
-from tunewright.training.context import Callback
 from tunewright.training.distillation import Teacher, make_teacher
 from tunewright.training.estimate import estimate
+from tunewright.training.events import RunBegin, RunEnd, StageMessages, Status
 from tunewright.training.trainer import train
 
 __all__ = ["fit", "fit_recipe", "load", "make_recipe", "reproduce", "resume"]
@@ -87,7 +89,7 @@ def fit(
     test: Any = None,
     seed: int | None = None,
     out: str | Path | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
     **sections: Any,
 ) -> Run:
     """Adapt a pre-trained model to examples and return the finished run.
@@ -96,15 +98,19 @@ def fit(
     ``sections`` are the recipe's own: ``optimization={"layer_decay": 0.9}``, ``training={"epochs": 3}``, and the short forms
     ``text="message"``, ``task="regression"``, ``budget=600`` (seconds). ``model`` is a folder, a package's name, a hub id,
     a section, or a ``torch.nn.Module`` that reads images or sounds as ``preprocessing`` makes them, of which a copy is trained.
+    ``callbacks``: objects, and names (or names with settings) as a recipe's ``callbacks`` has them, such as ``"tensorboard"``.
     When: a table of texts with a target. When not: generating text.
     """
     section = dict(model) if isinstance(model, Mapping) else {"source": model}
     backbone = backbone_of(section.get("source"), preprocessing)
     source = model if backbone is None else section | {"source": backbone.source}
+    objects = [one for one in callbacks if not isinstance(one, (str, Mapping))]
+    if len(objects) < len(callbacks):
+        sections["callbacks"] = [one for one in callbacks if isinstance(one, (str, Mapping))]
     recipe = make_recipe(
         data, model=source, target=target, strategy=strategy, validation=validation, test=test, seed=seed, out=out, **sections
     )
-    return fit_recipe(recipe, given=_from_python(data, validation, test), callbacks=callbacks, backbone=backbone)
+    return fit_recipe(recipe, given=_from_python(data, validation, test), callbacks=checked(objects), backbone=backbone)
 
 
 def make_recipe(
@@ -153,6 +159,7 @@ def fit_recipe(
     Where ``out`` holds an unfinished run of the same recipe and rows, that run is continued.
     """
     started = time.monotonic()
+    callbacks = checked(callbacks)
     given = given or InMemoryData()
     world = join()
     if not world.is_main_process:
@@ -165,7 +172,7 @@ def fit_recipe(
         check_free(Path(recipe.out).expanduser())
         if is_unfinished(Path(recipe.out).expanduser()):
             return _continued(recipe, given, callbacks, backbone)
-    tell = _Teller(tuple(callbacks))
+    tell = _Teller((*callbacks, *named_callbacks(recipe.callbacks)))
     prepared = prepare_rows(recipe, given)
     tell.phase("data", *prepared.said, *(finding.message for finding in prepared.findings))
     setup = set_up(recipe, prepared, backbone)
@@ -180,7 +187,7 @@ def fit_recipe(
         write_text(folder / "recipe.yaml", to_yaml(kept))
         command = command or f"tunewright fit {folder / 'recipe.yaml'}"
         manifest = open_manifest(folder, setup, parent=parent, command=command, asked=_asked(recipe))
-        with _end_noted(folder, manifest), metered(started) as spent:
+        with tell.run(RunBegin(folder, kept.model_dump(mode="json"))), _end_noted(folder, manifest), metered(started) as spent:
             checkpoints = _checkpoints(folder, kept, prepared)
             _steps(setup, folder, manifest, tell, spent, backbone, checkpoints, resuming=False, world=world)
     world.wait()
@@ -232,6 +239,7 @@ def resume(folder: str | Path, *, callbacks: Sequence[Callback] = (), backbone: 
     A run that has none yet begins anew in its folder; a finished run is left as it is.
     """
     world = join()
+    callbacks = checked(callbacks)
     if not world.is_main_process:
         return _follow(InMemoryData(), backbone, world)
     run = load(folder, backbone=backbone)
@@ -246,7 +254,7 @@ def resume(folder: str | Path, *, callbacks: Sequence[Callback] = (), backbone: 
             write_report(run.folder)
             write_card(run.folder)
         else:
-            _resume(run, _Teller(tuple(callbacks)), backbone, world)
+            _resume(run, _Teller((*callbacks, *named_callbacks(run.recipe.callbacks))), backbone, world)
     world.wait()
     return load(folder, backbone=backbone)
 
@@ -286,7 +294,8 @@ def _resume(run: Run, tell: _Teller, backbone: Backbone | None, world: Distribut
     resuming = checkpoints is not None and bool(folders(checkpoints.folder))
     if not resuming:
         tell.phase("checkpoint", "nothing had been saved: the run begins anew")
-    with _end_noted(run.folder, manifest), metered(started) as spent:
+    begun = RunBegin(run.folder, run.recipe.model_dump(mode="json"), resumed=True)
+    with tell.run(begun), _end_noted(run.folder, manifest), metered(started) as spent:
         _steps(setup, run.folder, manifest, tell, spent, backbone, checkpoints, resuming=resuming, world=world)
 
 
@@ -466,8 +475,23 @@ class _Teller:
     callbacks: tuple[Callback, ...]
 
     def phase(self, name: str, *said: str) -> None:
-        for callback in self.callbacks:
-            callback({"kind": "phase", "name": name, "said": list(said)})
+        notify(self.callbacks, StageMessages(name, tuple(said)))
+
+    @contextmanager
+    def run(self, begun: RunBegin) -> Iterator[None]:
+        """The time of a run; the callbacks learn how it ended, however it ends."""
+        status: Status = "failed"
+        error = ""
+        try:
+            notify(self.callbacks, begun)
+            yield
+            status = "finished"
+        except BaseException as raised:
+            status = "interrupted" if isinstance(raised, KeyboardInterrupt) else "failed"
+            error = str(raised)
+            raise
+        finally:
+            notify(self.callbacks, RunEnd(status, error, test_scores(begun.folder)))
 
 
 def _watchers(setup: PreparedRun, folder: Path, tell: _Teller) -> tuple[Callback, ...]:

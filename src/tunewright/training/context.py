@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -13,19 +12,17 @@ from torch import Tensor
 
 from tunewright.config.recipe import Recipe
 from tunewright.core.distributed import ALONE, DistributedContext
-from tunewright.core.types import Applied, EvaluationResult, TrainerControl
+from tunewright.core.types import Applied, EvaluationResult
 from tunewright.datasets.batching import batches
 from tunewright.datasets.encoded import EncodedDataset
 from tunewright.models.network import Network
 from tunewright.tasks import primary_of
+from tunewright.training.callback import Callback
 from tunewright.training.checkpoint import Checkpoints
 from tunewright.training.distillation import Teacher
 from tunewright.training.forward import Forward
 from tunewright.training.gradients import Gradients
 from tunewright.training.microbatches import MicroBatches
-
-Event = dict[str, Any]
-Callback = Callable[[Event], TrainerControl | None]
 
 _FEWEST_EPOCHS = 3  # however many the rows are (Devlin et al. 2019, appendix A.3: 2 to 4)
 

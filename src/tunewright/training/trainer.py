@@ -19,9 +19,21 @@ from tunewright.core.registry import load_part
 from tunewright.core.seed import random_states, restore_random_states
 from tunewright.core.sharding import shared_as, whole
 from tunewright.core.types import EvaluationResult, Stage, TrainerControl
+from tunewright.training.callback import notify
 from tunewright.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
-from tunewright.training.context import Event, TrainerState, TrainingContext, TrainingResult
+from tunewright.training.context import TrainerState, TrainingContext, TrainingResult
 from tunewright.training.evaluate import higher_is_better, validation_scores
+from tunewright.training.events import (
+    HISTORY_EVENTS,
+    EvaluationEnd,
+    Event,
+    LayersUnfrozen,
+    Save,
+    StageMessages,
+    StepEnd,
+    TrainBegin,
+    TrainEnd,
+)
 from tunewright.training.fsdp import in_shares
 from tunewright.training.interrupts import Interrupted, waiting_for_the_step
 from tunewright.training.optimizer import build_optimizer, open_groups, rates_by_depth, set_rates
@@ -70,7 +82,7 @@ class _Loop:
         )
         if resume:
             self._restore()
-        self._tell(_start_event(self))
+        self._notify(_train_begin(self))
         state = self.state
         if job.start is not None and not resume:
             self._score_start()
@@ -95,7 +107,7 @@ class _Loop:
         try:
             out = optimizer_step(job, self.optimizer, window, self.regularizers)
         except Diverged as error:
-            self._tell({"kind": "end", "reason": "diverged"})
+            self._notify(TrainEnd("diverged"))
             raise UserError(
                 f"training diverged at step {state.step + 1}: {error}; the last good checkpoint is kept",
                 try_="a lower optimization.learning_rate or optimization.head_learning_rate, training.max_grad_norm=1.0, or "
@@ -104,7 +116,7 @@ class _Loop:
         state.step, state.window = state.step + 1, state.window + 1
         state.loss_sum, state.count = state.loss_sum + out.loss_sum, state.count + out.count
         self.averages.update(state.step)
-        self._tell(self._step_event(out, progress))
+        self._notify(self._step_end(out, progress))
         every = job.recipe.training.checkpoint_steps
         if self._evaluation_is_due():
             self._evaluate()
@@ -129,7 +141,7 @@ class _Loop:
         stage = self.stages[self.state.stage]
         self._open_layers(stage)
         self._open_groups()
-        self._tell({"kind": "stage", "step": self.state.step, "open_from": stage.open_from, "name": stage.name})
+        self._notify(LayersUnfrozen(self.state.step, stage.open_from, stage.name))
 
     def _open_groups(self) -> None:
         """The groups of every stage so far join in the order of the stages, in a resumed run as in the first."""
@@ -177,17 +189,16 @@ class _Loop:
             state.best_step, state.best_value, state.best_loss = state.step, value, scores["loss"]
             self.best = {name: tensor.detach().clone() for name, tensor in self._moving().items()}
         self.averages.observe(value)
-        requests = self._tell(
-            {
-                "kind": "evaluation",
-                "step": state.step,
-                "epoch": state.step / self.steps_per_epoch,
-                "progress": state.step / self.total,
-                "train_loss": train_loss,
-                "scores": scores,
-                "better": better,
-                "seconds": self._elapsed(),
-            }
+        requests = self._notify(
+            EvaluationEnd(
+                step=state.step,
+                epoch=state.step / self.steps_per_epoch,
+                progress=state.step / self.total,
+                train_loss=train_loss,
+                scores=scores,
+                better=better,
+                seconds=self._elapsed(),
+            )
         )
         self._obey([TrainerControl(**one) for one in job.world.broadcast_object([asdict(request) for request in requests])])
 
@@ -200,7 +211,7 @@ class _Loop:
         state = self.state
         state.best_step, state.best_value, state.best_loss, state.start_loss = 0, value, loss, loss
         self.best = {name: tensor.detach().clone() for name, tensor in self._moving().items()}
-        self._tell({"kind": "phase", "name": "start", "said": [f"the {self.job.start} has a validation loss of {loss:.4g}"]})
+        self._notify(StageMessages("start", (f"the {self.job.start} has a validation loss of {loss:.4g}",)))
         self._save()
 
     def _is_better(self, value: float, loss: float) -> bool:
@@ -237,7 +248,7 @@ class _Loop:
         averaged = () if state.best_step == 0 else self._average()
         loss = validation_scores(self.job)["loss"] if averaged else state.best_loss
         self.job.network.eval()
-        self._tell({"kind": "end", "reason": state.reason})
+        self._notify(TrainEnd(state.reason))
         lowest = min((one.scores["loss"] for one in state.evaluations), default=state.best_loss)
         return TrainingResult(
             state.step, state.best_step, state.best_value, state.reason, self._elapsed(), loss, lowest, state.start_loss, averaged
@@ -266,7 +277,7 @@ class _Loop:
     def _save(self) -> None:
         if self.job.checkpoints is None or self.saved == self.state.step:
             return
-        self._tell({"kind": "saving", "step": self.state.step})
+        self._notify(Save(self.state.step))
         state = asdict(self.state) | {"seconds": self._elapsed(), "most_rows": self.job.passes.most_rows}
         random = self.job.world.gather(random_states())
         if self.job.world.is_main_process or self.job.sharded:
@@ -313,23 +324,22 @@ class _Loop:
 
     def _say(self, said: Sequence[str]) -> None:
         if said:
-            self._tell({"kind": "phase", "name": "checkpoint", "said": list(said)})
+            self._notify(StageMessages("checkpoint", tuple(said)))
 
-    def _tell(self, event: Event) -> list[TrainerControl]:
-        self.state.told += event["kind"] in ("step", "evaluation", "stage")
-        return [request for callback in self.job.callbacks if (request := callback(event)) is not None]
+    def _notify(self, event: Event) -> list[TrainerControl]:
+        self.state.told += isinstance(event, HISTORY_EVENTS)
+        return notify(self.job.callbacks, event)
 
-    def _step_event(self, out: StepOut, progress: float) -> Event:
-        return {
-            "kind": "step",
-            "step": self.state.step,
-            "epoch": self.state.step / self.steps_per_epoch,
-            "progress": progress,
-            "loss": out.loss,
-            "rate": rates_by_depth(self.optimizer),
-            "grad_norm": out.grad_norm,
-            "seconds": self._elapsed(),
-        }
+    def _step_end(self, out: StepOut, progress: float) -> StepEnd:
+        return StepEnd(
+            step=self.state.step,
+            epoch=self.state.step / self.steps_per_epoch,
+            progress=progress,
+            loss=out.loss,
+            rate=rates_by_depth(self.optimizer),
+            grad_norm=out.grad_norm,
+            seconds=self._elapsed(),
+        )
 
 
 def _waited(evaluations: Sequence[EvaluationResult]) -> int:
@@ -337,16 +347,15 @@ def _waited(evaluations: Sequence[EvaluationResult]) -> int:
     return next((place for place, one in enumerate(reversed(evaluations)) if one.better), len(evaluations))
 
 
-def _start_event(loop: _Loop) -> Event:
+def _train_begin(loop: _Loop) -> TrainBegin:
     names = loop._moving_at_end()
-    return {
-        "kind": "start",
-        "steps": loop.total,
-        "epochs": loop.job.epochs,
-        "rows": len(loop.job.train),
-        "parameters": sum(parameter.numel() for parameter in loop.parameters.values()),
-        "trainable": sum(loop.parameters[name].numel() for name in names),
-        "resumed_at": loop.state.step,
-        "told": loop.state.told,
-        "waited": _waited(loop.state.evaluations),
-    }
+    return TrainBegin(
+        steps=loop.total,
+        epochs=loop.job.epochs,
+        rows=len(loop.job.train),
+        parameters=sum(parameter.numel() for parameter in loop.parameters.values()),
+        trainable=sum(loop.parameters[name].numel() for name in names),
+        resumed_at=loop.state.step,
+        history_lines=loop.state.told,
+        waited=_waited(loop.state.evaluations),
+    )
