@@ -1,13 +1,15 @@
 """Write the pages that follow from the code: python tools/docs.py [--check].
 
-docs/strategies/*.md from the strategies' data, docs/parts.md from the parts' first lines, docs/recipe.md from the recipe's
-fields, and README's strategies and tree. With --check nothing is written and a stale page is an error.
+docs/strategies/*.md from the strategies' data, docs/parts.md from the parts' first lines, docs/recipe.md and
+docs/recipe.schema.json from the recipe's fields, and README's strategies and tree. With --check nothing is written and a stale
+page is an error.
 """
 
 from __future__ import annotations
 
 import ast
 import io
+import json
 import re
 import sys
 from contextlib import redirect_stdout
@@ -16,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from tunewright.config.json_schema import recipe_schema
 from tunewright.config.recipe import Choice, Recipe, Section
 from tunewright.core.registry import FAMILIES, list_parts
 from tunewright.strategies import Strategy, list_strategies
@@ -28,6 +31,7 @@ MADE = "<!-- Written by tools/docs.py; change the source it names, not this page
 
 def main(arguments: list[str]) -> int:
     pages = {**strategy_pages(), "parts.md": parts_page(), "recipe.md": recipe_page(), "../README.md": readme()}
+    pages["recipe.schema.json"] = json.dumps(recipe_schema(installed=False), indent=1, ensure_ascii=False) + "\n"
     stale = [name for name, text in pages.items() if not (DOCS / name).is_file() or (DOCS / name).read_text() != text]
     if "--check" in arguments:
         for name in stale:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tunewright.config.aliases import ALIASES, NOTES, alias_of
-from tunewright.config.reader import _FAMILIES, known_keys, parse_settings, resolve
+from tunewright.config.reader import FAMILY_OF, known_keys, parse_settings, resolve
 from tunewright.config.recipe import Distillation
 from tunewright.core.errors import UserError
 from tunewright.core.registry import list_parts, load_part
@@ -15,7 +15,7 @@ def settings_of_parts() -> set[str]:
     """``method.rank`` and all other settings that some part of a family has."""
     return {
         f"{place}.{setting}"
-        for place, family in _FAMILIES.items()
+        for place, family in FAMILY_OF.items()
         for part in list_parts(family)
         if hasattr(module := load_part(family, part.name), "Settings")
         for setting in module.Settings.model_fields

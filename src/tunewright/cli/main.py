@@ -27,6 +27,7 @@ COMMANDS = (
     "find-rate",
     "layers",
     "parts",
+    "schema",
 )
 
 app = new_app(lazy_group("tunewright.cli", COMMANDS), completion=True)

@@ -18,7 +18,7 @@ from tunewright.core.yaml12 import read_yaml
 from tunewright.strategies import load_strategy
 
 # Where a choice of a part stands in a recipe, and the family its name is looked up in.
-_FAMILIES = {
+FAMILY_OF = {
     "head": "tasks",
     "method": "methods",
     "optimization.optimizer": "optimizers",
@@ -76,7 +76,7 @@ def _resolved(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> Recipe:
     except ValidationError as error:
         raise_all([_fault(one, merged) for one in error.errors()])
         raise
-    for key, family in _FAMILIES.items():
+    for key, family in FAMILY_OF.items():
         faults += [fault for choice in _choices(recipe, key) for fault in _part_faults(family, key, choice)]
     faults += _crossed(recipe)
     raise_all(faults)
