@@ -1,7 +1,7 @@
 """Write the pages that follow from the code: python tools/docs.py [--check].
 
-In docs/reference: strategies/ from the strategies' data, parts.md and api/ from the registry, recipe.md from the recipe's fields,
-cli.md from the commands, source_tree.md from the packages' docstrings.
+In docs/reference: strategies/ from the strategies' data, parts.md and api/ from the registry, recipe.md and recipe.schema.json
+from the recipe's fields, cli.md from the commands, source_tree.md from the packages' docstrings.
 With --check nothing is written and a stale page is an error.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import io
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
@@ -21,6 +22,7 @@ from typer.main import get_command
 
 import tunewright
 from tunewright.cli.main import app
+from tunewright.config.json_schema import recipe_schema
 from tunewright.config.recipe import Choice, Recipe, Section
 from tunewright.core.registry import FAMILIES, list_parts
 from tunewright.strategies import Strategy, list_strategies
@@ -39,6 +41,7 @@ def main(arguments: list[str]) -> int:
         "cli.md": cli_page(),
         "source_tree.md": tree_page(),
     }
+    pages["recipe.schema.json"] = json.dumps(recipe_schema(installed=False), indent=1, ensure_ascii=False) + "\n"
     stale = [name for name, text in pages.items() if not (DOCS / name).is_file() or (DOCS / name).read_text() != text]
     if "--check" in arguments:
         for name in stale:

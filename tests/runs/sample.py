@@ -81,7 +81,7 @@ def _data(names: list[str], task: str) -> dict[str, Any]:
     schema = {"text": ["message"], "target": "label", "task": task, "ignored": ["id"], "said": []}
     truncated = {"train": 5, "validation": 0, "test": 1, "max_length": 128}
     rows = {"train": 1400, "validation": 300, "test": 600}
-    return {"rows": rows, "labels": {"names": names}, "schema": schema, "truncated": truncated, "findings": []}
+    return {"rows": rows, "labels": {"task": task, "names": names}, "schema": schema, "truncated": truncated, "findings": []}
 
 
 def _manifest() -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tunewright.analysis.report_html import report_html
 from tunewright.core.types import Finding, Score
 
 Cell = str | float | int | None
@@ -54,6 +55,9 @@ class Report:
     grids: tuple[Grid, ...] = ()
     charts: tuple[Chart, ...] = ()
     heats: tuple[Heat, ...] = ()
+
+    def _repr_html_(self) -> str:
+        return report_html(self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from tunewright.cli._command import Command
 from tunewright.cli._faults import guarded
 
 
@@ -43,11 +44,11 @@ def lazy_group(package: str, names: tuple[str, ...]) -> type[TyperGroup]:
     return Group
 
 
-def new_app(group: type[TyperGroup] | None = None) -> typer.Typer:
+def new_app(group: type[TyperGroup] | None = None, *, completion: bool = False) -> typer.Typer:
     """An application with plain help where nobody watches, and without typer's own tracebacks."""
     return typer.Typer(
         cls=group,
-        add_completion=False,
+        add_completion=completion,
         no_args_is_help=True,
         rich_markup_mode="rich" if sys.stdout.isatty() else None,
         pretty_exceptions_enable=False,
@@ -56,5 +57,5 @@ def new_app(group: type[TyperGroup] | None = None) -> typer.Typer:
 
 def _command(run: Callable[..., None], name: str) -> Any:
     app = new_app()
-    app.command(name, no_args_is_help=False)(guarded(run))
+    app.command(name, cls=Command, no_args_is_help=False)(guarded(run))
     return get_command(app)

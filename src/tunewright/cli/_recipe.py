@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tunewright.config.recipe import Recipe
 
 # Each option's place in the recipe.
-_KEYS = {
+KEYS = {
     "model": "model.source",
     "target": "data.target",
     "text": "data.text",
@@ -19,7 +19,11 @@ _KEYS = {
     "validation": "data.validation",
     "test": "data.test",
     "strategy": "strategy",
+    "epochs": "training.epochs",
+    "lr": "optimization.learning_rate",
+    "batch_size": "training.batch_size",
     "seed": "seed",
+    "device": "training.device",
     "out": "out",
     "budget": "training.budget_seconds",
     "log": "callbacks",
@@ -30,7 +34,7 @@ def recipe_of(source: str, settings: list[str] | None, **named: Any) -> Recipe:
     """Read a recipe file, or make a recipe for a table of rows; options change it, and --set has the last word."""
     from tunewright.config.reader import read_recipe, resolve
 
-    asked = {_KEYS[name]: value for name, value in named.items() if value is not None}
+    asked = {KEYS[name]: value for name, value in named.items() if value is not None}
     is_recipe = Path(source).suffix.lower() in (".yaml", ".yml")
     if not is_recipe:
         asked["data.train"] = source

@@ -8,7 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from tunewright.cli._options import (
+    BatchSize,
+    Device,
+    Epochs,
     Json,
+    LearningRate,
     Model,
     Out,
     Seed,
@@ -45,15 +49,19 @@ DropNoise = Annotated[
 
 def run(
     source: Source,
-    model: Model = None,
     target: Target = None,
     text: Text = None,
     task: TaskName = None,
     separator: Separator = None,
-    strategy: Strategy = None,
     validation: Validation = None,
     test: Test = None,
+    model: Model = None,
+    strategy: Strategy = None,
+    epochs: Epochs = None,
+    lr: LearningRate = None,
+    batch_size: BatchSize = None,
     seed: Seed = None,
+    device: Device = None,
     out: Out = None,
     settings: Settings = None,
     fix: Fix = None,
@@ -75,7 +83,11 @@ def run(
         strategy=strategy,
         validation=validation,
         test=test,
+        epochs=epochs,
+        lr=lr,
+        batch_size=batch_size,
         seed=seed,
+        device=device,
         out=out,
     )
     if fix is not None:

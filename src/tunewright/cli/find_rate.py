@@ -6,7 +6,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from tunewright.cli._options import Json, Model, Seed, Separator, Settings, Source, Strategy, Target, TaskName, Text
+from tunewright.cli._options import (
+    BatchSize,
+    Device,
+    Json,
+    Model,
+    Seed,
+    Separator,
+    Settings,
+    Source,
+    Strategy,
+    Target,
+    TaskName,
+    Text,
+)
 from tunewright.cli._output import print_json, tell
 from tunewright.cli._recipe import recipe_of
 
@@ -15,13 +28,15 @@ _WIDTH, _LINES = 40, 20
 
 def run(
     source: Source,
-    model: Model = None,
     target: Target = None,
     text: Text = None,
     task: TaskName = None,
     separator: Separator = None,
+    model: Model = None,
     strategy: Strategy = None,
+    batch_size: BatchSize = None,
     seed: Seed = None,
+    device: Device = None,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
@@ -35,7 +50,9 @@ def run(
         task=task,
         separator=separator,
         strategy=strategy,
+        batch_size=batch_size,
         seed=seed,
+        device=device,
     )
     from tunewright.pipeline.planning import find_rate
 

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunewright.cli._options import (
+    OUTPUT,
+    BatchSize,
     Budget,
+    Device,
+    Epochs,
     Json,
+    LearningRate,
     Model,
     Out,
     Seed,
@@ -33,23 +38,32 @@ if TYPE_CHECKING:
     from tunewright.config.recipe import Recipe
     from tunewright.pipeline.planning import Plan
 
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Show recipe, layers, time and memory; train nothing.", rich_help_panel=OUTPUT),
+]
+
 
 def run(
     source: Source,
-    model: Model = None,
     target: Target = None,
     text: Text = None,
     task: TaskName = None,
     separator: Separator = None,
-    strategy: Strategy = None,
     validation: Validation = None,
     test: Test = None,
+    model: Model = None,
+    strategy: Strategy = None,
+    epochs: Epochs = None,
+    lr: LearningRate = None,
+    batch_size: BatchSize = None,
     seed: Seed = None,
+    device: Device = None,
     out: Out = None,
     budget: Budget = None,
     log: Annotated[str | None, typer.Option("--log", help="Trackers, such as tensorboard,mlflow: `parts callbacks`.")] = None,
     settings: Settings = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show recipe, layers, time and memory; train nothing.")] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Adapt a model to a table of texts, or run a recipe."""
@@ -64,7 +78,11 @@ def run(
         strategy=strategy,
         validation=validation,
         test=test,
+        epochs=epochs,
+        lr=lr,
+        batch_size=batch_size,
         seed=seed,
+        device=device,
         out=out,
         budget=parse_duration(budget),
         log=None if log is None else [name.strip() for name in log.split(",") if name.strip()],

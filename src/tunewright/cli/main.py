@@ -27,9 +27,10 @@ COMMANDS = (
     "find-rate",
     "layers",
     "parts",
+    "schema",
 )
 
-app = new_app(lazy_group("tunewright.cli", COMMANDS))
+app = new_app(lazy_group("tunewright.cli", COMMANDS), completion=True)
 
 
 def _show_version(wanted: bool) -> None:

@@ -7,7 +7,11 @@ from typing import Annotated
 import typer
 
 from tunewright.cli._options import (
+    BatchSize,
+    Device,
+    Epochs,
     Json,
+    LearningRate,
     Model,
     Out,
     Seed,
@@ -31,15 +35,19 @@ Own = Annotated[list[str] | None, typer.Option("--study", metavar="KEY=VALUE", h
 def run(
     name: Name,
     source: Source,
-    model: Model = None,
     target: Target = None,
     text: Text = None,
     task: TaskName = None,
     separator: Separator = None,
-    strategy: Strategy = None,
     validation: Validation = None,
     test: Test = None,
+    model: Model = None,
+    strategy: Strategy = None,
+    epochs: Epochs = None,
+    lr: LearningRate = None,
+    batch_size: BatchSize = None,
     seed: Seed = None,
+    device: Device = None,
     out: Out = None,
     settings: Settings = None,
     study: Own = None,
@@ -57,7 +65,11 @@ def run(
         strategy=strategy,
         validation=validation,
         test=test,
+        epochs=epochs,
+        lr=lr,
+        batch_size=batch_size,
         seed=seed,
+        device=device,
         out=out,
     )
     from tunewright.callbacks.progress import progress

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from tunewright.config.aliases import alias_of, note_of
 from tunewright.config.recipe import DEFAULT_REPORTS, OWN, Choice, Recipe, Section
 from tunewright.core.errors import UserError, nearest, raise_all
 from tunewright.core.registry import load_part
@@ -17,7 +18,7 @@ from tunewright.core.yaml12 import read_yaml
 from tunewright.strategies import load_strategy
 
 # Where a choice of a part stands in a recipe, and the family its name is looked up in.
-_FAMILIES = {
+FAMILY_OF = {
     "head": "tasks",
     "method": "methods",
     "optimization.optimizer": "optimizers",
@@ -76,7 +77,7 @@ def _resolved(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> Recipe:
     except ValidationError as error:
         raise_all([_fault(one, merged) for one in error.errors()])
         raise
-    for key, family in _FAMILIES.items():
+    for key, family in FAMILY_OF.items():
         faults += [fault for choice in _choices(recipe, key) for fault in _part_faults(family, key, choice)]
     faults += _crossed(recipe)
     raise_all(faults)
@@ -171,9 +172,17 @@ def _part_fault(error: Any, key: str, choice: Choice, settings: type[BaseModel])
         return UserError(
             f"'{where}' is not a setting of {choice.name}",
             expected=f"one of {', '.join(known)}" if known else "no setting at all",
-            nearest=nearest(name, known),
+            nearest=_setting_meant(key, name, known),
         )
     return UserError(f"'{where}' is {error['input']!r}: {error['msg'].lower()}", expected=_meaning(settings, error["loc"]))
+
+
+def _setting_meant(key: str, name: str, known: Sequence[str]) -> str | None:
+    """The part's own setting that was meant, or the key of the recipe that another library's name stands for."""
+    place, _, setting = (alias_of(name) or "").rpartition(".")
+    if place and (place != key or setting in known):
+        return f"{place}.{setting}"
+    return nearest(name, known) or next((known_key for known_key in known_keys() if known_key.rpartition(".")[2] == name), None)
 
 
 def _fault(error: Any, merged: Mapping[str, Any]) -> UserError:
@@ -194,6 +203,8 @@ def _unknown_key(location: Sequence[Any], where: str) -> UserError:
     here = [key for key in keys if key.rpartition(".")[0] == section]
     if elsewhere:
         return UserError(f"'{where}' is not a setting", expected=f"'{elsewhere[0]}'", nearest=elsewhere[0])
+    if alias := alias_of(name):
+        return UserError(f"'{where}' is not a setting", expected=note_of(name) or f"'{alias}'", nearest=alias)
     close = nearest(name, [key.rpartition(".")[2] for key in here]) or nearest(name, [key.rpartition(".")[2] for key in keys])
     full = next((key for key in (*here, *keys) if key.rpartition(".")[2] == close), None)
     listed = ", ".join(key.rpartition(".")[2] for key in here)

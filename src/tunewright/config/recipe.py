@@ -171,7 +171,7 @@ class Distillation(Section):
 class Training(Section):
     """Step 8: the loop."""
 
-    epochs: int = Field(5, ge=1, le=10_000, description="MicroBatches over the training rows.")
+    epochs: int = Field(5, ge=1, le=10_000, description="Passes over the training rows.")
     max_train_examples_seen: int | None = Field(
         None,
         ge=1,

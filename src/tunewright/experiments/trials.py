@@ -9,6 +9,7 @@ from typing import Any
 
 from tunewright.analysis.evidence import Report
 from tunewright.analysis.html_page import write_report
+from tunewright.analysis.report_html import report_html
 from tunewright.artifacts.run_folder import new_folder
 from tunewright.config.reader import check_part, merge, resolve
 from tunewright.config.recipe import Choice, Recipe
@@ -57,6 +58,9 @@ class Study:
 
     folder: Path
     report: Report
+
+    def _repr_html_(self) -> str:
+        return report_html(self.report.as_dict(), self.folder.name)
 
 
 def make_study(

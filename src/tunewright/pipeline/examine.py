@@ -11,10 +11,11 @@ from tunewright.config.recipe import DEFAULT_REPORTS, Choice
 from tunewright.core.errors import UserError
 from tunewright.pipeline.analysis_context import subject_of
 from tunewright.pipeline.steps import InMemoryData, prepare_rows
+from tunewright.runs.reports import Reports
 from tunewright.runs.run import Run
 
 
-def examine(run: Run, *names: str, **settings: Any) -> dict[str, dict[str, Any]]:
+def examine(run: Run, *names: str, **settings: Any) -> Reports:
     """Make reports of a finished run, keep them in its folder and its page, and return them by name.
 
     Without a name those that every run makes; ``settings`` are those of the one that is named.
@@ -33,4 +34,4 @@ def examine(run: Run, *names: str, **settings: Any) -> dict[str, dict[str, Any]]
     reports = make_reports(subject, chosen(choices, prepared.labels.task, prepared.schema.kind))
     keep_reports(run.folder, reports)
     write_report(run.folder)
-    return reports
+    return Reports(reports)

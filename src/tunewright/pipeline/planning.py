@@ -24,6 +24,7 @@ from tunewright.models.loading import load_network
 from tunewright.models.network import Network
 from tunewright.models.processors import PREPROCESSOR
 from tunewright.models.sources import find_model
+from tunewright.pipeline.plan_html import checked_html, plan_html
 from tunewright.pipeline.results import layer_table
 from tunewright.pipeline.steps import (
     PARTS,
@@ -55,6 +56,9 @@ class Checked:
 
     recipe: Recipe
     prepared: DatasetSplits
+
+    def _repr_html_(self) -> str:
+        return checked_html(self)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -104,6 +108,9 @@ class Plan:
     estimate: Estimate
     said: tuple[str, ...]
     findings: tuple[Finding, ...]
+
+    def _repr_html_(self) -> str:
+        return plan_html(self)
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -28,6 +28,11 @@ from tunewright.datasets.table import Table
 from tunewright.evaluation.intervals import score
 from tunewright.modalities.audio.modality import AudioPreprocessing
 from tunewright.modalities.image.modality import ImagePreprocessing
+from tunewright.runs.confusion_matrix import ConfusionMatrix
+from tunewright.runs.notebook import run_html
+from tunewright.runs.reports import Reports
+from tunewright.runs.run_history import RunHistory
+from tunewright.runs.scores import Scores
 from tunewright.tasks import metrics_of
 from tunewright.tasks.shared.group_thresholds import decided_by, places_of
 
@@ -49,6 +54,9 @@ class Run:
     def __repr__(self) -> str:
         return f"Run('{self.folder}')"
 
+    def _repr_html_(self) -> str:
+        return run_html(self)
+
     @cached_property
     def recipe(self) -> Recipe:
         return read_recipe(self.folder / "recipe.yaml")
@@ -62,9 +70,9 @@ class Run:
         return bool(self.manifest["status"] == "done")
 
     @property
-    def scores(self) -> list[Score]:
-        """The fine-tuned model's scores on the test rows."""
-        return [score_of(entry) for entry in self.all_scores() if entry["of"] == "fine-tuned"]
+    def scores(self) -> Scores:
+        """The fine-tuned model's scores on the test rows: a list, with ``to_frame()``."""
+        return Scores(score_of(entry) for entry in self.all_scores() if entry["of"] == "fine-tuned")
 
     def all_scores(self) -> list[dict[str, Any]]:
         """Every score, of the fine-tuned model and of the baselines."""
@@ -84,8 +92,13 @@ class Run:
         return labels | {"names": tuple(labels["names"])}
 
     @property
-    def history(self) -> list[dict[str, Any]]:
-        return read_history(self.folder / "history.jsonl")
+    def history(self) -> RunHistory:
+        """Steps, evaluations and stages: a list of events, with ``plot()`` and ``to_frame()``."""
+        return RunHistory(read_history(self.folder / "history.jsonl"))
+
+    def confusion_matrix(self) -> ConfusionMatrix:
+        """Test rows by class and predicted class; UserError where the task has no such counts."""
+        return ConfusionMatrix.of(self.details, str(self.model_labels()["task"]))
 
     @property
     def report(self) -> Path:
@@ -188,10 +201,9 @@ class Run:
         return zero_shot(self.model, read_table(data, "test"), templates, tuple(names), self.recipe)
 
     @property
-    def reports(self) -> dict[str, dict[str, Any]]:
+    def reports(self) -> Reports:
         """What the run's reports found, by their names, as scores.json has it."""
-        found: dict[str, dict[str, Any]] = read_scores(self.folder).get("reports", {})
-        return found
+        return Reports(read_scores(self.folder).get("reports", {}))
 
     @cached_property
     def _schema(self) -> Schema:

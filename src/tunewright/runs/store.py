@@ -14,6 +14,7 @@ from tunewright.core.differences import differing
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels, Predictions
 from tunewright.evaluation.compare import compare
+from tunewright.runs.comparison import Comparison
 from tunewright.runs.run import Run, load
 
 # What is shown of a run whose manifest or scores cannot be read.
@@ -52,17 +53,17 @@ def _row(folder: Path) -> dict[str, Any]:
     return row
 
 
-def compare_runs(first: Path, second: Path) -> dict[str, Any]:
+def compare_runs(first: Path, second: Path) -> Comparison:
     """Scores side by side, differing settings and makings, and a paired test where the test rows are the same."""
     a, b = load(first), load(second)
     scores = {run.folder.name: {score.name: score.as_dict() for score in run.scores} for run in (a, b)}
-    return {
-        "runs": [str(a.folder), str(b.folder)],
-        "scores": scores,
-        "recipe": differing(a.recipe.model_dump(mode="json"), b.recipe.model_dump(mode="json")),
-        "differences": differences(a.manifest, b.manifest),
-        "paired": _paired(a, b),
-    }
+    return Comparison(
+        runs=[str(a.folder), str(b.folder)],
+        scores=scores,
+        recipe=differing(a.recipe.model_dump(mode="json"), b.recipe.model_dump(mode="json")),
+        differences=differences(a.manifest, b.manifest),
+        paired=_paired(a, b),
+    )
 
 
 def _paired(first: Run, second: Run) -> dict[str, Any] | None:
