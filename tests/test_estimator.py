@@ -123,7 +123,7 @@ def test_settings_reach_the_recipe(tuner: FineTuner, texts: list[str], labels: l
     recipe = clone(tuner).set_params(settings=settings).fit(texts, labels).run_.recipe
     assert (recipe.optimization.layer_decay, recipe.optimization.head_learning_rate, recipe.training.epochs) == (0.9, 3e-2, 1)
     with pytest.raises(ValueError, match="layer_decay"):
-        clone(tuner).set_params(settings={"rates.layer_decy": 0.9}).fit(texts, labels)
+        clone(tuner).set_params(settings={"optimization.layer_decy": 0.9}).fit(texts, labels)
 
 
 @pytest.mark.parametrize(

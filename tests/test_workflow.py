@@ -141,7 +141,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(
     with pytest.raises(Interrupted):
         tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, callbacks=[Listener(interrupt)], **settings)
     assert read_json(out / "manifest.json")["status"] == "interrupted"
-    with pytest.raises(UserError, match=r"something else: rates\.head: 0\.01 then, 0\.02 now.*tunewright resume"):
+    with pytest.raises(UserError, match=r"something else: optimization\.head_learning_rate: 0\.01 then, 0\.02 now.*tunewright resume"):
         other = {**settings, "optimization": {"learning_rate": 1e-3, "head_learning_rate": 0.02}}
         tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, **other)
     if strategy == "full":
@@ -304,6 +304,7 @@ ELSEWHERE = {
     "data.replay_share": "tests/data/test_replay.py",
     "data.group_reweighting": "tests/data/test_reweighing.py",
     "data.streaming": "test_a_streamed_run_is_the_run",
+    "data.separator": "tests/data/test_separators.py",
     "data.input": "tests/heads/test_tagging.py",
     "data.kind": "tests/heads/test_tagging.py",
     "data.image_size": "tests/models/test_image_size.py",

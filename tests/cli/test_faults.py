@@ -13,7 +13,7 @@ from tunewright.core.errors import Faults, UserError
 HINTS = {
     "fti": "Did you mean 'fit'?",
     "fit ROWS --modle MODEL": "--model",
-    "fit ROWS --model MODEL --set rates.layer_decy=0.9": "layer_decay",
+    "fit ROWS --model MODEL --set optimization.layer_decy=0.9": "layer_decay",
     "fit ROWS --model MODEL --set optimization.layer_decay": "=",
     "fit ROWS --model MODEL --strategy gradual-unfreezin": "gradual-unfreezing",
     "fit ROWS --model MODEL --budget soon": "not a duration",

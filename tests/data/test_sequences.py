@@ -50,7 +50,7 @@ def test_what_makes_no_tokenizer_is_refused() -> None:
             sequence_tokenizer(["ACGT"], **wrong)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="nothing"):
         sequence_tokenizer(["", " "])
-    with pytest.raises(UserError, match="tasks"):
+    with pytest.raises(UserError, match="heads"):
         new_encoder(sequence_tokenizer(["ACGT"]), Path("unused"), width=30, heads=4)
 
 

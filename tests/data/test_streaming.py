@@ -221,7 +221,7 @@ def test_what_needs_all_rows_at_once_is_refused_by_name(tmp_path: Path) -> None:
     several = written(tmp_path, [{"text": row["text"], "labels": ["a", "b"]} for row in numbered(30)], ".jsonl")
     with pytest.raises(UserError, match="multi-label of rows of text cannot be streamed"):
         prepare_streamed(train=several)
-    with pytest.raises(UserError, match="=tagging"):
+    with pytest.raises(UserError, match="=token_classification"):
         prepare_streamed(train=path, task="token_classification")
     whole = tmp_path / "rows.json"
     whole.write_text(json.dumps(numbered(30)))

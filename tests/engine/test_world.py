@@ -138,8 +138,8 @@ def test_sums_words_and_tensors_travel(tmp_path: Path) -> None:
 
     assert together(3, work) == [0, 0, 0]
     assert json.loads((tmp_path / "done").read_text()) == ["a", "rank1/a", "rank2/a"]
-    assert ALONE.total(2.0) == 2.0
-    assert ALONE.said("x") == "x"
+    assert ALONE.all_reduce_sum(2.0) == 2.0
+    assert ALONE.broadcast_object("x") == "x"
 
 
 @pytest.mark.parametrize("shard", [False, True])

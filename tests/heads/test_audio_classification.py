@@ -99,7 +99,7 @@ def test_the_seconds_that_a_model_always_reads_may_be_named(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("family", "data", "message"),
     [
-        ("wav2vec2", {"sounds": {"time_masks": 1}}, "for spectrograms, but this model reads samples"),
+        ("wav2vec2", {"audio_augmentation": {"time_masks": 1}}, "for spectrograms, but this model reads samples"),
         ("ast", {"max_seconds": 2.0}, "always reads 0.655 seconds"),
         ("ast", {"image_size": 32}, "data.image_size is for images"),
     ],
@@ -114,7 +114,7 @@ def test_what_does_not_fit_the_model_is_refused(
 
 def test_settings_for_sounds_are_refused_for_texts(tiny_bert: Path) -> None:
     texts = [{"text": f"a film {number}", "label": "ab"[number % 2]} for number in range(20)]
-    for data in ({"max_seconds": 1.0}, {"sounds": {"noise": 10}}):
+    for data in ({"max_seconds": 1.0}, {"audio_augmentation": {"noise": 10}}):
         with pytest.raises(UserError, match="sounds, and these rows are"):
             fit(texts, model=str(tiny_bert), data=data)
 

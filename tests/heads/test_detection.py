@@ -194,7 +194,7 @@ def test_a_whole_run_learns_saves_and_answers(folder: Path, tmp_path: Path) -> N
         training={"epochs": 8, "batch_size": 8},
         evaluation={"resamples": 100},
     )
-    assert run.details["said"][2] == "Task: detection (guessed)."
+    assert run.details["said"][2] == "Task: object-detection (guessed)."
     assert run.manifest["certified"]["with"] == ["tunewright", "transformers AutoModelForObjectDetection"]
     losses = [event["loss"] for event in run.history if event["kind"] == "step"]
     assert np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])

@@ -18,8 +18,8 @@ from tunewright.tasks.regression import task as regression
 ALL = [part.name for part in list_parts("tasks")]
 # Those whose answer is a tensor of logits for each row or token; pixels, vocabularies, vectors and boxes have tests of their own.
 NAMES = [
-    part.__name__.rsplit(".", 1)[-1]
-    for part in (load_part("tasks", name) for name in ALL)
+    name
+    for name, part in ((name, load_part("tasks", name)) for name in ALL)
     if part.OUTPUT in ("logits", "spans") and set(part.READS) != {"image"}
 ]
 LABELS = {

@@ -157,7 +157,7 @@ def test_a_whole_run_learns_saves_and_answers(folder: Path, tmp_path: Path) -> N
     assert {entry["of"] for entry in run.all_scores()} == {"fine-tuned", "majority"}
     assert next(score.value for score in run.scores if score.name == "mean_iou") > 0.7
     assert run.manifest["certified"]["with"] == ["tunewright", "transformers AutoModelForSemanticSegmentation"]
-    assert run.details["said"][2] == "Task: segmentation (guessed)."
+    assert run.details["said"][2] == "Task: semantic-segmentation (guessed)."
     answer = run.predict(images[:1])[0]
     assert np.array(answer["mask"]).shape == (32, 32)
     assert answer["classes"] == ["0", "1"]

@@ -95,7 +95,7 @@ def test_a_wide_gpt2_is_loaded(width: int, tmp_path: Path) -> None:
 COUNTS: dict[str, tuple[str, dict[str, Any]]] = {
     "layers": ("gpt2", {"n_layer": 2**20}),
     "layers beyond any": ("gpt2", {"n_layer": 2**40}),
-    "tasks": ("gpt2", {"n_head": 10**6}),
+    "heads": ("gpt2", {"n_head": 10**6}),
     "labels": ("gpt2", {"num_labels": 10**8}),
     "decoder layers": ("t5", {"num_decoder_layers": 5000}),
     "layers of a stage": ("bert", {"layers_per_stage": [2, 5000]}),

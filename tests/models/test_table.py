@@ -185,7 +185,7 @@ def changed(**values: Any) -> dict[str, Any]:
         changed(attention_dropout=1.0),
         changed(ffn_factor=0.0),
         changed(ffn_factor="1"),
-        {key: value for key, value in CONFIG.as_dict().items() if key != "tasks"},
+        {key: value for key, value in CONFIG.as_dict().items() if key != "heads"},
     ],
 )
 def test_configs_that_cannot_be_used_are_refused(saved: dict[str, Any]) -> None:

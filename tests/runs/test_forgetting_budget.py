@@ -92,7 +92,7 @@ def test_each_remedy_changes_what_it_says() -> None:
     asked = resolve({"strategy": "full", "evaluation": {"max_forgetting": 0.1, "remedies": every, "reports": reports}})
     found = dict(_recipes(asked))
     assert list(found) == ["as_asked", *every]
-    assert found["as_asked"].rates == asked.rates
+    assert found["as_asked"].optimization == asked.optimization
     assert found["lower_rates"].optimization.learning_rate == asked.optimization.learning_rate / 4
     assert found["wise_ft"].averaging[-1].settings == {"alpha": 0.5}
     assert found["l2_sp"].regularizers[-1].name == "l2_sp"

@@ -73,7 +73,7 @@ def ruined(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
 def test_no_strategy_is_a_linear_probe_then_lora(helped: Run) -> None:
     recipe, named = helped.recipe, resolve({"strategy": "lora"})
     assert recipe.strategy == "auto"
-    assert (recipe.method, recipe.optimization, recipe.initialization) == (named.method, named.rates, named.initialization)
+    assert (recipe.method, recipe.optimization, recipe.initialization) == (named.method, named.optimization, named.initialization)
     assert recipe.training.max_train_examples_seen == named.training.max_train_examples_seen
     manifest = helped.manifest
     assert manifest["strategy"] == "auto"
@@ -185,7 +185,7 @@ def test_who_names_a_part_composes_by_hand(tiny_bert: Path, named: dict[str, Any
         wanted.model_copy(update={"model": resolve({"model": {"source": str(tiny_bert)}}).model}),
         prepare_rows(wanted, InMemoryData(toy_rows())),
     ).recipe
-    assert (recipe.method, recipe.optimization, recipe.initialization) == (wanted.method, Recipe().rates, ())
+    assert (recipe.method, recipe.optimization, recipe.initialization) == (wanted.method, Recipe().optimization, ())
 
 
 def test_a_language_model_has_lora_and_no_probe(tmp_path: Path) -> None:

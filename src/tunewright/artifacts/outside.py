@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
+from runpy import run_path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -207,8 +209,10 @@ def _tried(way: Way, probe: Mapping[str, Any], inputs: dict[str, Any]) -> list[A
     """Run a way's lines, and what they define on the probe."""
     import torch
 
-    typed: dict[str, Any] = {}
-    exec(way.lines, typed)  # as the card has them: none of their text is a file's but a class's name
+    with TemporaryDirectory() as place:  # as the card has them: none of their text is a file's but a class's name
+        script = Path(place) / "lines.py"
+        script.write_text(way.lines, encoding="utf-8")
+        typed = run_path(str(script))
     model = typed["model"]
     batches = [inputs]
     if "texts" in probe and "tokenizer" in typed:

@@ -226,7 +226,7 @@ def _too_few(units: np.ndarray, share: float, name: str) -> UserError:
         return UserError(
             f"the smallest of {len(sizes)} groups has {sizes.min()} of {n} rows, too many for a {name} part of {share:g}",
             expected="a share near a whole group's, since no group is torn apart",
-            try_=f"--set data.{name}_share={np.ceil(100 * sizes.min() / n) / 100:g}, or {nearest}",
+            try_=f"--set data.{name}_size={np.ceil(100 * sizes.min() / n) / 100:g}, or {nearest}",
         )
     return UserError(
         f"{n} rows in {len(sizes)} groups are too few to hold out a {name} part",
