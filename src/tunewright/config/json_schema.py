@@ -36,15 +36,11 @@ def recipe_schema(*, installed: bool = True) -> dict[str, Any]:
 
 def _family(family: str, definitions: dict[str, Any], installed: bool) -> dict[str, Any]:
     """A part of a family: its name, or an object of its settings with or without the name."""
-    settings = {
-        part.name: _settings(family, part.name, definitions)
-        for part in list_parts(family)
-        if installed or part.module.startswith("tunewright.")
-    }
-    settings = {name: found for name, found in settings.items() if found is not None}
+    parts = [part.name for part in list_parts(family) if installed or part.module.startswith("tunewright.")]
+    settings = {name: found for name in parts if (found := _settings(family, name, definitions)) is not None}
     names = [*settings, *([_MORE[family]] if family in _MORE else [])]
     every = ["name", *dict.fromkeys(key for found in settings.values() for key in found.get("properties", {}))]
-    known = {"propertyNames": {"enum": every}}
+    known: dict[str, Any] = {"propertyNames": {"enum": every}}
     rules = [_when(name, {} if name in _ANY else _own(found)) for name, found in settings.items()]
     for name in set(_ANY) & set(settings):
         known = {**_when(name, {}), "else": known}
