@@ -304,6 +304,7 @@ ELSEWHERE = {
     "data.replay_share": "tests/data/test_replay.py",
     "data.group_reweighting": "tests/data/test_reweighing.py",
     "data.streaming": "test_a_streamed_run_is_the_run",
+    "callbacks": "tests/callbacks",
     "data.separator": "tests/data/test_separators.py",
     "data.input": "tests/heads/test_tagging.py",
     "data.kind": "tests/heads/test_tagging.py",
