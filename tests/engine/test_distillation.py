@@ -105,7 +105,7 @@ def test_preferences_are_refused(tmp_path: Path) -> None:
     rows = [{"prompt": row["text"], "chosen": row["label"], "rejected": "no"} for row in toy_rows(40)]
     given = {"model": str(tiny_model("llama", tmp_path / "llama")), "training": {"max_steps": 1}, **QUICK}
     teacher = fit(rows, out=tmp_path / "teacher", **given)
-    with pytest.raises(UserError, match="preference cannot be distilled"):
+    with pytest.raises(UserError, match="preference optimization cannot be distilled"):
         fit(rows, out=tmp_path / "run", distillation={"teacher": str(teacher.folder)}, **given)
 
 

@@ -14,7 +14,7 @@ from tunewright.analysis.evidence import Report
 from tunewright.config.recipe import DEFAULT_REPORTS, Choice
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
-from tunewright.core.registry import list_parts, load_part
+from tunewright.core.registry import list_parts, load_part, name_of
 from tunewright.core.types import Kind, Task
 
 
@@ -24,7 +24,7 @@ def chosen(choices: Sequence[Choice], task: Task, kind: Kind) -> list[Choice]:
     for choice in choices:
         if choice == DEFAULT_REPORTS:
             parts = (load_part("reports", part.name) for part in list_parts("reports"))
-            names = [part.__name__.rpartition(".")[2] for part in parts if part.DEFAULT and means_something(part, task, kind)]
+            names = [name_of("reports", part) for part in parts if part.DEFAULT and means_something(part, task, kind)]
             found |= {name: Choice(name=name) for name in names if name not in found}
             continue
         part = load_part("reports", choice.name)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_serializer
+from pydantic import AfterValidator, BeforeValidator, Field, model_serializer
 
 from tunewright.config.audio_augmentation import AudioAugmentation
 from tunewright.config.augmentation import Augmentation, Mixing
 from tunewright.config.section import Section as Section
+from tunewright.core.registry import plain_name
 from tunewright.core.types import Kind, Swap, Task
 
 
 class Choice(Section):
     """A part chosen by name, with its own settings: ``lora`` or ``{name: lora, rank: 8}``."""
 
-    name: str
+    name: Annotated[str, AfterValidator(plain_name)]  # as it is registered, so that equal choices are equal
     settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_serializer

@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -48,13 +48,22 @@ def _summary(path: Path) -> str:
     return docstring.split("\n", 1)[0].strip()
 
 
-def name_of(part: ModuleType) -> str:
-    """A part's name: its file's, or its folder's where the family has a folder for each part."""
-    *_, folder, file = part.__name__.split(".")
-    return folder if file == "task" else file
+def name_of(family: str, part: ModuleType) -> str:
+    """The name a part is registered by: its identity in everything that is saved.
+
+    A module that is registered by several names has the first of them in the alphabet, in every process.
+    """
+    found = next((one.name for one in list_parts(family) if one.module == part.__name__), None)
+    if found is None:
+        raise UserError(
+            f"the module '{part.__name__}' is not registered among the {family}",
+            expected=f"an entry point of the group 'tunewright.{family}'",
+        )
+    return found
 
 
-def _key(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A name as the registry writes it: small letters, words joined by underscores."""
     return name.strip().lower().replace("-", "_")
 
 
@@ -75,14 +84,28 @@ def list_parts(family: str) -> tuple[Part, ...]:
         for path in sorted(folder.glob("*/task.py"))
     }
     for point in entry_points(group=f"tunewright.{family}"):
-        found.setdefault(_key(point.name), Part(family, _key(point.name), f"from {point.value}", point.value))
+        added = _from_entry_point(family, point)
+        other = found.setdefault(added.name, added)
+        if other.module != added.module:
+            raise UserError(
+                f"{family}: the name '{added.name}' is registered for {other.module} and for {added.module}",
+                expected="one module for each name",
+                try_="rename the entry point, or uninstall the package that adds it",
+            )
     return tuple(found[name] for name in sorted(found))
+
+
+def _from_entry_point(family: str, point: EntryPoint) -> Part:
+    """The part that another package adds; it is a module, because a module can be found again by its name."""
+    if ":" in point.value:
+        raise UserError(f"the entry point '{point.name}' of 'tunewright.{family}' is {point.value}", expected="a module")
+    return Part(family, plain_name(point.name), f"from {point.value}", point.value.strip())
 
 
 def load_part(family: str, name: str) -> ModuleType:
     """Import the part of this name; a wrong name is a ``UserError`` that shows the nearest right one."""
     known = {part.name: part for part in list_parts(family)}
-    part = known.get(_key(name))
+    part = known.get(plain_name(name))
     if part is None:
         raise unknown(family.rstrip("s") if family != "unfreezing" else family, name, known, try_=f"tunewright parts {family}")
     try:

@@ -102,7 +102,7 @@ class PreparedRun:
 
     @property
     def head_name(self) -> str:
-        return name_of(self.head)
+        return name_of("tasks", self.head)
 
 
 def prepare_rows(recipe: Recipe, given: InMemoryData) -> DatasetSplits:
@@ -281,7 +281,7 @@ def _own_head(recipe: Recipe, task: Task) -> str:
 def form_of(head: ModuleType, kind: Kind) -> Form:
     """How a network is loaded for a task on inputs of a kind."""
     if kind not in head.READS:
-        task = name_of(head).replace("_", " ")
+        task = name_of("tasks", head).replace("_", " ")
         raise UserError(f"{task} does not read {kind}", expected=f"rows of {' or '.join(head.READS)}")
     return Form(kind, head.READS[kind], head.OUTPUT)
 

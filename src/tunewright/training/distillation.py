@@ -51,7 +51,7 @@ class Teacher:
 
     def mixed(self, losses: Tensor, output: Any, targets: Tensor, said: Any, weights: Tensor | None = None) -> Tensor:
         """Losses of some examples, (batch,), with the teacher's share; ``said`` is its answer to them."""
-        share, name, warmth = self.settings.weight, name_of(self.head), self.settings.temperature
+        share, name, warmth = self.settings.weight, name_of("tasks", self.head), self.settings.temperature
         if name == "object_detection":
             soft = boxes(output, said, targets, self.labels, self.head, self.head_settings)
         elif name == "multi_task":
@@ -117,7 +117,7 @@ def make_teacher(
             expected=f"{_told(labels, student_head)}, as the student",
             try_="a teacher that was trained on the same labels",
         )
-    name = name_of(head)
+    name = name_of("tasks", head)
     if name not in _TASKS:
         raise UserError(
             f"{name.replace('_', ' ')} cannot be distilled", expected=" or ".join(one.replace("_", " ") for one in _TASKS)
@@ -141,7 +141,7 @@ def make_teacher(
 
 def _told(labels: Labels, head: ModuleType) -> str:
     """A task with its classes, in words."""
-    return f"{name_of(head).replace('_', ' ')} with {list(labels.names) or 'no classes'}"
+    return f"{name_of('tasks', head).replace('_', ' ')} with {list(labels.names) or 'no classes'}"
 
 
 def _read_alike(first: Network, second: Network) -> bool:
