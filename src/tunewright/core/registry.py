@@ -16,6 +16,7 @@ from tunewright.core.errors import UserError, unknown
 FAMILIES = {
     "methods": "methods",
     "tasks": "tasks",
+    "modalities": "modalities",
     "optimizers": "optimizers",
     "schedules": "schedules",
     "unfreezing": "unfreezing",
@@ -29,6 +30,9 @@ FAMILIES = {
     "reports": "analysis/reports",
     "studies": "experiments/studies",
 }
+
+# Families whose parts are folders, and the file in each that is the part.
+_FOLDERS = {"tasks": "task", "modalities": "modality"}
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -74,15 +78,12 @@ def list_parts(family: str) -> tuple[Part, ...]:
         raise unknown("part family", family, FAMILIES)
     folder = _PACKAGE / FAMILIES[family]
     dotted = "tunewright." + FAMILIES[family].replace("/", ".")
-    found = {
-        path.stem: Part(family, path.stem, _summary(path), f"{dotted}.{path.stem}")
-        for path in sorted(folder.glob("*.py"))
-        if not path.stem.startswith("_")
-    }
-    found |= {
-        path.parent.name: Part(family, path.parent.name, _summary(path), f"{dotted}.{path.parent.name}.task")
-        for path in sorted(folder.glob("*/task.py"))
-    }
+    if family in _FOLDERS:
+        files = {path.parent.name: path for path in folder.glob(f"*/{_FOLDERS[family]}.py")}
+    else:
+        files = {path.stem: path for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    suffix = f".{_FOLDERS[family]}" if family in _FOLDERS else ""
+    found = {name: Part(family, name, _summary(path), f"{dotted}.{name}{suffix}") for name, path in files.items()}
     for point in entry_points(group=f"tunewright.{family}"):
         added = _from_entry_point(family, point)
         other = found.setdefault(added.name, added)
@@ -102,12 +103,22 @@ def _from_entry_point(family: str, point: EntryPoint) -> Part:
     return Part(family, plain_name(point.name), f"from {point.value}", point.value.strip())
 
 
+def _singular(family: str) -> str:
+    return f"{family.removesuffix('ies')}y" if family.endswith("ies") else family.removesuffix("s")
+
+
+def check_name(family: str, name: str) -> str:
+    """The name as it is registered; a wrong one is a ``UserError`` that shows the nearest right one. Nothing is imported."""
+    known = {part.name: part for part in list_parts(family)}
+    if plain_name(name) not in known:
+        raise unknown(_singular(family), name, known, try_=f"tunewright parts {family}")
+    return plain_name(name)
+
+
 def load_part(family: str, name: str) -> ModuleType:
     """Import the part of this name; a wrong name is a ``UserError`` that shows the nearest right one."""
-    known = {part.name: part for part in list_parts(family)}
-    part = known.get(plain_name(name))
-    if part is None:
-        raise unknown(family.rstrip("s") if family != "unfreezing" else family, name, known, try_=f"tunewright parts {family}")
+    known = check_name(family, name)
+    part = next(part for part in list_parts(family) if part.name == known)
     try:
         return import_module(part.module)
     except ModuleNotFoundError as error:
