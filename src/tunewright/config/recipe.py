@@ -59,7 +59,7 @@ class Data(Section):
         None, description="The input columns of other kinds: image, audio, the columns of a table; guessed when unambiguous."
     )
     kind: Name | None = Field(
-        None, description="What the input columns hold: one of `tunewright parts modalities`; guessed from their names and values."
+        None, description="What the input columns hold: one of `tunewright parts modalities`; guessed from names and values."
     )
     target: tuple[str, ...] | None = Field(None, description="The target column; several 0/1 columns for multi-label.")
     task: Name | None = Field(None, description="One of `tunewright parts tasks`; guessed from the target when unambiguous.")
