@@ -15,7 +15,7 @@ import torch
 from tunewright.core import registry as parts
 from tunewright.core.errors import Faults, UserError, nearest, raise_all, unknown
 from tunewright.core.files import hash_file, hash_json, read_json, read_tensors, write_json, write_tensors, write_text
-from tunewright.core.registry import FAMILIES, list_parts, load_part
+from tunewright.core.registry import FAMILIES, list_parts, load_part, name_of
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -26,7 +26,7 @@ def test_every_part_loads_and_says_what_it_is(family: str) -> None:
         module = load_part(family, part.name.replace("_", "-"))
         if part.name == "peft":
             continue  # the bridge hands its settings on to the library, which refuses what it does not know
-        if family not in ("metrics", "readers"):
+        if family not in ("metrics", "readers", "modalities"):
             assert module.Settings.model_config["extra"] == "forbid"
             assert module.Settings.model_config["frozen"] is True
             assert all(field.description for field in module.Settings.model_fields.values())
@@ -44,6 +44,41 @@ def test_other_packages_bring_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     list_parts.cache_clear()
     try:
         assert load_part("schedules", "my_decay").factor(1.0, load_part("schedules", "linear").Settings()) == 0
+    finally:
+        list_parts.cache_clear()
+
+
+def added(monkeypatch: pytest.MonkeyPatch, family: str, *points: tuple[str, str]) -> None:
+    """Entry points of a package that is not there."""
+    found = [EntryPoint(name, value, f"tunewright.{family}") for name, value in points]
+    monkeypatch.setattr(parts, "entry_points", lambda group: found if group == f"tunewright.{family}" else [])
+    list_parts.cache_clear()
+
+
+def test_a_part_is_known_by_its_registered_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        added(monkeypatch, "tasks", ("Sorted-Mail", "json.decoder"), ("zz_mail", "json.decoder"))
+        assert name_of("tasks", load_part("tasks", "sorted_mail")) == "sorted_mail"
+        assert name_of("tasks", load_part("tasks", "zz_mail")) == "sorted_mail"  # one name for one module
+        assert name_of("tasks", load_part("tasks", "ordinal")) == "ordinal"
+        with pytest.raises(UserError, match="not registered among the methods"):
+            name_of("methods", load_part("tasks", "sorted_mail"))
+    finally:
+        list_parts.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        ([("lora", "json.decoder")], "registered for tunewright.methods.lora and for json.decoder"),
+        ([("mine", "json.decoder:JSONDecoder")], "Expected a module"),
+    ],
+)
+def test_a_name_stands_for_one_module(monkeypatch: pytest.MonkeyPatch, points: list[tuple[str, str]], said: str) -> None:
+    try:
+        added(monkeypatch, "methods", *points)
+        with pytest.raises(UserError, match=said):
+            load_part("methods", points[0][0])
     finally:
         list_parts.cache_clear()
 

@@ -11,8 +11,9 @@ from tunewright.core.types import Labels
 from tunewright.datasets.targets.masks import NO_CLASS
 from tunewright.models import vocabulary
 from tunewright.models.vocabulary import Vocabulary, divergences
+from tunewright.tasks.multi_task import task as multi_task
 from tunewright.tasks.object_detection import task as detection
-from tunewright.training import distillation_losses as soft_losses
+from tunewright.tasks.shared import distillation as soft_losses
 
 WARMTH = 2.0
 LABELS = Labels("classification", ("a", "b", "c"))
@@ -94,7 +95,7 @@ def test_vectors_of_one_width_by_distance_and_of_others_by_similarities() -> Non
 def test_several_columns_have_each_their_own() -> None:
     labels = Labels("multi_task", parts=(("kind", LABELS), ("size", Labels("regression"))))
     said, student = drawn(2, 4), drawn(2, 4, seed=1)
-    found = soft_losses.columns(student, said, torch.zeros(2, 2), labels, WARMTH, torch.tensor([1.0, 0.5]))
+    found = multi_task.distillation_loss(student, said, torch.zeros(2, 2), labels, WARMTH, None, torch.tensor([1.0, 0.5]))
     wanted = softened(said[:, :3], student[:, :3]) + 0.5 * (student[:, 3] - said[:, 3]).square()
     torch.testing.assert_close(found, wanted)
 
@@ -103,12 +104,14 @@ def test_boxes_that_the_teacher_finds_are_targets() -> None:
     settings, labels = detection.Settings(), Labels("object_detection", ("cat", "dog"))
     output = {"logits": drawn(1, 4, 3), "boxes": drawn(1, 4, 4, seed=1).sigmoid()}
     said = {"logits": torch.tensor([[[4.0, 0, 0], [0, 0, 4], [0, 4, 0]]]), "boxes": drawn(1, 3, 4, seed=2).sigmoid()}
-    found = soft_losses.boxes(output, said, torch.zeros(1, 1, 5), labels, detection, settings)
+    found = detection.distillation_loss(output, said, torch.zeros(1, 1, 5), labels, WARMTH, settings, None)
     wanted = torch.cat([said["boxes"][0, [0, 2]], torch.tensor([[0.0], [1.0]])], 1)[None]
     torch.testing.assert_close(found, detection.losses(output, wanted, labels, settings, None))
     nothing = {**said, "logits": torch.tensor([[[0.0, 0, 4]] * 3])}
     empty = detection.losses(output, torch.full((1, 1, 5), -1.0), labels, settings, None)
-    torch.testing.assert_close(soft_losses.boxes(output, nothing, torch.zeros(1, 1, 5), labels, detection, settings), empty)
+    torch.testing.assert_close(
+        detection.distillation_loss(output, nothing, torch.zeros(1, 1, 5), labels, WARMTH, settings, None), empty
+    )
 
 
 @pytest.mark.parametrize("shifted", [True, False])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.analysis.context import AnalysisContext
-from tunewright.core.types import Kind, Labels, Predictions
+from tunewright.core.types import Labels, Predictions
 from tunewright.datasets.rows import Rows
 from tunewright.datasets.schema import Schema
 from tunewright.tasks.classification import task as classification
@@ -23,7 +23,7 @@ def subject(
     labels: Labels,
     *,
     inputs: Mapping[str, list[tuple[Any, ...]]] | None = None,
-    kind: Kind = "text",
+    kind: str = "text",
     columns: tuple[str, ...] = ("text",),
     **functions: Any,
 ) -> AnalysisContext:

@@ -14,7 +14,7 @@ from tunewright.analysis.context import Inputs
 from tunewright.analysis.corruptions import audio, image, table, text
 from tunewright.analysis.evidence import Report
 from tunewright.analysis.reports.robustness import Settings, report
-from tunewright.core.types import Kind, Labels, Predictions
+from tunewright.core.types import Labels, Predictions
 from tunewright.datasets.formats.audio_files import Sound
 from tunewright.pipeline.examine import examine
 from tunewright.pipeline.workflow import fit
@@ -130,7 +130,7 @@ def judged(words: Inputs) -> Predictions:
     return Predictions(values, np.eye(2)[values] * 0.8 + 0.1)
 
 
-def looked_at(rows: list[tuple[str, ...]], targets: np.ndarray, kind: Kind = "text") -> Report:
+def looked_at(rows: list[tuple[str, ...]], targets: np.ndarray, kind: str = "text") -> Report:
     one = subject(
         {"test": judged(rows)},
         {"test": targets},

@@ -19,7 +19,7 @@ from tunewright.analysis.label_shift import estimated_shares, same_predictions
 from tunewright.analysis.reports.shift import Settings, report
 from tunewright.analysis.two_samples import a_distance, classifier_test, mean_discrepancy
 from tunewright.core.errors import UserError
-from tunewright.core.types import Kind, Labels, Predictions
+from tunewright.core.types import Labels, Predictions
 from tunewright.pipeline.workflow import fit
 
 
@@ -148,7 +148,7 @@ def counted(inputs: Inputs, before: bool = True) -> np.ndarray:
     )
 
 
-def of_texts(planted: float, seed: int = 0, moved: bool = False, kind: Kind = "text", **more: Any) -> Any:
+def of_texts(planted: float, seed: int = 0, moved: bool = False, kind: str = "text", **more: Any) -> Any:
     inputs = {"train": texts(600, seed), "validation": texts(300, seed + 1), "test": texts(600, seed + 2, planted)}
     shares = {"train": [0.6, 0.4], "validation": [0.6, 0.4], "test": [0.2, 0.8] if moved else [0.6, 0.4]}
     answers, targets = {}, {}

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from tunewright.core.errors import UserError
-from tunewright.core.types import Kind, Labels
+from tunewright.core.types import Labels
 from tunewright.datasets.rows import Rows
 from tunewright.modalities.interactions import modality as interactions
 from tunewright.modalities.interactions.catalogue import learn_catalogue
@@ -20,7 +20,7 @@ from tunewright.tasks.recommendation import task as recommendation
 
 LABELS = Labels("recommendation")
 TRAIN = [("ann", "tea"), ("ann", "jam"), ("bob", "rye"), ("bob", "tea"), ("cy", "tea"), ("cy", "oil")]
-KIND: Kind = "interactions"
+KIND: str = "interactions"
 
 
 def test_the_loss_is_the_papers_formula() -> None:

@@ -83,7 +83,7 @@ off("templates_without_a_sandbox", strangers.ARTEFACTS["template_escapes"], _wit
 off(
     "expressions_are_not_tried",
     lambda: strangers.tokenizer_regex(strangers.HANGING[:1]),
-    patch("tunewright.models.processors.try_file", _no),
+    patch("tunewright.modalities.processor_files.try_file", _no),
 )
 off(
     "an_adapter_may_name_code",

@@ -10,19 +10,11 @@ import yaml
 from tunewright.analysis.html_page import headline, with_interval
 from tunewright.artifacts.outside import BASE_CONFIG, ways
 from tunewright.core.files import read_json, write_text
+from tunewright.core.registry import load_part
 from tunewright.core.text import printable
 from tunewright.models.peft_format import CONFIG_FILE
 from tunewright.models.pooling import METADATA
 from tunewright.models.torch_module import FORM
-
-_TASKS = {
-    "classification": "text-classification",
-    "multi_label": "text-classification",
-    "ordinal": "text-classification",
-    "regression": "text-classification",
-    "sentence_similarity": "sentence-similarity",
-}
-
 
 _NAMES = 50  # labels that a card lists
 
@@ -39,7 +31,7 @@ def write_card(folder: Path) -> Path:
 
 def _metadata(name: str, tuned: list[dict[str, Any]], data: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
     """The licence is not ours to state, so it is left out."""
-    task = _TASKS.get(data.get("schema", {}).get("task", ""), "text-classification")
+    task = _pipeline_tag(data.get("schema", {}))
     found: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": task, "tags": ["tunewright"]}
     source = str(manifest.get("base", {}).get("source", ""))
     if source and not Path(source).is_absolute() and not source.startswith("."):
@@ -59,6 +51,14 @@ def _metadata(name: str, tuned: list[dict[str, Any]], data: dict[str, Any], mani
         result = {"task": {"type": task}, "dataset": dataset, "metrics": measured}
         found["model-index"] = [{"name": name, "results": [result]}]
     return found
+
+
+def _pipeline_tag(schema: dict[str, Any]) -> str:
+    """The hubs' word for the task on rows of this modality; the task's first where it has none for them."""
+    if "task" not in schema:
+        return "text-classification"
+    tags: dict[str, str] = load_part("tasks", schema["task"]).PIPELINE_TAGS
+    return tags.get(schema.get("kind", ""), next(iter(tags.values())))
 
 
 def _body(folder: Path, name: str, scores: dict[str, Any], data: dict[str, Any], manifest: dict[str, Any]) -> str:

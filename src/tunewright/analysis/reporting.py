@@ -14,17 +14,16 @@ from tunewright.analysis.evidence import Report
 from tunewright.config.recipe import DEFAULT_REPORTS, Choice
 from tunewright.core.errors import UserError
 from tunewright.core.files import read_json, write_json
-from tunewright.core.registry import list_parts, load_part
-from tunewright.core.types import Kind, Task
+from tunewright.core.registry import list_parts, load_part, name_of
 
 
-def chosen(choices: Sequence[Choice], task: Task, kind: Kind) -> list[Choice]:
+def chosen(choices: Sequence[Choice], task: str, kind: str) -> list[Choice]:
     """The reports to make, each once, 'default' spelt out; one that means nothing for the task is a UserError."""
     found: dict[str, Choice] = {}
     for choice in choices:
         if choice == DEFAULT_REPORTS:
             parts = (load_part("reports", part.name) for part in list_parts("reports"))
-            names = [part.__name__.rpartition(".")[2] for part in parts if part.DEFAULT and means_something(part, task, kind)]
+            names = [name_of("reports", part) for part in parts if part.DEFAULT and means_something(part, task, kind)]
             found |= {name: Choice(name=name) for name in names if name not in found}
             continue
         part = load_part("reports", choice.name)
@@ -37,12 +36,12 @@ def chosen(choices: Sequence[Choice], task: Task, kind: Kind) -> list[Choice]:
     return list(found.values())
 
 
-def means_something(part: ModuleType, task: Task, kind: Kind) -> bool:
+def means_something(part: ModuleType, task: str, kind: str) -> bool:
     """Whether a report speaks of this task and input kind; ``TASKS`` or ``KINDS`` of None are all."""
     return (part.TASKS is None or task in part.TASKS) and (part.KINDS is None or kind in part.KINDS)
 
 
-def _meaningful(task: Task, kind: Kind) -> list[str]:
+def _meaningful(task: str, kind: str) -> list[str]:
     return [part.name for part in list_parts("reports") if means_something(load_part("reports", part.name), task, kind)]
 
 

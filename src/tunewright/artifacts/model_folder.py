@@ -41,7 +41,7 @@ from tunewright.models.form import Form
 from tunewright.models.from_scratch import loading_of
 from tunewright.models.loading import load_network, reload_network
 from tunewright.models.network import Network
-from tunewright.models.peft_format import load_adapter, write_adapter
+from tunewright.models.peft_format import is_only_ours, load_adapter, write_adapter
 from tunewright.models.pooling import METADATA, Pooling
 from tunewright.models.pooling_layer import to_sequence_classifier
 from tunewright.models.processors import load_processor, save_processor
@@ -114,7 +114,7 @@ def save_model(
 ) -> None:
     """Write the trained network as ``folder``, whole or not at all; a folder that was there is replaced."""
     with _replaced(folder) as new:
-        opens_with, appended = _write_network(new, network, applied)
+        opens_with, appended = _write_network(new, network, applied, method)
         save_processor(network.processor, new)
         metadata = Metadata(
             opens_with=opens_with,
@@ -257,7 +257,7 @@ def form_of(metadata: Metadata) -> Form:
     return form
 
 
-def _write_network(folder: Path, network: Network, applied: Applied) -> tuple[OpensWith, bool]:
+def _write_network(folder: Path, network: Network, applied: Applied, method: str) -> tuple[OpensWith, bool]:
     """Write the weights; returns what opens them, and whether the mean was written as a block."""
     own = loading_of(network.form.kind)
     if own is not None:
@@ -269,7 +269,7 @@ def _write_network(folder: Path, network: Network, applied: Applied) -> tuple[Op
     if applied.adapter_config is not None:
         write_adapter(folder, network, applied)
         _write_base_config(folder / BASE_CONFIG, network)
-        ours = applied.adapter_config["peft_type"] == "BOTTLENECK" or network.form.auto == FORM.auto
+        ours = is_only_ours(applied.adapter_config, method) or network.form.auto == FORM.auto
         return "tunewright" if ours else "peft", False
     if network.form.auto == FORM.auto:
         write_tensors(folder / MODULE_FILE, network.inner.state_dict())
@@ -335,7 +335,7 @@ def _load_module(folder: Path, metadata: Metadata, labels: Labels, backbone: Bac
                 f"the module is not the one that '{folder}' was trained on (its weights' hash differs)",
                 expected=f"weights with the hash {metadata.base.sha256[:12]}…",
             )
-        load_adapter(network, folder)
+        load_adapter(network, folder, metadata.method)
         return network
     saved, own = read_tensors(folder / MODULE_FILE), network.inner.state_dict()
     wrong = sorted(set(saved) ^ set(own)) or [name for name, value in own.items() if value.shape != saved[name].shape]
@@ -364,7 +364,7 @@ def _load_adapted(folder: Path, metadata: Metadata, labels: Labels) -> Network:
             try_="the same revision of the base model",
         )
     network = load_network(base.source, labels, form=form_of(metadata), pooling=metadata.pooling, revision=base.revision)
-    load_adapter(network, folder)
+    load_adapter(network, folder, metadata.method)
     network.processor = load_processor(folder, network.form.kind, network.inner.config)
     network.processor = with_words(folder, network.processor, network.form, network.inner.config, labels)
     return network

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from tunewright.config.aliases import alias_of, note_of
 from tunewright.config.recipe import DEFAULT_REPORTS, OWN, Choice, Recipe, Section
 from tunewright.core.errors import UserError, nearest, raise_all
-from tunewright.core.registry import load_part
+from tunewright.core.registry import check_name, load_part
 from tunewright.core.yaml12 import read_yaml
 from tunewright.strategies import load_strategy
 
@@ -79,6 +79,8 @@ def _resolved(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> Recipe:
         raise
     for key, family in FAMILY_OF.items():
         faults += [fault for choice in _choices(recipe, key) for fault in _part_faults(family, key, choice)]
+    for key, family, named in (("data.task", "tasks", recipe.data.task), ("data.kind", "modalities", recipe.data.kind)):
+        faults += _name_faults(family, key, named)
     faults += _crossed(recipe)
     raise_all(faults)
     return recipe
@@ -161,6 +163,17 @@ def _part_faults(family: str, key: str, choice: Choice) -> list[UserError]:
         settings.model_validate(choice.settings)
     except ValidationError as error:
         return [_part_fault(one, key, choice, settings) for one in error.errors()]
+    return []
+
+
+def _name_faults(family: str, key: str, name: str | None) -> list[UserError]:
+    """What is wrong with a name that is no part with settings."""
+    if name is None:
+        return []
+    try:
+        check_name(family, name)
+    except UserError as error:
+        return [UserError(f"{key}: {error}")]
     return []
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_serializer
+from pydantic import AfterValidator, BeforeValidator, Field, model_serializer
 
 from tunewright.config.audio_augmentation import AudioAugmentation
 from tunewright.config.augmentation import Augmentation, Mixing
 from tunewright.config.section import Section as Section
-from tunewright.core.types import Kind, Swap, Task
+from tunewright.core.registry import plain_name
+from tunewright.core.types import Swap
+
+Name = Annotated[str, AfterValidator(plain_name)]  # as it is registered, so that equal choices are equal
 
 
 class Choice(Section):
     """A part chosen by name, with its own settings: ``lora`` or ``{name: lora, rank: 8}``."""
 
-    name: str
+    name: Name
     settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_serializer
@@ -55,9 +58,11 @@ class Data(Section):
     input: tuple[str, ...] | None = Field(
         None, description="The input columns of other kinds: image, audio, the columns of a table; guessed when unambiguous."
     )
-    kind: Kind | None = Field(None, description="What the input columns hold; guessed from their names and values.")
+    kind: Name | None = Field(
+        None, description="What the input columns hold: one of `tunewright parts modalities`; guessed from names and values."
+    )
     target: tuple[str, ...] | None = Field(None, description="The target column; several 0/1 columns for multi-label.")
-    task: Task | None = Field(None, description="Guessed from the target when unambiguous.")
+    task: Name | None = Field(None, description="One of `tunewright parts tasks`; guessed from the target when unambiguous.")
     separator: str | None = Field(
         None,
         min_length=1,

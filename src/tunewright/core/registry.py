@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +16,7 @@ from tunewright.core.errors import UserError, unknown
 FAMILIES = {
     "methods": "methods",
     "tasks": "tasks",
+    "modalities": "modalities",
     "optimizers": "optimizers",
     "schedules": "schedules",
     "unfreezing": "unfreezing",
@@ -30,6 +31,9 @@ FAMILIES = {
     "reports": "analysis/reports",
     "studies": "experiments/studies",
 }
+
+# Families whose parts are folders, and the file in each that is the part.
+_FOLDERS = {"tasks": "task", "modalities": "modality"}
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -49,13 +53,22 @@ def _summary(path: Path) -> str:
     return docstring.split("\n", 1)[0].strip()
 
 
-def name_of(part: ModuleType) -> str:
-    """A part's name: its file's, or its folder's where the family has a folder for each part."""
-    *_, folder, file = part.__name__.split(".")
-    return folder if file == "task" else file
+def name_of(family: str, part: ModuleType) -> str:
+    """The name a part is registered by: its identity in everything that is saved.
+
+    A module that is registered by several names has the first of them in the alphabet, in every process.
+    """
+    found = next((one.name for one in list_parts(family) if one.module == part.__name__), None)
+    if found is None:
+        raise UserError(
+            f"the module '{part.__name__}' is not registered among the {family}",
+            expected=f"an entry point of the group 'tunewright.{family}'",
+        )
+    return found
 
 
-def _key(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A name as the registry writes it: small letters, words joined by underscores."""
     return name.strip().lower().replace("-", "_")
 
 
@@ -66,26 +79,47 @@ def list_parts(family: str) -> tuple[Part, ...]:
         raise unknown("part family", family, FAMILIES)
     folder = _PACKAGE / FAMILIES[family]
     dotted = "tunewright." + FAMILIES[family].replace("/", ".")
-    found = {
-        path.stem: Part(family, path.stem, _summary(path), f"{dotted}.{path.stem}")
-        for path in sorted(folder.glob("*.py"))
-        if not path.stem.startswith("_")
-    }
-    found |= {
-        path.parent.name: Part(family, path.parent.name, _summary(path), f"{dotted}.{path.parent.name}.task")
-        for path in sorted(folder.glob("*/task.py"))
-    }
+    if family in _FOLDERS:
+        files = {path.parent.name: path for path in folder.glob(f"*/{_FOLDERS[family]}.py")}
+    else:
+        files = {path.stem: path for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    suffix = f".{_FOLDERS[family]}" if family in _FOLDERS else ""
+    found = {name: Part(family, name, _summary(path), f"{dotted}.{name}{suffix}") for name, path in files.items()}
     for point in entry_points(group=f"tunewright.{family}"):
-        found.setdefault(_key(point.name), Part(family, _key(point.name), f"from {point.value}", point.value))
+        added = _from_entry_point(family, point)
+        other = found.setdefault(added.name, added)
+        if other.module != added.module:
+            raise UserError(
+                f"{family}: the name '{added.name}' is registered for {other.module} and for {added.module}",
+                expected="one module for each name",
+                try_="rename the entry point, or uninstall the package that adds it",
+            )
     return tuple(found[name] for name in sorted(found))
+
+
+def _from_entry_point(family: str, point: EntryPoint) -> Part:
+    """The part that another package adds; it is a module, because a module can be found again by its name."""
+    if ":" in point.value:
+        raise UserError(f"the entry point '{point.name}' of 'tunewright.{family}' is {point.value}", expected="a module")
+    return Part(family, plain_name(point.name), f"from {point.value}", point.value.strip())
+
+
+def _singular(family: str) -> str:
+    return f"{family.removesuffix('ies')}y" if family.endswith("ies") else family.removesuffix("s")
+
+
+def check_name(family: str, name: str) -> str:
+    """The name as it is registered; a wrong one is a ``UserError`` that shows the nearest right one. Nothing is imported."""
+    known = {part.name: part for part in list_parts(family)}
+    if plain_name(name) not in known:
+        raise unknown(_singular(family), name, known, try_=f"tunewright parts {family}")
+    return plain_name(name)
 
 
 def load_part(family: str, name: str) -> ModuleType:
     """Import the part of this name; a wrong name is a ``UserError`` that shows the nearest right one."""
-    known = {part.name: part for part in list_parts(family)}
-    part = known.get(_key(name))
-    if part is None:
-        raise unknown(family.rstrip("s") if family != "unfreezing" else family, name, known, try_=f"tunewright parts {family}")
+    known = check_name(family, name)
+    part = next(part for part in list_parts(family) if part.name == known)
     try:
         return import_module(part.module)
     except ModuleNotFoundError as error:

@@ -10,45 +10,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-Kind = Literal[
-    "text",
-    "translation",
-    "words",
-    "question",
-    "pairs",
-    "conversation",
-    "interactions",
-    "captioned",
-    "image_prompt",
-    "video",
-    "image",
-    "audio",
-    "table",
-    "mixed",
-]
-Task = Literal[
-    "classification",
-    "multi_label",
-    "ordinal",
-    "multi_task",
-    "regression",
-    "sentence_similarity",
-    "token_classification",
-    "question_answering",
-    "embedding",
-    "image_text_contrastive",
-    "image_text_to_text",
-    "seq2seq",
-    "causal_lm",
-    "masked_lm",
-    "preference_optimization",
-    "speech_recognition",
-    "semantic_segmentation",
-    "object_detection",
-    "recommendation",
-]
-
-
 Swap = Literal["gender", "names", "nationality"]  # words of a text that are exchanged for others of their kind
 
 
@@ -108,7 +69,7 @@ class Labels:
     one of them.
     """
 
-    task: Task
+    task: str
     names: tuple[str, ...] = ()
     mean: float = 0.0
     spread: float = 1.0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from inspect import signature
 from types import ModuleType
 from typing import Any
 
 from tunewright.core.errors import UserError, raise_all
-from tunewright.core.types import Finding, Kind
+from tunewright.core.registry import load_part
+from tunewright.core.types import Finding
 from tunewright.datasets.columns import find
 from tunewright.datasets.schema import Schema
 from tunewright.datasets.table import Table
@@ -29,7 +29,7 @@ def inputs_of(table: Table, schema: Schema, findings: list[Finding] | None = Non
     return found
 
 
-def shown_input(row: tuple[Any, ...], kind: Kind) -> str:
+def shown_input(row: tuple[Any, ...], kind: str) -> str:
     """A row's input in one line, for tables."""
     if kind == "text":
         return " ⟂ ".join(row)
@@ -37,19 +37,19 @@ def shown_input(row: tuple[Any, ...], kind: Kind) -> str:
     return said
 
 
-def compared_input(row: tuple[Any, ...], kind: Kind) -> tuple[str, ...]:
+def compared_input(row: tuple[Any, ...], kind: str) -> tuple[str, ...]:
     """What duplicates are looked for in: texts, or a digest where there are none."""
     encoder = _encoder(kind)
     return tuple(encoder.compared(row)) if hasattr(encoder, "compared") else (encoder.key(row).hex(),)
 
 
-def is_compared_by_digest(kind: Kind) -> bool:
+def is_compared_by_digest(kind: str) -> bool:
     """Whether equal digests are all that can be told of two rows: nothing is nearly equal."""
     return kind != "text" and not hasattr(_encoder(kind), "compared")
 
 
-def _encoder(kind: Kind) -> ModuleType:
-    return import_module(f"tunewright.modalities.{kind}.modality")
+def _encoder(kind: str) -> ModuleType:
+    return load_part("modalities", kind)
 
 
 def _as_text(value: Any) -> str | None:

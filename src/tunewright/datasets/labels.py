@@ -9,7 +9,7 @@ import numpy as np
 
 from tunewright.core.errors import UserError, nearest
 from tunewright.core.rounding import given_spread_or_one
-from tunewright.core.types import Labels, Task
+from tunewright.core.types import Labels
 from tunewright.datasets.numbers import as_number
 from tunewright.datasets.table import listed
 from tunewright.datasets.written_lists import is_broken, texts_of
@@ -90,7 +90,7 @@ def _same_number_twice(values: Sequence[Any], where: Where) -> list[UserError]:
     ]
 
 
-def label_faults(values: Sequence[Any], task: Task, where: Where = rows_of) -> list[UserError]:
+def label_faults(values: Sequence[Any], task: str, where: Where = rows_of) -> list[UserError]:
     """All that makes these values unusable as targets of the task."""
     if task == "multi_label":
         flat = [(index, label) for index, labels in enumerate(values) for label in labels]
@@ -112,7 +112,7 @@ def label_faults(values: Sequence[Any], task: Task, where: Where = rows_of) -> l
     return faults
 
 
-def missing_faults(values: Sequence[Any], task: Task, where: Where = rows_of) -> list[UserError]:
+def missing_faults(values: Sequence[Any], task: str, where: Where = rows_of) -> list[UserError]:
     """Rows that have no target at all."""
     empty = [index for index, value in enumerate(values) if is_empty(value)]
     if not empty:
@@ -126,7 +126,7 @@ def missing_faults(values: Sequence[Any], task: Task, where: Where = rows_of) ->
     ]
 
 
-def make_labels(values: Sequence[Any], task: Task, *, names: Sequence[str] = ()) -> Labels:
+def make_labels(values: Sequence[Any], task: str, *, names: Sequence[str] = ()) -> Labels:
     """What the train targets mean. ``names`` fixes the classes, as several 0/1 columns do."""
     if task == "classification":
         return Labels(task, _in_order({label_name(value) for value in values}))

@@ -11,7 +11,7 @@ import numpy as np
 
 from tunewright.core.errors import UserError, gathering, raise_all
 from tunewright.core.files import hash_json
-from tunewright.core.types import Finding, Kind, Labels, Task
+from tunewright.core.types import Finding, Labels
 from tunewright.datasets.columns import find, folded
 from tunewright.datasets.inputs import compared_input, inputs_of, is_compared_by_digest
 from tunewright.datasets.labels import is_empty, label_name
@@ -52,7 +52,7 @@ class _Given:
     table: Table
     inputs: list[tuple[Any, ...]]
     values: list[Any]
-    kind: Kind
+    kind: str
     findings: tuple[Finding, ...] = ()
 
     def rows(self, labels: Labels) -> Rows:
@@ -60,7 +60,7 @@ class _Given:
         numbers = np.array(self.table.rows, dtype=np.int64)
         return Rows(self.inputs, targets, numbers, self.table.source, self.table.unit, self.kind, self.texts)
 
-    def notes(self, task: Task) -> list[Finding]:
+    def notes(self, task: str) -> list[Finding]:
         """What reading the targets mended."""
         form = form_of(task)
         found: list[Finding] = form.notes(self.values, self.table.where) if hasattr(form, "notes") else []

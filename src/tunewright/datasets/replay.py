@@ -16,14 +16,13 @@ import numpy as np
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_json
-from tunewright.core.types import Task
 from tunewright.datasets.prepare import DatasetSplits, label_rows
 from tunewright.datasets.read import read_table
 from tunewright.datasets.rows import Rows
-from tunewright.datasets.schema import UNTARGETED, Schema, guess_schema
+from tunewright.datasets.schema import Schema, guess_schema, is_untargeted
 from tunewright.datasets.table import Table
 
-TASKS: tuple[Task, ...] = ("classification", "ordinal", "multi_label", *UNTARGETED)
+TASKS: tuple[str, ...] = ("classification", "ordinal", "multi_label")
 
 
 def with_replay(
@@ -34,7 +33,7 @@ def with_replay(
     Rows that the run has already, in whatever part, and those in ``held`` are left out. Replayed rows have numbers below 0.
     """
     train, task = prepared.train, prepared.labels.task
-    if not isinstance(train, Rows) or train.kind != "text" or task not in TASKS:
+    if not isinstance(train, Rows) or train.kind != "text" or not (task in TASKS or is_untargeted(task)):
         what = f"{task.replace('_', ' ')} of {train.kind}" if isinstance(train, Rows) else "rows that are streamed"
         raise UserError(
             f"data.replay mixes in rows of the same form, and cannot for {what}",
@@ -80,7 +79,7 @@ def _read(file: str, prepared: DatasetSplits) -> Rows:
 
 def _other_columns(table: Table, schema: Schema) -> tuple[Table, Schema]:
     """Texts alone are called as the run's are; of labeled rows the columns are guessed."""
-    if schema.task in UNTARGETED and len(table.columns) == 1:
+    if is_untargeted(schema.task) and len(table.columns) == 1:
         return replace(table, columns={schema.text[0]: next(iter(table.columns.values()))}), schema
     separator = schema.separator if schema.task == "multi_label" else None
     return table, guess_schema(table, task=schema.task, kind=schema.kind, separator=separator)

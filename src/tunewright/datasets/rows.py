@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.core.types import Kind
 from tunewright.datasets.inputs import compared_input
 from tunewright.datasets.table import listed
 
@@ -26,7 +25,7 @@ class Rows:
     numbers: np.ndarray
     source: str = ""
     unit: str = "row"
-    kind: Kind = "text"
+    kind: str = "text"
     digests: Sequence[tuple[str, ...]] | None = None
 
     def __len__(self) -> int:

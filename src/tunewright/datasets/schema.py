@@ -5,41 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import Any, TypedDict, Unpack, get_args
+from typing import Any, TypedDict, Unpack
 
-from tunewright.core.errors import UserError, unknown
-from tunewright.core.types import Finding, Kind, Task
+from tunewright.core.errors import UserError
+from tunewright.core.registry import check_name, list_parts, load_part
+from tunewright.core.types import Finding
 from tunewright.datasets import columns as look
 from tunewright.datasets.numbers import as_number
 from tunewright.datasets.separators import USUAL, possible, refuse_broken, separator_of
 from tunewright.datasets.table import Table, listed
 from tunewright.datasets.written_lists import items_of, texts_of
 
-# Kinds of rows besides texts, each asked in turn whether it recognizes the columns.
-_KINDS: tuple[Kind, ...] = (
-    "mixed",
-    "image_prompt",
-    "translation",
-    "question",
-    "pairs",
-    "words",
-    "conversation",
-    "interactions",
-    "captioned",
-    "video",
-    "audio",
-    "image",
-    "table",
-)
-
-# Tasks whose texts are themselves what is learned.
-UNTARGETED: tuple[Task, ...] = ("causal_lm", "masked_lm")
-
 _FEW_CLASSES = 20  # more distinct whole numbers than this are a quantity unless they count up class by class (a guess)
 
 _CODE = re.compile(r"0\d+")  # '007' names something
 _LISTS = ("text", "target", "ignored", "said")
+
+
+def is_untargeted(task: str | None) -> bool:
+    """Whether the texts of a task are themselves what is learned."""
+    return task is not None and bool(load_part("tasks", task).UNTARGETED)
+
+
+def _recognizers() -> list[str]:
+    """The modalities that may recognize a table's columns, in the order in which they are asked."""
+    orders = {part.name: load_part("modalities", part.name).RECOGNITION_ORDER for part in list_parts("modalities")}
+    return sorted((name for name in orders if orders[name] is not None), key=lambda name: (orders[name], name))
 
 
 @dataclass(frozen=True)
@@ -52,14 +43,14 @@ class Schema:
 
     text: tuple[str, ...]
     target: tuple[str, ...]
-    task: Task
+    task: str
     group: str | None = None
     time: str | None = None
-    kind: Kind = "text"
+    kind: str = "text"
     ignored: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
-    kinds: tuple[Kind, ...] = ()
+    kinds: tuple[str, ...] = ()
     separator: str = USUAL
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,8 +70,8 @@ class Named(TypedDict, total=False):
 
     text: Sequence[str] | str | None
     target: Sequence[str] | str | None
-    task: Task | None
-    kind: Kind | None
+    task: str | None
+    kind: str | None
     group: str | None
     time: str | None
     separator: str | None
@@ -152,7 +143,7 @@ def _is_quantity(values: Sequence[Any]) -> bool:
     return len(distinct) > _FEW_CLASSES and (not counts_up or len(distinct) > len(numbers) / 4)
 
 
-def guess_task(columns: Sequence[Sequence[Any]], texts: int) -> Task:
+def guess_task(columns: Sequence[Sequence[Any]], texts: int) -> str:
     """The task that the target's values and the number of text columns suggest."""
     if len(columns) > 1:
         return "multi_label"
@@ -175,7 +166,7 @@ def _refuse_overlap(table: Table, used: Sequence[str]) -> None:
 
 
 def _say(
-    text: tuple[str, ...], target: tuple[str, ...], task: Task, named: Named, ignored: Sequence[str], kind: Kind = "text"
+    text: tuple[str, ...], target: tuple[str, ...], task: str, named: Named, ignored: Sequence[str], kind: str = "text"
 ) -> tuple[str, ...]:
     def origin(key: str) -> str:
         return "as named" if named.get(key) else "guessed"
@@ -203,8 +194,8 @@ def _resolve(table: Table, named: Named, findings: list[Finding]) -> dict[str, t
 
 def _of_kind(
     table: Table,
-    kind: Kind,
-    found: tuple[tuple[str, ...], tuple[str, ...], Task],
+    kind: str,
+    found: tuple[tuple[str, ...], tuple[str, ...], str],
     columns: Mapping[str, tuple[str, ...]],
     named: Named,
     findings: Sequence[Finding],
@@ -215,7 +206,7 @@ def _of_kind(
     _refuse_overlap(table, [*text, *target])
     ignored = tuple(name for name in table.columns if name not in (*text, *target, group, time))
     said = _say(text, target, task, named, ignored, kind)
-    encoder = import_module(f"tunewright.modalities.{kind}.modality")
+    encoder = load_part("modalities", kind)
     if group is None and hasattr(encoder, "keeps_together"):
         group = encoder.keeps_together(text)
         said = (*said, f"Rows with the same '{group}' stay on one side of every split.")
@@ -270,14 +261,14 @@ def _guessed(table: Table, named: Named) -> Schema:
     """The columns and the task."""
     findings: list[Finding] = []
     task = named.get("task")
-    if task is not None and task not in get_args(Task):
-        raise unknown("task", task, get_args(Task))
+    task = None if task is None else check_name("tasks", task)
     columns = _resolve(table, named, findings)
     text, target, side = columns["text"], columns["target"], columns["group"] + columns["time"]
     wanted = named.get("kind")
+    wanted = None if wanted is None else check_name("modalities", wanted)
     known = {"text": text, "target": target, "task": task, "kind": wanted, "side": side}
-    for kind in _KINDS if wanted is None else (wanted,) if wanted != "text" else ():
-        found = import_module(f"tunewright.modalities.{kind}.modality").recognize(table, known)
+    for kind in _recognizers() if wanted is None else (wanted,) if wanted != "text" else ():
+        found = load_part("modalities", kind).recognize(table, known)
         if found is not None:
             return _of_kind(table, kind, found, columns, named, findings)
         if wanted == kind:
@@ -287,11 +278,11 @@ def _guessed(table: Table, named: Named) -> Schema:
             )
     if len(text) > 2:
         raise UserError(f"{len(text)} text columns were named", expected="one, or two for pairs")
-    if task in UNTARGETED and target:
+    if is_untargeted(task) and target:
         raise UserError(f"texts are learned themselves, but the target '{target[0]}' was named", expected=f"no target for {task}")
     free = [name for name in table.columns if name not in (*text, *target, *side)]
     text = text or _text_by_name(table, free)
-    target = target if target or task in UNTARGETED else guess_target(table, [name for name in free if name not in text])
+    target = target if target or is_untargeted(task) else guess_target(table, [name for name in free if name not in text])
     text = text or _text_by_values(table, [name for name in free if name not in target])
     _refuse_overlap(table, [*text, *target])
     task = task or guess_task([table.columns[name] for name in target], len(text))

@@ -12,7 +12,7 @@ import numpy as np
 
 from tunewright.core.errors import UserError, gathering, raise_all
 from tunewright.core.files import hash_json
-from tunewright.core.types import Finding, Labels, Task
+from tunewright.core.types import Finding, Labels
 from tunewright.datasets.inputs import texts_of
 from tunewright.datasets.labels import encode, label_faults, label_name, make_labels, missing_faults
 from tunewright.datasets.read import read_pieces
@@ -20,7 +20,7 @@ from tunewright.datasets.schema import Named, Schema, guess_schema
 from tunewright.datasets.table import Table, listed
 from tunewright.datasets.targets import values as target_values
 
-TASKS: tuple[Task, ...] = ("classification", "regression", "sentence_similarity")  # those with one target for each row
+TASKS: tuple[str, ...] = ("classification", "regression", "sentence_similarity")  # those with one target for each row
 
 _SHOWN = 20  # row numbers kept of those that are odd
 
@@ -122,7 +122,7 @@ class _Classes:
 class _Numbers:
     """The number to learn of each row."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: str) -> None:
         self.labels = Labels(task)
         self.numbers: list[np.ndarray] = []
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.core.types import Labels, Predictions, Task
+from tunewright.core.types import Labels, Predictions
 from tunewright.modalities.table.modality import Encoded
 
-TASKS: tuple[Task, ...] = ("classification", "multi_label", "regression")
+TASKS: tuple[str, ...] = ("classification", "multi_label", "regression")
 
 _MOST_CATEGORIES = 255  # of a column that the trees take as categories; with more its places are read as numbers
 

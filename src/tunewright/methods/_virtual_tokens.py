@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tunewright.core.errors import UserError
 from tunewright.models.network import Network
-from tunewright.models.processors import TOKENISED
+from tunewright.models.processors import is_tokenized
 
 
 def word_ids(network: Network, words: str | None, count: int) -> list[int]:
@@ -26,7 +26,7 @@ def word_ids(network: Network, words: str | None, count: int) -> list[int]:
 
 def refuse_without_tokens(network: Network, method: str) -> None:
     """Virtual tokens stand before words; pixels, samples and the columns of a table have no place for them."""
-    if network.form.kind not in TOKENISED:
+    if not is_tokenized(network.form.kind):
         raise UserError(
             f"{method} puts virtual words before a text, and these rows are {network.form.kind}",
             expected="rows of text",

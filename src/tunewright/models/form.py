@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tunewright.core.types import Kind
-
 Output = Literal["logits", "spans", "vocabulary", "vectors", "boxes", "frames", "pairs"]
 
 SEQUENCE_CLASSIFICATION = "AutoModelForSequenceClassification"
@@ -22,7 +20,7 @@ class Form:
     *pairs*, vectors of images and of texts.
     """
 
-    kind: Kind = "text"
+    kind: str = "text"
     auto: str = SEQUENCE_CLASSIFICATION
     output: Output = "logits"
 

@@ -11,17 +11,16 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-from tunewright.core.types import Kind
-
-_LOADING: dict[Kind, str] = {"table": "table_loading", "interactions": "two_tower_loading", "mixed": "mixed_loading"}
+from tunewright.core.registry import load_part
 
 
-def loading_of(kind: Kind) -> ModuleType | None:
+def loading_of(kind: str) -> ModuleType | None:
     """The file that loads the networks of a kind of rows, None where transformers' classes do."""
-    return import_module(f"tunewright.models.{_LOADING[kind]}") if kind in _LOADING else None
+    module: str | None = load_part("modalities", kind).SCRATCH_LOADING
+    return import_module(module) if module else None
 
 
-def models_in(kind: Kind, source: str) -> tuple[str, ...]:
+def models_in(kind: str, source: str) -> tuple[str, ...]:
     """The pre-trained models that a source names for a kind of rows; none where it stands for random values."""
     own = loading_of(kind)
     if own is None:

@@ -14,6 +14,7 @@ from torch import nn
 
 from tunewright.core.errors import UserError
 from tunewright.core.types import Labels
+from tunewright.modalities.processor_files import first_line
 from tunewright.models.config import read_config
 from tunewright.models.declared_size import refuse_size, without_values
 from tunewright.models.dual_encoder import refuse_other
@@ -22,7 +23,7 @@ from tunewright.models.folder_checks import declared_tensors
 from tunewright.models.form import CLASSIFY_TEXT, Form
 from tunewright.models.network import Network
 from tunewright.models.pooling import Pooling, declared_pooling, has_pooling_block
-from tunewright.models.processors import TOKENISED, ensure_padding, first_line, load_processor
+from tunewright.models.processors import ensure_padding, is_tokenized, load_processor
 from tunewright.models.quantized import four_bits
 from tunewright.models.quiet import quiet_transformers
 from tunewright.models.sources import find_model, hash_weights, lasting
@@ -164,7 +165,7 @@ def _network(
     """Put the processor beside the model and make sure that they fit."""
     processor = load_processor(folder, form.kind, inner.config)
     processor = with_words(folder, processor, form, inner.config, labels)
-    tokenizer = processor if form.kind in TOKENISED else getattr(processor, "tokenizer", None)
+    tokenizer = processor if is_tokenized(form.kind) else getattr(processor, "tokenizer", None)
     if tokenizer is not None:
         texts = getattr(inner.config, "text_config", inner.config)
         ensure_padding(tokenizer, texts)

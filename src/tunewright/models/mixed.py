@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tunewright.core.errors import UserError
-from tunewright.core.types import Kind
 from tunewright.models.pooling import NORM_EPSILON, Pooling, pool
 
 MODEL_TYPE = "tunewright_mixed"
@@ -30,7 +29,7 @@ Joined = Literal["concatenation", "attention"]
 class MixedConfig:
     """``widths`` of each kind's vectors, in the kinds' order; ``pooling`` of the texts; ``outputs`` of an attention's head."""
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[str, ...]
     widths: tuple[int, ...]
     pooling: Pooling
     joined: Joined
@@ -104,7 +103,7 @@ class Attention(nn.Module):
         self.norm = nn.LayerNorm(WIDTH)
         self.classifier = nn.Linear(WIDTH, config.outputs)
 
-    def forward(self, states: dict[Kind, tuple[Tensor, Tensor]]) -> MixedOutput:
+    def forward(self, states: dict[str, tuple[Tensor, Tensor]]) -> MixedOutput:
         """``states``: each kind's (batch, places, width) and which places are real (batch, places)."""
         read = [
             cast("Tensor", self.projections[kind](_normal(state))) + mark
@@ -122,7 +121,7 @@ class Attention(nn.Module):
 class MixedNetwork(nn.Module):
     """Towers by kind, and what joins them; reads ``kind.name`` for each input of each tower."""
 
-    def __init__(self, config: MixedConfig, towers: Mapping[Kind, nn.Module]) -> None:
+    def __init__(self, config: MixedConfig, towers: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.config = config
         self.towers = nn.ModuleDict({kind: towers[kind] for kind in config.kinds})
@@ -141,7 +140,7 @@ class MixedNetwork(nn.Module):
         each = [_normal(self._pooled(kind, *states[kind])) for kind in self.config.kinds]
         return MixedOutput(torch.cat(each, -1)[:, None], None)
 
-    def _states(self, kind: Kind, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _states(self, kind: str, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """One tower's states (batch, places, width), and which places are real (batch, places)."""
         own = {name.removeprefix(f"{kind}."): value for name, value in inputs.items() if name.startswith(f"{kind}.")}
         tower: Any = self.towers[kind]
@@ -154,7 +153,7 @@ class MixedNetwork(nn.Module):
             mask = None if shorter is None else shorter(hidden.shape[1], mask)
         return hidden, torch.ones(hidden.shape[:2], device=hidden.device) if mask is None else mask
 
-    def _pooled(self, kind: Kind, states: Tensor, real: Tensor) -> Tensor:
+    def _pooled(self, kind: str, states: Tensor, real: Tensor) -> Tensor:
         return pool(states, real, {"text": self.config.pooling, "table": "cls"}.get(kind, "mean"))
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from tunewright.core.errors import UserError, unknown
 from tunewright.core.files import hash_bytes, read_object, write_json
-from tunewright.core.types import Kind, Labels
+from tunewright.core.types import Labels
 from tunewright.datasets.rows import Rows
 from tunewright.modalities.mixed.modality import KINDS, Processor
 from tunewright.modalities.table.columns import learn_columns
@@ -37,7 +37,7 @@ _NOTHING = Labels("embedding")
 
 def learn(names: tuple[str, ...], rows: Rows) -> Processor:
     """What each column is, and what a table's columns hold."""
-    kinds: tuple[Kind, ...] = tuple(kind for kind, _ in rows.inputs[0])
+    kinds: tuple[str, ...] = tuple(kind for kind, _ in rows.inputs[0])
     of_table = tuple(name for name, kind in zip(names, kinds, strict=True) if kind == "table")
     cells = [tuple(value for kind, value in row if kind == "table") for row in rows.inputs]
     return Processor(names, kinds, {"table": learn_columns(of_table, cells, where=rows.where)} if of_table else {})
@@ -107,7 +107,7 @@ def reload(folder: Path, processor: Processor, labels: Labels, *, form: Form, ba
     return _network(MixedNetwork(config, towers), processor, labels, form, base).eval()
 
 
-def _tower(kind: Kind, named: dict[str, str], processor: Processor, dropout: float | None, seed: int) -> Network:
+def _tower(kind: str, named: dict[str, str], processor: Processor, dropout: float | None, seed: int) -> Network:
     """One kind's pre-trained network, without a head."""
     if kind == "table":
         form = Form("table", "TableTransformer")
@@ -118,7 +118,7 @@ def _tower(kind: Kind, named: dict[str, str], processor: Processor, dropout: flo
     return _pretrained(kind, named[kind], "auto", dropout)
 
 
-def _pretrained(kind: Kind, source: str, pooling: str, dropout: float | None = None) -> Network:
+def _pretrained(kind: str, source: str, pooling: str, dropout: float | None = None) -> Network:
     if kind == "text":
         return load_network(source, _NOTHING, form=Form("pairs", "AutoModel", "vectors"), pooling=pooling, dropout=dropout)
     found = load_network(source, _NOTHING, form=Form(kind, "AutoModel"), dropout=dropout)

@@ -125,11 +125,21 @@ def is_quick(pattern: str) -> bool:
     return len(pattern) <= _LONGEST_PATTERN and repeats <= _MOST_REPEATS and not re.search(r"\)[*+{]|\\[0-9]", plain)
 
 
-def load_adapter(network: Network, folder: Path) -> Applied:
-    """Apply a saved adapter to its plain base network, by the method that its config names."""
+def load_adapter(network: Network, folder: Path, method: str = "peft") -> Applied:
+    """Apply a saved adapter to its plain base network, by the method that its config names.
+
+    ``method`` made the adapter: it reads a kind that only it knows.
+    """
     config, state = read_adapter(folder)
-    applied: Applied = load_part("methods", method_of(config)).load(network, config, state)
+    name = method_of(config)
+    applied: Applied = load_part("methods", method if name == "peft" else name).load(network, config, state)
     return applied
+
+
+def is_only_ours(config: Mapping[str, Any], method: str) -> bool:
+    """Whether PEFT cannot open the adapter: it is our own kind, or that of a method from another package."""
+    reader = method_of(config)
+    return reader == "bottleneck" or (reader == "peft" and method != "peft")
 
 
 def method_of(config: Mapping[str, Any]) -> str:

@@ -11,8 +11,8 @@ from tunewright.core.files import write_json
 from tunewright.core.types import Labels
 from tunewright.datasets.transcripts import Characters, from_folder, made_of
 from tunewright.modalities.audio.modality import AudioPreprocessing
+from tunewright.modalities.processor_files import PREPROCESSOR, load_tokenizer
 from tunewright.models.form import Form
-from tunewright.models.processors import PREPROCESSOR, load_tokenizer
 
 _ENOUGH = 0.9  # share of the training texts' characters that a model's own alphabet must know (a guess)
 

@@ -9,7 +9,7 @@ import torch
 
 from tunewright.core.errors import unknown
 from tunewright.core.files import write_json
-from tunewright.models.processors import PREPROCESSOR
+from tunewright.modalities.processor_files import PREPROCESSOR
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz'"
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import bytes_of, hash_bytes
-from tunewright.core.types import Kind, Labels
+from tunewright.core.types import Labels
 from tunewright.modalities.audio.modality import AudioPreprocessing
 from tunewright.modalities.image.modality import ImagePreprocessing
 from tunewright.models.form import Form
@@ -39,7 +39,7 @@ class Backbone:
     preprocessing: Preprocessing
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> str:
         """What rows it reads."""
         return "audio" if isinstance(self.preprocessing, AudioPreprocessing) else "image"
 

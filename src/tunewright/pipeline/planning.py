@@ -15,6 +15,7 @@ from tunewright.core.files import read_object
 from tunewright.core.registry import list_parts, load_part
 from tunewright.core.types import Finding, Labels
 from tunewright.datasets.prepare import DatasetSplits
+from tunewright.modalities.processor_files import PREPROCESSOR
 from tunewright.modalities.table.columns import Columns
 from tunewright.models import table, table_loading
 from tunewright.models.config import read_config
@@ -22,7 +23,6 @@ from tunewright.models.form import Form
 from tunewright.models.from_scratch import models_in
 from tunewright.models.loading import load_network
 from tunewright.models.network import Network
-from tunewright.models.processors import PREPROCESSOR
 from tunewright.models.sources import find_model
 from tunewright.pipeline.plan_html import checked_html, plan_html
 from tunewright.pipeline.results import layer_table

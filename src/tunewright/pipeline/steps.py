@@ -22,7 +22,7 @@ from tunewright.core.errors import UserError
 from tunewright.core.memory import keep_freed_memory
 from tunewright.core.registry import load_part, name_of
 from tunewright.core.seed import seed_everything
-from tunewright.core.types import Applied, Kind, Labels, Predictions, Task
+from tunewright.core.types import Applied, Labels, Predictions
 from tunewright.datasets.cells import cells_of
 from tunewright.datasets.counterfactual import with_counterfactuals
 from tunewright.datasets.encoded import EncodedDataset
@@ -103,7 +103,7 @@ class PreparedRun:
 
     @property
     def head_name(self) -> str:
-        return name_of(self.head)
+        return name_of("tasks", self.head)
 
 
 def prepare_rows(recipe: Recipe, given: InMemoryData) -> DatasetSplits:
@@ -270,7 +270,7 @@ def _audited(head: ModuleType, network: Network, prepared: DatasetSplits, exampl
     return replace(prepared, findings=(*prepared.findings, *found.findings), said=(*prepared.said, *found.lines))
 
 
-def _own_head(recipe: Recipe, task: Task) -> str:
+def _own_head(recipe: Recipe, task: str) -> str:
     """The head of a task; one of its own where the model writes with a decoder."""
     other = getattr(load_part("tasks", task), "WITH_DECODER", None)
     if other is None:
@@ -279,10 +279,10 @@ def _own_head(recipe: Recipe, task: Task) -> str:
     return str(other) if getattr(config, "is_encoder_decoder", False) else task
 
 
-def form_of(head: ModuleType, kind: Kind) -> Form:
+def form_of(head: ModuleType, kind: str) -> Form:
     """How a network is loaded for a task on inputs of a kind."""
     if kind not in head.READS:
-        task = name_of(head).replace("_", " ")
+        task = name_of("tasks", head).replace("_", " ")
         raise UserError(f"{task} does not read {kind}", expected=f"rows of {' or '.join(head.READS)}")
     return Form(kind, head.READS[kind], head.OUTPUT)
 

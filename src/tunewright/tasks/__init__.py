@@ -1,6 +1,14 @@
 """Step 2: one file per task: what it reads, its loss for each row, its decoding, its metrics.
 
+Other packages add one by the entry point group ``tunewright.tasks``; nothing else lists tasks.
+
 Contract of a head file:
+- ``TARGETS``: how targets stand in a table: a file of ``datasets/targets/``, a module of its own, or None for a head that
+  other tasks use; ``UNTARGETED``: whether the texts are themselves what is learned;
+- ``PIPELINE_TAGS``: modality -> the hubs' word for the task in the model card; the first is for all others;
+- ``distillation_loss(output, said, targets, labels, temperature, settings, weights) -> (batch,)``, how far a student's output
+  lies from its teacher's, or None; ``TEACHER_ANSWERS_ONCE``: whether a teacher's answer to a row is a few numbers, or some for
+  each word;
 - ``READS``: input kind -> transformers' auto class; ``OUTPUT``: what of the network's output is the answer (``models/form.py``);
 - ``METRICS`` and ``PRIMARY`` (names in ``metrics/``); ``BASELINES`` that mean something for the task, of *majority*, *frozen*
   (a linear probe on the untouched network), *before* (the untouched network itself), *copy* and *lead* (the text that is

@@ -6,11 +6,10 @@ from typing import Any
 
 from tunewright.config.recipe import Recipe
 from tunewright.core.errors import UserError
-from tunewright.core.types import Task
 from tunewright.datasets.encoded import EncodedDataset
 
 
-def changing(train: EncodedDataset, recipe: Recipe, settings: Any, task: Task) -> EncodedDataset:
+def changing(train: EncodedDataset, recipe: Recipe, settings: Any, task: str) -> EncodedDataset:
     """The training examples with what the recipe changes of them; what does not go together is a ``UserError``."""
     augmentation, mixing, sounds = recipe.data.augmentation, recipe.data.mixing, recipe.data.audio_augmentation
     encoded: Any = train.encoded
@@ -30,7 +29,7 @@ def changing(train: EncodedDataset, recipe: Recipe, settings: Any, task: Task) -
     return EncodedDataset(encoded.augmented(augmentation, mixing), train.targets)
 
 
-def _check_mixing(recipe: Recipe, settings: Any, task: Task) -> None:
+def _check_mixing(recipe: Recipe, settings: Any, task: str) -> None:
     """Mixed targets are shares of classes, which not every loss reads."""
     if task not in ("classification", "multi_label"):
         raise UserError(f"data.mixing mixes classes, and the task is {task}", expected="classification or multi_label")

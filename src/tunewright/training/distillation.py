@@ -1,6 +1,6 @@
 """Distillation: a trained network's answers as softer targets beside the true ones.
 
-Source: Hinton, Vinyals and Dean 2015, section 2; each task's own loss is in ``soft_losses.py``. Where a row's answer is a few
+Source: Hinton, Vinyals and Dean 2015, section 2; each task has its own ``distillation_loss``. Where a row's answer is a few
 numbers that never change, the teacher answers each training row once, before training, and leaves. Elsewhere it runs beside
 the student on the same batches, because what it says of every token or pixel is more than can be kept: its weights stay in
 memory, and of a vocabulary only hidden states, whose products are made in pieces.
@@ -19,17 +19,12 @@ from torch import Tensor
 
 from tunewright.config.recipe import Distillation
 from tunewright.core.errors import UserError
-from tunewright.core.registry import name_of
+from tunewright.core.registry import list_parts, load_part, name_of
 from tunewright.core.types import Labels
 from tunewright.datasets.encoded import EncodedDataset, batch
 from tunewright.models.network import Network
-from tunewright.training.distillation_losses import LOSSES, boxes, columns
 from tunewright.training.forward import Forward
 from tunewright.training.predict import arithmetic, predict_logits
-
-# Tasks whose answer to a row is a few numbers, or some for each word.
-_KEPT = ("classification", "token_classification", "multi_label", "ordinal", "regression", "sentence_similarity", "multi_task")
-_TASKS = (*LOSSES, "multi_task", "object_detection")
 
 
 @final
@@ -51,13 +46,8 @@ class Teacher:
 
     def mixed(self, losses: Tensor, output: Any, targets: Tensor, said: Any, weights: Tensor | None = None) -> Tensor:
         """Losses of some examples, (batch,), with the teacher's share; ``said`` is its answer to them."""
-        share, name, warmth = self.settings.weight, name_of(self.head), self.settings.temperature
-        if name == "object_detection":
-            soft = boxes(output, said, targets, self.labels, self.head, self.head_settings)
-        elif name == "multi_task":
-            soft = columns(output, said, targets, self.labels, warmth, weights)
-        else:
-            soft = LOSSES[name](output, said, targets, self.labels, warmth)
+        share, warmth = self.settings.weight, self.settings.temperature
+        soft: Tensor = self.head.distillation_loss(output, said, targets, self.labels, warmth, self.head_settings, weights)
         return (1 - share) * losses + share * soft
 
     def kept(self, output: Tensor, rows: np.ndarray) -> Tensor:
@@ -117,13 +107,14 @@ def make_teacher(
             expected=f"{_told(labels, student_head)}, as the student",
             try_="a teacher that was trained on the same labels",
         )
-    name = name_of(head)
-    if name not in _TASKS:
+    name = name_of("tasks", head)
+    if head.distillation_loss is None:
+        can = [part.name for part in list_parts("tasks") if load_part("tasks", part.name).distillation_loss is not None]
         raise UserError(
-            f"{name.replace('_', ' ')} cannot be distilled", expected=" or ".join(one.replace("_", " ") for one in _TASKS)
+            f"{name.replace('_', ' ')} cannot be distilled", expected=" or ".join(one.replace("_", " ") for one in can)
         )
     alike = _read_alike(network, student)
-    if name in _KEPT and not (train.encoded.varies and alike):
+    if head.TEACHER_ANSWERS_ONCE and not (train.encoded.varies and alike):
         outputs = predict_logits(network, read(), precision=precision)
         if not isinstance(outputs, np.ndarray) and [len(one) for one in outputs] != train.encoded.lengths.tolist():
             raise UserError("teacher and student cut words into other tokens", expected="the same tokenizer in both")
@@ -141,7 +132,7 @@ def make_teacher(
 
 def _told(labels: Labels, head: ModuleType) -> str:
     """A task with its classes, in words."""
-    return f"{name_of(head).replace('_', ' ')} with {list(labels.names) or 'no classes'}"
+    return f"{name_of('tasks', head).replace('_', ' ')} with {list(labels.names) or 'no classes'}"
 
 
 def _read_alike(first: Network, second: Network) -> bool:

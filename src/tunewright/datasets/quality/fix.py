@@ -11,7 +11,6 @@ from typing import Any
 from tunewright.core.errors import UserError, raise_all, unknown
 from tunewright.core.files import json_text
 from tunewright.core.outputs import output_file, write_output
-from tunewright.core.types import Kind, Task
 from tunewright.datasets.columns import find
 from tunewright.datasets.inputs import compared_input, inputs_of, shown_input
 from tunewright.datasets.labels import label_name
@@ -51,8 +50,8 @@ def fix(
     test: Any = None,
     text: Sequence[str] | str | None = None,
     target: Sequence[str] | str | None = None,
-    task: Task | None = None,
-    kind: Kind | None = None,
+    task: str | None = None,
+    kind: str | None = None,
     separator: str | None = None,
     also: Sequence[str] = (),
     skip: Sequence[str] = (),

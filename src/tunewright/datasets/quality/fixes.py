@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tunewright.core.types import Task
 from tunewright.datasets.labels import label_name
 from tunewright.datasets.quality.damage import mend_mojibake, without_html
 from tunewright.datasets.quality.duplicates import near_groups, normalize, same_groups
@@ -36,7 +35,7 @@ ASKED = {
 # Rows of a table that say the same may be two people: only what is about their labels is mended without being asked for.
 OF_TABLES = ("label_variants", "conflicts", "exact_duplicates", "leakage")
 SAFE_OF_TABLES = ("label_variants",)
-_NAMED_CLASSES: tuple[Task, ...] = ("classification", "ordinal", "multi_label")
+_NAMED_CLASSES: tuple[str, ...] = ("classification", "ordinal", "multi_label")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Work:
     texts: list[tuple[str, ...]]
     targets: list[Any]
     numbers: Sequence[int]
-    task: Task
+    task: str
     others: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
     conflicts: Conflicts = "drop"
     by_digest: bool = False

@@ -6,6 +6,8 @@ Contract: ``read(table, schema) -> list`` with one value for each row; ``faults(
 targets are read, where that was guessed;
 ``labels(values, task, names) -> Labels`` of the train values; ``encode(values, labels, where) -> ndarray`` (n, …), of objects
 where rows differ in length, as metrics and the head's ``encode`` read them.
+
+A task names its form in ``TARGETS``: a file of this folder, or a module of its own.
 """
 
 from __future__ import annotations
@@ -13,25 +15,13 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-from tunewright.core.types import Task
-
-_FORMS: dict[Task, str] = {
-    **dict.fromkeys(("classification", "multi_label", "regression", "sentence_similarity"), "values"),
-    "ordinal": "ordinal",
-    "multi_task": "multi_task",
-    "token_classification": "tags",
-    **dict.fromkeys(("causal_lm", "masked_lm", "preference_optimization"), "unsupervised"),
-    "question_answering": "spans",
-    "semantic_segmentation": "masks",
-    "object_detection": "boxes",
-    "speech_recognition": "texts",
-    **dict.fromkeys(("embedding", "recommendation"), "pairs"),
-    "seq2seq": "texts",
-    "image_text_contrastive": "retrieval",
-    "image_text_to_text": "texts",
-}
+from tunewright.core.errors import UserError
+from tunewright.core.registry import load_part
 
 
-def form_of(task: Task) -> ModuleType:
+def form_of(task: str) -> ModuleType:
     """The file that reads a task's targets."""
-    return import_module(f"{__name__}.{_FORMS[task]}")
+    form: str | ModuleType | None = load_part("tasks", task).TARGETS
+    if form is None:
+        raise UserError(f"{task} is a head that other tasks use, and reads no targets itself", expected="a task", try_="--task")
+    return import_module(f"{__name__}.{form}") if isinstance(form, str) else form

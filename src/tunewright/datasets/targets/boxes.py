@@ -10,7 +10,7 @@ import numpy as np
 
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
-from tunewright.core.types import Labels, Task
+from tunewright.core.types import Labels
 from tunewright.datasets.columns import find
 from tunewright.datasets.labels import Where, label_name, label_positions
 from tunewright.datasets.schema import Schema
@@ -27,7 +27,7 @@ def read(table: Table, schema: Schema) -> list[Any]:
     return [[] if cell is None else cell for cell in cells]
 
 
-def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
+def faults(values: Sequence[Any], task: str, where: Where) -> list[UserError]:
     """Rows whose objects are not written as they should be, or have no area; and no object at all."""
     said = {row: wrong for row, value in enumerate(values) if (wrong := _wrong(value)) is not None}
     if said:
@@ -56,7 +56,7 @@ def _fault(one: Any) -> str | None:
     return None
 
 
-def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:
+def labels(values: Sequence[Any], task: str, names: Sequence[str]) -> Labels:
     """All classes by name."""
     return Labels(task, tuple(sorted({label_name(one["label"]) for value in values for one in value})))
 

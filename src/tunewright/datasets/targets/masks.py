@@ -11,7 +11,7 @@ import numpy as np
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.optional_packages import require
-from tunewright.core.types import Labels, Task
+from tunewright.core.types import Labels
 from tunewright.datasets import media
 from tunewright.datasets.columns import find
 from tunewright.datasets.formats.image_files import strict
@@ -65,12 +65,12 @@ def _decoded(values: Sequence[Mask], where: Where) -> list[np.ndarray]:
     return [one for one in found if not isinstance(one, str)]
 
 
-def faults(values: Sequence[Mask], task: Task, where: Where) -> list[UserError]:
+def faults(values: Sequence[Mask], task: str, where: Where) -> list[UserError]:
     """None: masks that cannot be read are refused when they are."""
     return []
 
 
-def labels(values: Sequence[Mask], task: Task, names: Sequence[str]) -> Labels:
+def labels(values: Sequence[Mask], task: str, names: Sequence[str]) -> Labels:
     """The numbers that occur, in their order."""
     seen = np.zeros(256, dtype=bool)
     for mask in _decoded(values, media.numbered):

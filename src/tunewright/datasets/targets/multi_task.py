@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.errors import UserError
-from tunewright.core.types import Labels, Task
+from tunewright.core.types import Labels
 from tunewright.datasets import labels as one
 from tunewright.datasets.columns import find
 from tunewright.datasets.labels import Where
@@ -24,13 +24,13 @@ def read(table: Table, schema: Schema) -> list[tuple[Any, ...]]:
     return list(zip(*(table.column(find(table, name, "target")[0]) for name in schema.target), strict=True))
 
 
-def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
+def faults(values: Sequence[Any], task: str, where: Where) -> list[UserError]:
     """Rows that lack a target."""
     empty = [index for index, row in enumerate(values) if any(map(one.is_empty, row))]
     return [UserError(f"{where(empty)}: {len(empty)} rows lack a target", expected="all targets in every row")] if empty else []
 
 
-def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:
+def labels(values: Sequence[Any], task: str, names: Sequence[str]) -> Labels:
     """Of each column its classes, or its mean and spread; which of the two it is, its values tell."""
     parts = []
     for name, cells in zip(names, zip(*values, strict=True), strict=True):

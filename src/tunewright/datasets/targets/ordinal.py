@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.errors import UserError
-from tunewright.core.types import Labels, Task
+from tunewright.core.types import Labels
 from tunewright.datasets.columns import find
 from tunewright.datasets.labels import Where, is_empty, label_faults, label_name, label_positions, make_labels
 from tunewright.datasets.numbers import as_number
@@ -23,7 +23,7 @@ def read(table: Table, schema: Schema) -> list[Any]:
     return list(table.column(find(table, schema.target[0], "target")[0]))
 
 
-def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
+def faults(values: Sequence[Any], task: str, where: Where) -> list[UserError]:
     """Rows without a grade, grades written in several ways, and words, whose order nobody told."""
     found = label_faults(values, "classification", where)
     words = [index for index, value in enumerate(values) if not is_empty(value) and as_number(value) is None]
@@ -38,7 +38,7 @@ def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
     return found
 
 
-def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:
+def labels(values: Sequence[Any], task: str, names: Sequence[str]) -> Labels:
     """The grades from the lowest to the highest."""
     return Labels(task, make_labels(values, "classification").names)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
-from tunewright.core.types import Labels, Task
+from tunewright.core.types import Labels
 from tunewright.datasets.columns import find
 from tunewright.datasets.labels import Where, is_empty, label_name
 from tunewright.datasets.schema import Schema
@@ -23,7 +23,7 @@ def read(table: Table, schema: Schema) -> list[Any]:
     return [(str(cell),) for cell in table.column(find(table, schema.text[1], "text")[0])]
 
 
-def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
+def faults(values: Sequence[Any], task: str, where: Where) -> list[UserError]:
     """Rows without a class, and classes of which none has two rows."""
     empty = [index for index, value in enumerate(values) if is_empty(value)]
     if empty:
@@ -34,7 +34,7 @@ def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
     return []
 
 
-def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:
+def labels(values: Sequence[Any], task: str, names: Sequence[str]) -> Labels:
     """Nothing is named: which texts belong together is told by each part itself."""
     return Labels(task)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
-from tunewright.core.types import Finding, Labels, Task
+from tunewright.core.types import Finding, Labels
 from tunewright.datasets.columns import find, folded
 from tunewright.datasets.labels import Where, is_empty
 from tunewright.datasets.numbers import as_number
@@ -85,7 +85,7 @@ def _placed(text: str, start: int | None, context: str) -> InMemoryData:
     return InMemoryData(text, context.find(text) if times == 1 else -1, moved=times == 1)
 
 
-def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
+def faults(values: Sequence[Any], task: str, where: Where) -> list[UserError]:
     """Cells that are no answers, and answers that are not in their context."""
     strange = [index for index, value in enumerate(values) if value is None]
     lost = [index for index, value in enumerate(values) if any(answer.start < 0 for answer in value or ())]
@@ -119,7 +119,7 @@ def notes(values: Sequence[Any], where: Where) -> list[Finding]:
     ]
 
 
-def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:
+def labels(values: Sequence[Any], task: str, names: Sequence[str]) -> Labels:
     """The two ends that are looked for; ``mean`` is the share of train rows without an answer."""
     return Labels(task, ("start", "end"), mean=float(np.mean([not value for value in values])))
 

@@ -10,7 +10,7 @@ import numpy as np
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
 from tunewright.core.tag_schemes import OUTSIDE, scheme_of, strange_tags, unknown_scheme
-from tunewright.core.types import Labels, Task
+from tunewright.core.types import Labels
 from tunewright.datasets.columns import find
 from tunewright.datasets.labels import Where, is_empty, label_positions
 from tunewright.datasets.schema import Schema
@@ -50,7 +50,7 @@ def _tags_of(cell: Any) -> tuple[str, ...]:
     return split_words(cell) if items is None else tuple(map(str, items))
 
 
-def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
+def faults(values: Sequence[Any], task: str, where: Where) -> list[UserError]:
     """Rows without tags, and tags of no scheme that is known."""
     empty = [index for index, value in enumerate(values) if value is None]
     found = [UserError(f"{where(empty)}: {len(empty)} rows have no tags", expected="a tag for each word")] if empty else []
@@ -66,7 +66,7 @@ def told(labels: Labels) -> list[str]:
     return [scheme_of(labels.names).said]
 
 
-def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:
+def labels(values: Sequence[Any], task: str, names: Sequence[str]) -> Labels:
     """All tags by name, the outside tag first."""
     found = {tag for value in values for tag in value}
     return Labels(task, tuple(sorted(found, key=lambda tag: (tag != OUTSIDE, tag))))

@@ -9,7 +9,7 @@ import numpy as np
 
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
-from tunewright.core.types import Labels, Task
+from tunewright.core.types import Labels
 from tunewright.datasets.columns import find
 from tunewright.datasets.labels import Where
 from tunewright.datasets.schema import Schema
@@ -33,13 +33,13 @@ def _texts(cell: Any) -> tuple[str, ...] | None:
     return tuple(text for text in several if text.strip()) or None
 
 
-def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
+def faults(values: Sequence[Any], task: str, where: Where) -> list[UserError]:
     """Rows without a text."""
     empty = [index for index, value in enumerate(values) if value is None]
     return [UserError(f"{where(empty)}: {len(empty)} rows have no text as target", expected="a text in each")] if empty else []
 
 
-def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:
+def labels(values: Sequence[Any], task: str, names: Sequence[str]) -> Labels:
     """Of a transcription the characters that occur, for models without an alphabet; otherwise nothing."""
     found = {character for value in values for text in value for character in text} if task == "speech_recognition" else ()
     return Labels(task, tuple(sorted(found)))

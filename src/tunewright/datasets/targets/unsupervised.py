@@ -9,7 +9,7 @@ import numpy as np
 
 from tunewright.core.arrays import object_array
 from tunewright.core.errors import UserError
-from tunewright.core.types import Labels, Task
+from tunewright.core.types import Labels
 from tunewright.datasets.labels import Where
 from tunewright.datasets.schema import Schema
 from tunewright.datasets.table import Table
@@ -20,12 +20,12 @@ def read(table: Table, schema: Schema) -> list[None]:
     return [None] * len(table)
 
 
-def faults(values: Sequence[Any], task: Task, where: Where) -> list[UserError]:
+def faults(values: Sequence[Any], task: str, where: Where) -> list[UserError]:
     """Nothing can be wrong with nothing."""
     return []
 
 
-def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:
+def labels(values: Sequence[Any], task: str, names: Sequence[str]) -> Labels:
     """The task alone."""
     return Labels(task)
 

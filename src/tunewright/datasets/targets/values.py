@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tunewright.core.errors import UserError
-from tunewright.core.types import Labels, Task
+from tunewright.core.types import Labels
 from tunewright.datasets.columns import find
 from tunewright.datasets.labels import encode as encode
 from tunewright.datasets.labels import label_faults as faults
@@ -19,7 +19,7 @@ from tunewright.datasets.table import Table
 __all__ = ["encode", "faults", "labels", "read"]
 
 
-def labels(values: Sequence[Any], task: Task, names: Sequence[str]) -> Labels:
+def labels(values: Sequence[Any], task: str, names: Sequence[str]) -> Labels:
     """Classes in their stable order, or mean and spread; several target columns are the classes themselves."""
     return make_labels(values, task, names=names if len(names) > 1 else ())
 

@@ -20,7 +20,7 @@ from tunewright.config.audio_augmentation import AudioAugmentation
 from tunewright.core.errors import UserError, unknown
 from tunewright.core.optional_packages import require
 from tunewright.core.rounding import grain
-from tunewright.core.types import Finding, Task
+from tunewright.core.types import Finding
 from tunewright.datasets import columns as look
 from tunewright.datasets import media
 from tunewright.datasets.formats.audio_files import REMARKS, Sound, decode, length
@@ -32,9 +32,14 @@ from tunewright.modalities.audio.log_mel import LogMel, cepstra, frame_count, ka
 from tunewright.modalities.audio.noise import disturbed
 from tunewright.modalities.audio.spec_augment import spec_augment
 from tunewright.modalities.large_arrays import MEMORY, room
+from tunewright.modalities.processor_files import read_preparation
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+RECOGNITION_ORDER = 110
+TOKENIZED = False
+SCRATCH_LOADING = None
 
 Kind = Literal["raw", "ast", "speech2text", "whisper", "log_mel"]
 # transformers' feature extractors that are known here.
@@ -56,7 +61,7 @@ _TRANSCRIPTS = frozenset(
     ("text", "sentence", "transcription", "transcript", "transcripts", "normalized_text", "utterance", "raw_transcription")
 )
 _BEGINNINGS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"ID3", b"\xff\xfb", b"\xff\xf3")
-_OF_ROWS: tuple[Task, ...] = ("classification", "multi_label", "regression")  # tasks with one answer for a clip
+_OF_ROWS: tuple[str, ...] = ("classification", "multi_label", "regression")  # tasks with one answer for a clip
 _FULL = 32768  # of 16 bits
 _EPSILON = 1e-7  # wav2vec 2.0's, beside the variance
 _AST_FRAMES = 1024  # AST's own, 10.24 seconds
@@ -349,7 +354,7 @@ def _real_frames(samples: int, how: AudioPreprocessing) -> int:
     return max(1, samples // how.hop) if how.kind == "whisper" else frame_count(samples, how.rate)
 
 
-def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     """A column of sounds (paths, bytes or arrays) beside what is said in them, or another target."""
     task = named.get("task")
     if task not in (None, "speech_recognition", *_OF_ROWS):
@@ -474,3 +479,14 @@ def key(row: tuple[Any, ...]) -> bytes:
         kind = f"{cell.samples.dtype} {cell.samples.shape} {cell.rate} ".encode()
         return media.digest(kind + np.ascontiguousarray(cell.samples).tobytes())
     return media.digest(cell)
+
+
+def load_processor(folder: Path, config: Any) -> AudioPreprocessing:
+    """The preparation of sounds that the model folder declares, for the model's own convolutions where it has any."""
+
+    def made(settings: dict[str, Any]) -> AudioPreprocessing:
+        sounds = AudioPreprocessing.from_processor_config(settings)
+        return sounds.under(config.conv_kernel, config.conv_stride) if hasattr(config, "conv_kernel") else sounds
+
+    found: AudioPreprocessing = read_preparation(folder, "audio", made, ("feature_extractor", "audio_processor"))
+    return found

@@ -16,16 +16,21 @@ import numpy as np
 
 from tunewright.config.augmentation import Augmentation, Mixing
 from tunewright.core.errors import UserError
-from tunewright.core.types import Finding, Task
+from tunewright.core.types import Finding
 from tunewright.datasets import media
 from tunewright.datasets.columns import find, is_words, named
 from tunewright.datasets.quality.duplicates import normalize
 from tunewright.datasets.table import Table
 from tunewright.modalities.image import modality as image
+from tunewright.modalities.processor_files import load_tokenizer
 from tunewright.modalities.text import modality as text
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+RECOGNITION_ORDER = 90
+TOKENIZED = False
+SCRATCH_LOADING = None
 
 _CAPTIONS = frozenset(("caption", "captions", "description", "alt_text"))
 _TEXTS = frozenset(("text", "label", "class"))
@@ -111,7 +116,7 @@ class Encoded:
         yield from self.images.arrays()
 
 
-def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     """A column of pictures beside one called caption; for the task by name beside a text, or a class, too."""
     task, texts = wanted.get("task"), (*(wanted.get("text") or ()), *(wanted.get("target") or ()))
     if task not in (None, "image_text_contrastive") or (task is None and texts):
@@ -206,3 +211,8 @@ def shown(row: tuple[Any, ...]) -> str:
 def key(row: tuple[Any, ...]) -> bytes:
     """The image's own: an image with several texts stays on one side of every split."""
     return image.key(row[:1])
+
+
+def load_processor(folder: Path, config: Any) -> Processor:
+    """The tokenizer and the preparation of images of a model folder."""
+    return Processor(load_tokenizer(folder, config), image.load_processor(folder, config))

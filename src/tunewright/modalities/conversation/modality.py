@@ -9,23 +9,29 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tunewright.core.errors import UserError
-from tunewright.core.types import Finding, Task
+from tunewright.core.types import Finding
 from tunewright.datasets import columns as look
 from tunewright.datasets.table import Table
 from tunewright.modalities.language import conversations
 from tunewright.modalities.language.conversations import Form, Judgement, Preference
 from tunewright.modalities.language.messages import Conversation, Message
+from tunewright.modalities.processor_files import load_tokenizer
+
+RECOGNITION_ORDER = 70
+TOKENIZED = True
+SCRATCH_LOADING = None
+load_processor = load_tokenizer
 
 Row = Conversation | Preference | Judgement
 
-_TASKS: Mapping[str, Task] = {
+_TASKS: Mapping[str, str] = {
     "conversations": "causal_lm",
     "preferences": "preference_optimization",
     "judgements": "preference_optimization",
 }
 
 
-def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     """The columns of a form of instruction data; under other names a chat column, or a prompt with its answer as target.
 
     Where no task is named, only what cannot be a table with labels is taken: answers are texts, and judged answers that
@@ -45,8 +51,8 @@ def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], 
 
 
 def _named(
-    table: Table, text: tuple[str, ...], target: tuple[str, ...], wanted: Task | None, certain: bool
-) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+    table: Table, text: tuple[str, ...], target: tuple[str, ...], wanted: str | None, certain: bool
+) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     if wanted != "causal_lm" and not certain:
         return None
     if len(text) == 1 and not target and all(isinstance(cell, list) for cell in table.columns[text[0]]):

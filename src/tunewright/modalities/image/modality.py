@@ -17,7 +17,7 @@ import numpy as np
 from tunewright.config.augmentation import Augmentation, Mixing
 from tunewright.core.errors import UserError
 from tunewright.core.optional_packages import require
-from tunewright.core.types import Finding, Task
+from tunewright.core.types import Finding
 from tunewright.datasets import media
 from tunewright.datasets.columns import find, folded
 from tunewright.datasets.formats.class_folders import IMAGE_SUFFIXES
@@ -27,9 +27,14 @@ from tunewright.datasets.schema import guess_target, guess_task
 from tunewright.datasets.table import Table
 from tunewright.modalities.image.augment import augment
 from tunewright.modalities.large_arrays import MEMORY, room
+from tunewright.modalities.processor_files import read_preparation
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+RECOGNITION_ORDER = 120
+TOKENIZED = False
+SCRATCH_LOADING = None
 
 _NAMES = frozenset(
     (
@@ -47,7 +52,7 @@ _NAMES = frozenset(
         "image_file",
     )
 )
-_TASKS: tuple[Task, ...] = (
+_TASKS: tuple[str, ...] = (
     "classification",
     "multi_label",
     "ordinal",
@@ -314,7 +319,7 @@ class Encoded:
             yield self.pixels[self.rows[start : start + _ROWS_AT_ONCE]]
 
 
-def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     """A column of pictures (paths, bytes or arrays) beside what is to be learnt of them."""
     if named.get("task") not in (None, *_TASKS):
         return None
@@ -408,3 +413,9 @@ def key(row: tuple[Any, ...]) -> bytes:
     if isinstance(cell, np.ndarray):
         return media.digest(f"{cell.dtype} {cell.shape} ".encode() + np.ascontiguousarray(cell).tobytes())
     return media.digest(cell)
+
+
+def load_processor(folder: Path, config: Any) -> ImagePreprocessing:
+    """The preparation of images that the model folder declares."""
+    found: ImagePreprocessing = read_preparation(folder, "image", ImagePreprocessing.from_processor_config, ("image_processor",))
+    return found

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tunewright.core.errors import UserError
-from tunewright.core.types import Finding, Task
+from tunewright.core.files import read_object
+from tunewright.core.types import Finding
 from tunewright.datasets import media
 from tunewright.datasets.columns import find, named
 from tunewright.datasets.formats.image_files import decode, strict
@@ -23,9 +25,14 @@ from tunewright.datasets.ragged import IGNORED, Ragged, ragged
 from tunewright.datasets.table import Table
 from tunewright.modalities.image import modality as image
 from tunewright.modalities.language.chat_template import written
+from tunewright.modalities.processor_files import PREPROCESSOR, PROCESSOR, first_line, names_code
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+RECOGNITION_ORDER = 20
+TOKENIZED = False
+SCRATCH_LOADING = None
 
 _PROMPTS = frozenset(("prompt", "question", "instruction"))
 _ANSWERS = frozenset(("answer", "answers", "completion", "response"))
@@ -132,7 +139,7 @@ class Encoded:
             yield from values
 
 
-def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     """A column of pictures beside a prompt and an answer, by their names or as they are named for the task."""
     task, inputs = wanted.get("task"), tuple(wanted.get("text") or ())
     if task not in (None, "image_text_to_text") or (task is None and (inputs or wanted.get("target"))):
@@ -230,3 +237,19 @@ def shown(row: tuple[Any, ...]) -> str:
 def key(row: tuple[Any, ...]) -> bytes:
     """Of the image and the prompt."""
     return media.digest(image.key(row[:1]) + row[1].encode("utf-8", "surrogatepass"))
+
+
+def load_processor(folder: Path, config: Any) -> Processor:
+    """The processor of transformers for images and texts; one that is a program of its own is a UserError."""
+    from transformers import AutoProcessor
+
+    settings = [folder / name for name in (PROCESSOR, PREPROCESSOR, "tokenizer_config.json")]
+    if any(names_code(read_object(path)) for path in settings if path.is_file()):
+        raise UserError(f"the processor of '{folder}' is a program of its own (auto_map)", expected="a processor that is data")
+    try:
+        found = AutoProcessor.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # the tokenizers library raises Exception itself
+        raise UserError(f"the processor of '{folder}' cannot be loaded: {first_line(error)}") from error
+    if not all(hasattr(found, part) for part in ("tokenizer", "image_processor")):
+        raise UserError(f"the processor of '{folder}' does not read images and texts", expected="one with both")
+    return Processor(found)

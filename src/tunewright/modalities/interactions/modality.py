@@ -8,20 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tunewright.core.errors import UserError, gathering, raise_all
-from tunewright.core.types import Task
 from tunewright.datasets.columns import find, folded, named
 from tunewright.datasets.labels import is_empty, label_name
 from tunewright.datasets.numbers import as_number
 from tunewright.datasets.table import Table
 from tunewright.modalities.interactions.catalogue import UNKNOWN, Catalogue
+from tunewright.modalities.processor_files import read_preparation
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+RECOGNITION_ORDER = 80
+TOKENIZED = False
+SCRATCH_LOADING = "tunewright.models.two_tower_loading"
 
 USER_NAMES = frozenset({"user", "user_id", "userid", "customer", "customer_id", "customerid", "visitor", "visitor_id"})
 ITEM_NAMES = frozenset({"item", "item_id", "itemid", "product", "product_id", "productid", "movie_id", "movieid", "article_id"})
@@ -84,7 +89,7 @@ class Encoded:
         return found
 
 
-def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     """A column of users and one of items by their names, and nothing to be predicted; for the task by name also a text."""
     if wanted.get("task") not in (None, "recommendation") or wanted.get("target"):
         return None
@@ -134,3 +139,9 @@ def encode(inputs: Sequence[tuple[Any, ...]], catalogue: Catalogue, *, known: bo
     """Places of users, and of items where they are ``known``."""
     users = catalogue.users_at(row[0] for row in inputs)
     return Encoded(users, catalogue.items_at(row[1] for row in inputs) if known else None, catalogue)
+
+
+def load_processor(folder: Path, config: Any) -> Catalogue:
+    """The users and items that the model folder declares."""
+    catalogue: Catalogue = read_preparation(folder, "interactions", Catalogue.from_dict)
+    return catalogue

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tunewright.core.errors import UserError
+from tunewright.core.registry import name_of
 from tunewright.modalities.language import causal as language
 from tunewright.modalities.language.chat_template import Template
 from tunewright.modalities.language.conversations import Judgement, Preference
@@ -97,7 +98,7 @@ def encode(
 ) -> Encoded:
     """Pairs for a paired objective; for one that judges, both answers of a pair on their own, or judged answers as they are."""
     paired = bool(measure[0].PAIRED)
-    name = measure[0].__name__.rsplit(".", 1)[-1]
+    name = name_of("preference_losses", measure[0])
     if paired and any(isinstance(row, Judgement) for row in rows):
         raise UserError(f"{name} compares two answers, and each row has one that is judged", try_="--set head.objective=kto")
     texts, signs, numbers = _pairs(rows) if paired else _judged(rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,21 +17,27 @@ import numpy as np
 from tunewright.config.audio_augmentation import AudioAugmentation
 from tunewright.config.augmentation import Augmentation, Mixing
 from tunewright.core.errors import UserError, gathering, raise_all
-from tunewright.core.types import Finding, Kind, Task
+from tunewright.core.files import read_object
+from tunewright.core.types import Finding
 from tunewright.datasets import media
 from tunewright.datasets.columns import find, is_identifier, is_numeric, is_wordy, present
 from tunewright.datasets.schema import guess_target, guess_task
 from tunewright.datasets.table import Table
 from tunewright.modalities.audio import modality as audio
 from tunewright.modalities.image import modality as image
+from tunewright.modalities.processor_files import PREPROCESSOR, read_preparation
 from tunewright.modalities.table import modality as table
 from tunewright.modalities.text import modality as text
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-KINDS: tuple[Kind, ...] = ("text", "image", "audio", "table")  # in the order in which their vectors stand
-_TASKS: tuple[Task, ...] = ("classification", "multi_label", "ordinal", "multi_task", "regression")
+RECOGNITION_ORDER = 10
+TOKENIZED = False
+SCRATCH_LOADING = "tunewright.models.mixed_loading"
+
+KINDS: tuple[str, ...] = ("text", "image", "audio", "table")  # in the order in which their vectors stand
+_TASKS: tuple[str, ...] = ("classification", "multi_label", "ordinal", "multi_task", "regression")
 _MOST_TEXTS = 2  # text columns, read as a pair
 
 
@@ -39,12 +46,12 @@ class Processor:
     """What each input column is, and what makes the inputs of each kind; ``longest`` are the tokens that the text model takes."""
 
     names: tuple[str, ...]
-    kinds: tuple[Kind, ...]
-    own: Mapping[Kind, Any] = field(default_factory=dict)
+    kinds: tuple[str, ...]
+    own: Mapping[str, Any] = field(default_factory=dict)
     longest: int = 0
 
     @property
-    def used(self) -> tuple[Kind, ...]:
+    def used(self) -> tuple[str, ...]:
         """The kinds that there are."""
         return tuple(kind for kind in KINDS if kind in self.kinds)
 
@@ -58,7 +65,7 @@ class Processor:
         return {"names": list(self.names), "kinds": list(self.kinds), "longest": self.longest}
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any], own: Mapping[Kind, Any]) -> Processor:
+    def from_dict(cls, saved: Mapping[str, Any], own: Mapping[str, Any]) -> Processor:
         """What ``to_dict`` wrote, with each kind's preparation; anything else is a UserError."""
         names, kinds, longest = (saved.get(key) for key in ("names", "kinds", "longest"))
         lists = isinstance(names, list) and isinstance(kinds, list) and len(names) == len(kinds) > 0
@@ -90,7 +97,7 @@ class Processor:
 class Encoded:
     """n rows: what each kind's own encoder made of its columns."""
 
-    parts: Mapping[Kind, Any]
+    parts: Mapping[str, Any]
 
     def __len__(self) -> int:
         return len(next(iter(self.parts.values())))
@@ -137,7 +144,7 @@ class Encoded:
             yield from part.arrays()
 
 
-def recognize(given: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(given: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     """Input columns of several kinds that the user names, or all columns where the user names this kind."""
     asked, inputs = named.get("kind") == "mixed", tuple(named.get("text") or ())
     if named.get("task") not in (None, *_TASKS) or not (asked or len(inputs) > 1):
@@ -165,12 +172,12 @@ def _differ(given: Table, names: tuple[str, ...]) -> bool:
     return "text" in kinds and numbers
 
 
-def kinds_of(given: Table, names: tuple[str, ...]) -> tuple[Kind, ...]:
+def kinds_of(given: Table, names: tuple[str, ...]) -> tuple[str, ...]:
     """What each column's cells are: pictures, sounds, texts of several words, or numbers and short words."""
     return tuple(_kind_of(present(given.column(find(given, name, "text")[0]))) for name in names)
 
 
-def _kind_of(cells: list[Any]) -> Kind:
+def _kind_of(cells: list[Any]) -> str:
     if cells and all(map(audio.holds_sound, cells)):
         return "audio"
     if cells and all(map(image.holds_picture, cells)):
@@ -179,7 +186,7 @@ def _kind_of(cells: list[Any]) -> Kind:
 
 
 def read(
-    given: Table, columns: tuple[str, ...], kinds: tuple[Kind, ...], findings: list[Finding] | None = None
+    given: Table, columns: tuple[str, ...], kinds: tuple[str, ...], findings: list[Finding] | None = None
 ) -> list[tuple[Any, ...]]:
     """Each row's cells with their kinds, ``(kind, value)``, as each kind's own ``read`` gives them; all faults together."""
     wrong = [kind for kind in ("image", "audio") if kinds.count(kind) > 1]
@@ -190,7 +197,7 @@ def read(
             try_="name the inputs: --set data.input='[photo, note, price]'",
         )
     faults: list[UserError] = []
-    found: list[list[tuple[Kind, Any]]] = []
+    found: list[list[tuple[str, Any]]] = []
     for name, kind in zip(columns, kinds, strict=True):
         with gathering(faults):
             found.append([(kind, value) for value in _read(given, name, kind, findings)])
@@ -198,7 +205,7 @@ def read(
     return list(zip(*found, strict=True))
 
 
-def _read(given: Table, name: str, kind: Kind, findings: list[Finding] | None) -> list[Any]:
+def _read(given: Table, name: str, kind: str, findings: list[Finding] | None) -> list[Any]:
     if kind in ("image", "audio"):
         return [row[0] for row in (image if kind == "image" else audio).read(given, (name,), findings)]
     if kind == "table":
@@ -218,7 +225,7 @@ def encode(
     where: Callable[[Sequence[int]], str] = media.numbered,
 ) -> Encoded:
     """Each kind's columns by its own encoder; ``where`` words rows that cannot be read."""
-    parts: dict[Kind, Any] = {}
+    parts: dict[str, Any] = {}
     for kind in processor.used:
         how = processor.own[kind]
         rows = [tuple(value for own, value in row if own == kind) for row in inputs]
@@ -236,7 +243,7 @@ def shown(row: tuple[Any, ...]) -> str:
     return ", ".join(_shown(kind, value) for kind, value in row)
 
 
-def _shown(kind: Kind, value: Any) -> str:
+def _shown(kind: str, value: Any) -> str:
     readers = {"image": image.shown, "audio": audio.shown, "table": table.shown}
     return readers[kind]((value,)) if kind in readers else str(value)
 
@@ -245,3 +252,23 @@ def key(row: tuple[Any, ...]) -> bytes:
     """The cells' own keys, the same for rows that say the same."""
     readers = {"image": image.key, "audio": audio.key, "table": table.key}
     return json.dumps([readers[kind]((value,)).hex() if kind in readers else value for kind, value in row]).encode()
+
+
+def model_folders(folder: Path) -> tuple[str, ...]:
+    """The folders inside that each hold the model of one modality."""
+    used = Processor.from_dict(read_object(folder / PREPROCESSOR), {}).used
+    return tuple(kind for kind in used if kind != "table")
+
+
+def load_processor(folder: Path, config: Mapping[str, Any]) -> Processor:
+    """What each column is, with the preparation that lies beside each modality's model; ``config`` has each model's own."""
+
+    def made(saved: dict[str, Any]) -> Processor:
+        used = Processor.from_dict(saved, {}).used
+        return Processor.from_dict(saved, {kind: _OF_KIND[kind].load_processor(folder / kind, config.get(kind)) for kind in used})
+
+    found: Processor = read_preparation(folder, "mixed", made)
+    return found
+
+
+_OF_KIND = {"text": text, "image": image, "audio": audio, "table": table}

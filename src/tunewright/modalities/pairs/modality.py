@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tunewright.core.types import Task
 from tunewright.datasets.columns import TEXT_NAMES, folded, named
 from tunewright.datasets.quality.duplicates import normalize
 from tunewright.datasets.table import Table
+from tunewright.modalities.processor_files import load_tokenizer
 from tunewright.modalities.text import modality as text
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+RECOGNITION_ORDER = 50
+TOKENIZED = True
+SCRATCH_LOADING = None
+load_processor = load_tokenizer
 
 _ANCHORS = ("anchor", "query")
 
@@ -94,7 +99,7 @@ class Encoded:
         return found
 
 
-def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     """Columns called anchor (or query), positive and negative; for the task by name two or three texts, or one and a class."""
     if wanted.get("task") not in (None, "embedding"):
         return None

@@ -14,11 +14,16 @@ import numpy as np
 
 from tunewright.core.errors import UserError
 from tunewright.core.files import hash_bytes
-from tunewright.core.types import Task
 from tunewright.datasets.columns import folded
 from tunewright.datasets.table import Table
+from tunewright.modalities.processor_files import load_tokenizer
 from tunewright.modalities.text import modality as text
 from tunewright.modalities.text import windows
+
+RECOGNITION_ORDER = 40
+TOKENIZED = True
+SCRATCH_LOADING = None
+load_processor = load_tokenizer
 
 _ANSWERS = frozenset(("answers", "answer"))
 _LONGEST_QUESTION = 64  # tokens (Devlin et al.'s code)
@@ -35,7 +40,7 @@ class Asked:
     margin: float = 0.0
 
 
-def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     """Columns called question and context, or two that are named for the task; answers beside them."""
     if named.get("task") not in (None, "question_answering"):
         return None

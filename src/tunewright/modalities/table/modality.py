@@ -9,22 +9,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tunewright.core.errors import UserError, gathering, raise_all
-from tunewright.core.types import Finding, Task
+from tunewright.core.types import Finding
 from tunewright.datasets.columns import TEXT_NAMES, is_identifier, is_numeric, is_wordy
 from tunewright.datasets.columns import named as columns_named
 from tunewright.datasets.labels import Where, is_empty, rows_of
 from tunewright.datasets.numbers import as_number
 from tunewright.datasets.schema import guess_target, guess_task
 from tunewright.datasets.table import Table, listed
+from tunewright.modalities.processor_files import read_preparation
 from tunewright.modalities.table.columns import Columns, numbers_of, places_of
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+RECOGNITION_ORDER = 130
+TOKENIZED = False
+SCRATCH_LOADING = "tunewright.models.table_loading"
 
 _TASKS = ("classification", "multi_label", "regression")
 _FEWEST = 2  # columns beside the target that make a table of its own kind (a guess)
@@ -65,7 +71,7 @@ class Encoded:
         return [self.numbers, self.missing, self.categories]
 
 
-def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     """Several columns beside the target, numbers among them and no texts; identifiers are left out."""
     asked = named.get("kind") == "table"
     if not asked and (named.get("text") or named.get("task") not in (None, *_TASKS)):
@@ -158,3 +164,9 @@ def _told(name: str, strange: dict[str, list[int]], where: Where) -> list[Findin
     values = listed(repr(value[:40]) for value in sorted(strange))
     message = f"{where(rows)}: '{name}' is {values}, which train has too rarely or not at all; read as 'other'"
     return [Finding("unseen_category", message, "warning", tuple(rows), len(rows))]
+
+
+def load_processor(folder: Path, config: Any) -> Columns:
+    """What each column is, as the model folder declares it."""
+    columns: Columns = read_preparation(folder, "table", Columns.from_dict)
+    return columns

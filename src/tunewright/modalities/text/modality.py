@@ -19,9 +19,15 @@ from tunewright.core.errors import UserError, raise_all
 from tunewright.datasets.columns import find
 from tunewright.datasets.table import Table
 from tunewright.modalities.language.tokenizer_trial import try_texts
+from tunewright.modalities.processor_files import load_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+RECOGNITION_ORDER = None  # what no other modality recognizes is text
+TOKENIZED = True
+SCRATCH_LOADING = None
+load_processor = load_tokenizer
 
 # Characters kept per token of ``max_length`` before tokenizing; none needs so many, and a text of megabytes costs nothing.
 CHARACTERS_PER_TOKEN = 64

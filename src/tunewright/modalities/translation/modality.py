@@ -16,10 +16,15 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.errors import UserError, raise_all, unknown
-from tunewright.core.types import Task
 from tunewright.datasets.columns import TEXT_NAMES, find, folded
 from tunewright.datasets.table import Table, listed
+from tunewright.modalities.processor_files import load_tokenizer
 from tunewright.modalities.text import sequences
+
+RECOGNITION_ORDER = 30
+TOKENIZED = True
+SCRATCH_LOADING = None
+load_processor = load_tokenizer
 
 _INTO = frozenset(["target_language", "target_lang", "tgt_language", "tgt_lang"])
 _FROM = frozenset(["source_language", "source_lang", "src_language", "src_lang"])
@@ -28,7 +33,7 @@ _WRITTEN = frozenset(["target", "tgt", "target_text", "translation", "reference"
 _CODE = re.compile(r"[a-z]{2,3}_[A-Za-z]{2,}")  # fr_XX, fra_Latn
 
 
-def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     """A column of target languages beside texts to read and texts to write; and of source languages where there is one.
 
     Where the kind is named, the named columns are text, target language and perhaps source language, whatever they are called.

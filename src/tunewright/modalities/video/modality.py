@@ -16,7 +16,6 @@ import numpy as np
 
 from tunewright.core.errors import UserError
 from tunewright.core.optional_packages import require
-from tunewright.core.types import Task
 from tunewright.datasets import media
 from tunewright.datasets.columns import find, named
 from tunewright.datasets.formats.class_folders import IMAGE_SUFFIXES
@@ -25,13 +24,18 @@ from tunewright.datasets.schema import guess_target, guess_task
 from tunewright.datasets.table import Table
 from tunewright.modalities.image import modality as image
 from tunewright.modalities.large_arrays import room
+from tunewright.modalities.processor_files import read_preparation
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+RECOGNITION_ORDER = 100
+TOKENIZED = False
+SCRATCH_LOADING = None
+
 _NAMES = frozenset(("video", "videos", "frames", "clip", "animation"))
 _MOVING = frozenset((".gif", ".webp"))
-_TASKS: tuple[Task, ...] = ("classification", "multi_label", "ordinal", "multi_task", "regression")
+_TASKS: tuple[str, ...] = ("classification", "multi_label", "ordinal", "multi_task", "regression")
 _FRAMES = 8  # of each video where the model's processor says nothing (a guess)
 _FRAME_AXES = 4  # frames, height, width, channels
 
@@ -100,7 +104,7 @@ class Encoded:
         return found
 
 
-def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, wanted: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     """A column called video, frames or clip whose cells are folders, moving pictures or arrays; any, where the kind is named."""
     if wanted.get("task") not in (None, *_TASKS):
         return None
@@ -211,3 +215,10 @@ def key(row: tuple[Any, ...]) -> bytes:
     if isinstance(video, tuple):
         return media.digest(b"".join(map(media.digest, video)))
     return image.key(row)
+
+
+def load_processor(folder: Path, config: Any) -> VideoPreprocessing:
+    """The preparation of videos that the model folder declares."""
+    keys = ("video_processor", "image_processor")
+    found: VideoPreprocessing = read_preparation(folder, "video", VideoPreprocessing.from_processor_config, keys)
+    return found

@@ -14,13 +14,19 @@ from typing import Any
 import numpy as np
 
 from tunewright.core.errors import UserError
-from tunewright.core.types import Finding, Task
+from tunewright.core.types import Finding
 from tunewright.datasets.columns import find, folded
 from tunewright.datasets.separators import refuse_broken
 from tunewright.datasets.table import Table
 from tunewright.datasets.written_lists import is_broken, items_of, split_words, texts_of
+from tunewright.modalities.processor_files import load_tokenizer
 from tunewright.modalities.text import modality as text
 from tunewright.modalities.text import windows
+
+RECOGNITION_ORDER = 60
+TOKENIZED = True
+SCRATCH_LOADING = None
+load_processor = load_tokenizer
 
 _WORDS = frozenset(("tokens", "words"))
 _TAGS = frozenset(("tags", "ner_tags", "labels", "ner", "pos_tags", "pos"))
@@ -44,7 +50,7 @@ def read(table: Table, columns: tuple[str, ...], findings: list[Finding] | None 
     return [(some,) for some in words]
 
 
-def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Task] | None:
+def recognize(table: Table, named: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
     """A column of words beside one of tags, both lists, under the names that such files have."""
     if named.get("task") not in (None, "token_classification"):
         return None

@@ -22,12 +22,18 @@ from tunewright.modalities.language import causal as language
 from tunewright.modalities.language import chat_template, packed
 from tunewright.modalities.language.audit import Audit
 from tunewright.models.network import Network
+from tunewright.tasks.shared import distillation
 from tunewright.tasks.shared.tokens import by_row
 from tunewright.tasks.shared.tokens import counts as counts
 from tunewright.tasks.shared.tokens import keep as keep
 from tunewright.tasks.shared.tokens import losses as losses
 from tunewright.tasks.shared.weights import class_weights as class_weights
 
+TARGETS = "unsupervised"
+UNTARGETED = True
+PIPELINE_TAGS = {"text": "text-generation"}
+TEACHER_ANSWERS_ONCE = False
+distillation_loss = distillation.by_row(distillation.next_words)
 READS = {"conversation": "AutoModelForCausalLM", "text": "AutoModelForCausalLM"}
 OUTPUT = "vocabulary"
 BASELINES = ("before",)

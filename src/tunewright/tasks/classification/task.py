@@ -19,14 +19,20 @@ from tunewright.core.errors import UserError, unknown
 from tunewright.core.types import Labels, Predictions
 from tunewright.datasets.encoded import Encoded
 from tunewright.datasets.groups import Groups
+from tunewright.tasks.shared import distillation
 from tunewright.tasks.shared.calibration import Scaling, scaled, with_scaling
 from tunewright.tasks.shared.group_thresholds import Parity, fitted, kept
+from tunewright.tasks.shared.rows import PIPELINE_TAGS as PIPELINE_TAGS
 from tunewright.tasks.shared.rows import READS as READS
 from tunewright.tasks.shared.rows import answer as answer
 from tunewright.tasks.shared.rows import encode as encode
 from tunewright.tasks.shared.rows import keep as keep
 from tunewright.tasks.shared.rows import shown as shown
 
+TARGETS = "values"
+UNTARGETED = False
+TEACHER_ANSWERS_ONCE = True
+distillation_loss = distillation.by_row(distillation.classes)
 OUTPUT = "logits"
 BASELINES = ("majority", "frozen")
 METRICS = ("accuracy", "macro_f1", "log_loss", "expected_calibration_error")

@@ -31,6 +31,11 @@ from tunewright.tasks.regression.task import shown as shown
 from tunewright.tasks.sentence_similarity.task import METRICS as METRICS
 from tunewright.tasks.sentence_similarity.task import PRIMARY as PRIMARY
 
+TARGETS = None
+UNTARGETED = False
+PIPELINE_TAGS = {"text": "sentence-similarity"}
+TEACHER_ANSWERS_ONCE = False
+distillation_loss = None
 READS = {"text": "AutoModel"}
 OUTPUT = "vectors"
 BASELINES = ("majority", "before")

@@ -20,8 +20,14 @@ from tunewright.core.types import Labels, Predictions
 from tunewright.datasets.encoded import EncodedDataset
 from tunewright.modalities.pairs import modality as pairs
 from tunewright.models.network import Network
+from tunewright.tasks.shared import distillation
 from tunewright.tasks.shared.weights import class_weights as class_weights
 
+TARGETS = "pairs"
+UNTARGETED = False
+PIPELINE_TAGS = {"pairs": "sentence-similarity"}
+TEACHER_ANSWERS_ONCE = False
+distillation_loss = distillation.by_row(distillation.vectors)
 READS = {"pairs": "AutoModel"}
 OUTPUT = "vectors"
 WHOLE_BATCH = True

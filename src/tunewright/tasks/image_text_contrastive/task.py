@@ -30,6 +30,11 @@ from tunewright.models.network import Network, evaluation_mode
 from tunewright.tasks.shared.weights import class_weights as class_weights
 from tunewright.tasks.shared.weights import counts as counts
 
+TARGETS = "retrieval"
+UNTARGETED = False
+PIPELINE_TAGS = {"captioned": "zero-shot-image-classification"}
+TEACHER_ANSWERS_ONCE = False
+distillation_loss = None
 READS = {"captioned": "AutoModel"}
 OUTPUT = "pairs"
 WHOLE_BATCH = True

@@ -29,6 +29,11 @@ from tunewright.tasks.shared.tokens import keep as keep
 from tunewright.tasks.shared.tokens import losses as losses
 from tunewright.tasks.shared.weights import class_weights as class_weights
 
+TARGETS = "texts"
+UNTARGETED = False
+PIPELINE_TAGS = {"image_prompt": "image-text-to-text"}
+TEACHER_ANSWERS_ONCE = False
+distillation_loss = None
 READS = {"image_prompt": "AutoModelForImageTextToText"}
 OUTPUT = "vocabulary"
 BASELINES = ("before",)

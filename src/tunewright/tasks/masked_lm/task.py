@@ -25,10 +25,16 @@ from tunewright.models.vocabulary import Vocabulary
 from tunewright.tasks.causal_lm.task import answer as answer
 from tunewright.tasks.causal_lm.task import badness as badness
 from tunewright.tasks.causal_lm.task import shown as shown
+from tunewright.tasks.shared import distillation
 from tunewright.tasks.shared.tokens import by_row, likelihoods
 from tunewright.tasks.shared.tokens import counts as counts
 from tunewright.tasks.shared.weights import class_weights as class_weights
 
+TARGETS = "unsupervised"
+UNTARGETED = True
+PIPELINE_TAGS = {"text": "fill-mask"}
+TEACHER_ANSWERS_ONCE = False
+distillation_loss = distillation.by_row(distillation.hidden_words)
 READS = {"text": "AutoModelForMaskedLM"}
 OUTPUT = "vocabulary"
 BASELINES = ("before",)

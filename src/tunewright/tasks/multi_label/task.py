@@ -17,7 +17,9 @@ from torch.nn import functional
 
 from tunewright.core.types import Labels, Predictions
 from tunewright.datasets.encoded import Encoded
+from tunewright.tasks.shared import distillation
 from tunewright.tasks.shared.calibration import Scaling, scaled_flags, with_flag_scaling
+from tunewright.tasks.shared.rows import PIPELINE_TAGS as PIPELINE_TAGS
 from tunewright.tasks.shared.rows import READS as READS
 from tunewright.tasks.shared.rows import answer as answer
 from tunewright.tasks.shared.rows import encode as encode
@@ -25,6 +27,10 @@ from tunewright.tasks.shared.rows import keep as keep
 from tunewright.tasks.shared.rows import shown as shown
 from tunewright.tasks.shared.weights import counts as counts
 
+TARGETS = "values"
+UNTARGETED = False
+TEACHER_ANSWERS_ONCE = True
+distillation_loss = distillation.by_row(distillation.flags)
 OUTPUT = "logits"
 BASELINES = ("majority", "frozen")
 METRICS = ("micro_f1", "macro_f1", "subset_accuracy", "hamming_loss", "log_loss")

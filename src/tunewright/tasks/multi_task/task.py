@@ -20,11 +20,15 @@ from tunewright.core.errors import UserError
 from tunewright.core.registry import load_part
 from tunewright.core.types import Labels, Predictions
 from tunewright.datasets.encoded import Encoded
+from tunewright.tasks.shared.rows import PIPELINE_TAGS as PIPELINE_TAGS
 from tunewright.tasks.shared.rows import READS as READS
 from tunewright.tasks.shared.rows import encode as encode
 from tunewright.tasks.shared.rows import keep as keep
 from tunewright.tasks.shared.weights import counts as counts
 
+TARGETS = "multi_task"
+UNTARGETED = False
+TEACHER_ANSWERS_ONCE = True
 OUTPUT = "logits"
 BASELINES = ("majority", "frozen")
 METRICS = ("mean_column_score",)
@@ -116,3 +120,17 @@ def _slices(labels: Labels) -> Iterator[tuple[Labels, slice]]:
     for _, part in labels.parts:
         yield part, slice(start, start + part.outputs)
         start += part.outputs
+
+
+def distillation_loss(
+    output: Tensor, said: Tensor, targets: Tensor, labels: Labels, temperature: float, settings: Any, weights: Tensor | None
+) -> Tensor:
+    """(batch,) weighted sum of each column's own, of outputs side by side."""
+    each, start = [], 0
+    for place, (_, part) in enumerate(labels.parts):
+        own = slice(start, start + part.outputs)
+        loss = load_part("tasks", part.task).distillation_loss
+        each.append(loss(output[:, own], said[:, own], targets[:, place], part, temperature, None, None))
+        start = own.stop
+    stacked = torch.stack(each, 1)
+    return (stacked if weights is None else stacked * weights).sum(1)

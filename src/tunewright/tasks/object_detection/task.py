@@ -32,6 +32,10 @@ from tunewright.models.network import Network
 from tunewright.tasks.shared.weights import class_weights as class_weights
 from tunewright.tasks.shared.weights import counts as counts
 
+TARGETS = "boxes"
+UNTARGETED = False
+PIPELINE_TAGS = {"image": "object-detection"}
+TEACHER_ANSWERS_ONCE = False
 READS = {"image": "AutoModelForObjectDetection"}
 OUTPUT = "boxes"
 BASELINES = ("majority",)
@@ -227,3 +231,18 @@ def badness(targets: np.ndarray, predictions: Predictions) -> np.ndarray:
         alone = (~partners.any(1)).sum() + (~partners.any(0)).sum()
         shares.append(alone / max(1, len(kinds) + found.sum()))
     return np.array(shares)
+
+
+def distillation_loss(
+    output: dict[str, Tensor],
+    said: dict[str, Tensor],
+    targets: Tensor,
+    labels: Labels,
+    temperature: float,
+    settings: Settings,
+    weights: Tensor | None,
+) -> Tensor:
+    """(batch,) the detector's own loss with the boxes that the teacher tells from nothing as targets; no temperature."""
+    kinds, is_object = found(said)
+    wanted = torch.cat([said["boxes"].float(), torch.where(is_object, kinds, -1)[..., None].float()], -1)
+    return losses(output, wanted, labels, settings, None)

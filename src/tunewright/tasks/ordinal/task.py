@@ -16,6 +16,8 @@ from torch.nn import functional
 from tunewright.core.types import Labels, Predictions
 from tunewright.datasets.encoded import Encoded
 from tunewright.tasks.classification.task import majority as majority
+from tunewright.tasks.shared import distillation
+from tunewright.tasks.shared.rows import PIPELINE_TAGS as PIPELINE_TAGS
 from tunewright.tasks.shared.rows import READS as READS
 from tunewright.tasks.shared.rows import answer as answer
 from tunewright.tasks.shared.rows import encode as encode
@@ -23,6 +25,10 @@ from tunewright.tasks.shared.rows import keep as keep
 from tunewright.tasks.shared.rows import shown as shown
 from tunewright.tasks.shared.weights import counts as counts
 
+TARGETS = "ordinal"
+UNTARGETED = False
+TEACHER_ANSWERS_ONCE = True
+distillation_loss = distillation.by_row(distillation.flags)
 OUTPUT = "logits"
 BASELINES = ("majority", "frozen")
 METRICS = ("quadratic_weighted_kappa", "accuracy", "mean_absolute_error", "macro_f1")

@@ -34,6 +34,11 @@ from tunewright.preference_losses import Scored, kto
 from tunewright.tasks.causal_lm import task as language
 from tunewright.tasks.shared.weights import class_weights as class_weights
 
+TARGETS = "unsupervised"
+UNTARGETED = False
+PIPELINE_TAGS = {"conversation": "text-generation"}
+TEACHER_ANSWERS_ONCE = False
+distillation_loss = None
 READS = {"conversation": "AutoModelForCausalLM"}
 OUTPUT = "vocabulary"
 BASELINES = ()

@@ -24,9 +24,15 @@ from tunewright.datasets.targets.spans import Answer
 from tunewright.modalities.question import modality as question
 from tunewright.modalities.text import windows
 from tunewright.models.network import Network
+from tunewright.tasks.shared import distillation
 from tunewright.tasks.shared.weights import class_weights as class_weights
 from tunewright.tasks.shared.weights import counts as counts
 
+TARGETS = "spans"
+UNTARGETED = False
+PIPELINE_TAGS = {"question": "question-answering"}
+TEACHER_ANSWERS_ONCE = False
+distillation_loss = distillation.by_row(distillation.spans)
 READS = {"question": "AutoModelForQuestionAnswering"}
 OUTPUT = "spans"
 BASELINES = ("majority", "before")

@@ -25,6 +25,11 @@ from tunewright.datasets.rows import Rows
 from tunewright.modalities.interactions import modality as interactions
 from tunewright.models.network import Network
 
+TARGETS = "pairs"
+UNTARGETED = False
+PIPELINE_TAGS = {"interactions": "other"}
+TEACHER_ANSWERS_ONCE = False
+distillation_loss = None
 READS = {"interactions": "TwoTower"}
 OUTPUT = "vectors"
 WHOLE_BATCH = True

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from tunewright.core.types import Labels, Predictions
 from tunewright.datasets.encoded import Encoded
+from tunewright.tasks.shared import distillation, rows
 from tunewright.tasks.shared.rows import READS as READS
 from tunewright.tasks.shared.rows import answer as answer
 from tunewright.tasks.shared.rows import encode as encode
@@ -24,6 +25,11 @@ from tunewright.tasks.shared.rows import shown as shown
 from tunewright.tasks.shared.weights import class_weights as class_weights
 from tunewright.tasks.shared.weights import counts as counts
 
+TARGETS = "values"
+UNTARGETED = False
+PIPELINE_TAGS = {**rows.PIPELINE_TAGS, "table": "tabular-regression"}
+TEACHER_ANSWERS_ONCE = True
+distillation_loss = distillation.by_row(distillation.numbers)
 OUTPUT = "logits"
 BASELINES = ("majority", "frozen")
 METRICS = ("root_mean_squared_error", "mean_absolute_error", "r2", "pearson", "spearman")

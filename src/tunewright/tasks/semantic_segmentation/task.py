@@ -25,8 +25,14 @@ from tunewright.modalities.image import modality as image
 from tunewright.modalities.image.annotated import Encoded
 from tunewright.modalities.image.augment import mirrored as mirrored
 from tunewright.models.network import Network
+from tunewright.tasks.shared import distillation
 from tunewright.tasks.shared.weights import class_weights as class_weights
 
+TARGETS = "masks"
+UNTARGETED = False
+PIPELINE_TAGS = {"image": "image-segmentation"}
+TEACHER_ANSWERS_ONCE = False
+distillation_loss = distillation.by_row(distillation.pixels)
 READS = {"image": "AutoModelForSemanticSegmentation"}
 OUTPUT = "logits"
 BASELINES = ("majority",)

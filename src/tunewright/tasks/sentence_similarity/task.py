@@ -19,7 +19,13 @@ from tunewright.tasks.regression.task import losses as losses
 from tunewright.tasks.regression.task import majority as majority
 from tunewright.tasks.regression.task import prior_bias as prior_bias
 from tunewright.tasks.regression.task import shown as shown
+from tunewright.tasks.shared import distillation
 
+TARGETS = "values"
+UNTARGETED = False
+PIPELINE_TAGS = {"text": "sentence-similarity"}
+TEACHER_ANSWERS_ONCE = True
+distillation_loss = distillation.by_row(distillation.numbers)
 READS = {"text": "AutoModelForSequenceClassification"}
 METRICS = ("spearman", "pearson", "root_mean_squared_error")
 PRIMARY = "spearman"

@@ -24,11 +24,17 @@ from tunewright.metrics import rouge_l
 from tunewright.modalities.text import sequences
 from tunewright.modalities.translation import modality as translation
 from tunewright.models.network import Network, evaluation_mode
+from tunewright.tasks.shared import distillation
 from tunewright.tasks.shared.tokens import counts as counts
 from tunewright.tasks.shared.tokens import keep as keep
 from tunewright.tasks.shared.tokens import losses as losses
 from tunewright.tasks.shared.weights import class_weights as class_weights
 
+TARGETS = "texts"
+UNTARGETED = False
+PIPELINE_TAGS = {"text": "text-generation", "translation": "translation"}
+TEACHER_ANSWERS_ONCE = False
+distillation_loss = distillation.by_row(distillation.next_words)
 READS = {"text": "AutoModelForSeq2SeqLM", "translation": "AutoModelForSeq2SeqLM"}
 OUTPUT = "vocabulary"
 BASELINES = ("copy", "lead", "before")

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from inspect import signature
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from tunewright.core.registry import load_part
 from tunewright.core.types import Labels, Predictions
 from tunewright.datasets.encoded import Encoded, EncodedDataset
 from tunewright.datasets.media import numbered
 from tunewright.modalities.text.modality import encode_texts
 from tunewright.models.network import Network
 
+# The hubs' words for one answer for each row, by modality.
+PIPELINE_TAGS = {
+    "text": "text-classification",
+    "image": "image-classification",
+    "audio": "audio-classification",
+    "video": "video-classification",
+    "table": "tabular-classification",
+}
 READS = {
     "text": "AutoModelForSequenceClassification",
     "image": "AutoModelForImageClassification",
@@ -37,7 +45,7 @@ def encode(
     """One example for each row, read by the encoder of the network's input kind; ``where`` words rows that cannot be read."""
     if network.form.kind == "text":
         return EncodedDataset(encode_texts(network.tokenizer, inputs, network.longest(max_length)), targets)
-    encoder = import_module(f"tunewright.modalities.{network.form.kind}.modality")
+    encoder = load_part("modalities", network.form.kind)
     longest = {"max_length": max_length} if "max_length" in signature(encoder.encode).parameters else {}
     return EncodedDataset(encoder.encode(inputs, network.processor, where=where, **longest), targets)
 

@@ -26,8 +26,14 @@ from tunewright.datasets.ragged import IGNORED, ragged
 from tunewright.modalities.audio import modality as audio
 from tunewright.modalities.audio.transcribed import Encoded
 from tunewright.models.network import Network
+from tunewright.tasks.shared import distillation
 from tunewright.tasks.shared.weights import class_weights as class_weights
 
+TARGETS = "texts"
+UNTARGETED = False
+PIPELINE_TAGS = {"audio": "automatic-speech-recognition"}
+TEACHER_ANSWERS_ONCE = False
+distillation_loss = distillation.by_row(distillation.frames)
 READS = {"audio": "AutoModelForCTC"}
 OUTPUT = "frames"
 BASELINES = ("majority", "before")

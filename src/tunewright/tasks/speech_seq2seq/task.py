@@ -26,6 +26,7 @@ from tunewright.modalities.text import sequences
 from tunewright.models.network import Network, evaluation_mode
 from tunewright.models.quiet import quiet_transformers
 from tunewright.tasks.seq2seq.task import decode as decode
+from tunewright.tasks.shared import distillation
 from tunewright.tasks.shared.tokens import counts as counts
 from tunewright.tasks.shared.tokens import keep as keep
 from tunewright.tasks.shared.tokens import losses as losses
@@ -34,6 +35,11 @@ from tunewright.tasks.speech_recognition.task import answer as answer
 from tunewright.tasks.speech_recognition.task import majority as majority
 from tunewright.tasks.speech_recognition.task import shown as shown
 
+TARGETS = None
+UNTARGETED = False
+PIPELINE_TAGS = {"audio": "automatic-speech-recognition"}
+TEACHER_ANSWERS_ONCE = False
+distillation_loss = distillation.by_row(distillation.next_words)
 READS = {"audio": "AutoModelForSpeechSeq2Seq"}
 OUTPUT = "vocabulary"
 BASELINES = ("majority", "before")

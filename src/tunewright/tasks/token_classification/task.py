@@ -22,9 +22,15 @@ from tunewright.datasets.ragged import IGNORED, ragged
 from tunewright.modalities.text import windows
 from tunewright.modalities.words import modality as words
 from tunewright.models.network import Network
+from tunewright.tasks.shared import distillation
 from tunewright.tasks.shared.tokens import counts as counts
 from tunewright.tasks.shared.weights import class_weights as class_weights
 
+TARGETS = "tags"
+UNTARGETED = False
+PIPELINE_TAGS = {"words": "token-classification"}
+TEACHER_ANSWERS_ONCE = True
+distillation_loss = distillation.by_row(distillation.classes)
 READS = {"words": "AutoModelForTokenClassification"}
 OUTPUT = "logits"
 BASELINES = ("majority", "frozen")

@@ -2,13 +2,12 @@
 
 Source: Hinton, Vinyals and Dean 2015, section 2 (softened classes, times the temperature's square), token by token as in Sanh
 et al. 2019, DistilBERT; numbers: Ba and Caruana 2014; vectors: Reimers and Gurevych 2020, section 2, and of other widths Tung and
-Mori 2019, section 3 (the batch's similarities). Boxes: those that the teacher finds are targets of the detector's own loss.
+Mori 2019, section 3 (the batch's similarities).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -89,42 +88,12 @@ def vectors(output: Tensor, said: Tensor, targets: Tensor, labels: Labels, tempe
     return each.view(len(targets), -1).mean(1) * (targets[:, 1] >= 0)
 
 
-def columns(
-    output: Tensor, said: Tensor, targets: Tensor, labels: Labels, temperature: float, weights: Tensor | None = None
-) -> Tensor:
-    """(batch,) weighted sum of each column's own, of outputs side by side."""
-    each, start = [], 0
-    for place, (_, part) in enumerate(labels.parts):
-        own = slice(start, start + part.outputs)
-        each.append(LOSSES[part.task](output[:, own], said[:, own], targets[:, place], part, temperature))
-        start = own.stop
-    stacked = torch.stack(each, 1)
-    return (stacked if weights is None else stacked * weights).sum(1)
+def by_row(loss: Callable[[Any, Any, Tensor, Labels, float], Tensor]) -> Callable[..., Tensor]:
+    """A loss as a task's ``distillation_loss``, where neither the task's settings nor its weights matter."""
 
+    def of_task(
+        output: Any, said: Any, targets: Tensor, labels: Labels, temperature: float, settings: Any, weights: Tensor | None
+    ) -> Tensor:
+        return loss(output, said, targets, labels, temperature)
 
-def boxes(
-    output: dict[str, Tensor], said: dict[str, Tensor], targets: Tensor, labels: Labels, head: ModuleType, settings: Any
-) -> Tensor:
-    """(batch,) the detector's own loss with the boxes that the teacher tells from nothing as targets; no temperature."""
-    kinds, found = head.found(said)
-    wanted = torch.cat([said["boxes"].float(), torch.where(found, kinds, -1)[..., None].float()], -1)
-    loss: Tensor = head.losses(output, wanted, labels, settings, None)
-    return loss
-
-
-LOSSES: dict[str, Callable[[Any, Any, Tensor, Labels, float], Tensor]] = {
-    "classification": classes,
-    "token_classification": classes,
-    "multi_label": flags,
-    "ordinal": flags,
-    "regression": numbers,
-    "sentence_similarity": numbers,
-    "question_answering": spans,
-    "semantic_segmentation": pixels,
-    "speech_recognition": frames,
-    "causal_lm": next_words,
-    "seq2seq": next_words,
-    "speech_seq2seq": next_words,
-    "masked_lm": hidden_words,
-    "embedding": vectors,
-}
+    return of_task
