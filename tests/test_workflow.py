@@ -141,7 +141,9 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(
     with pytest.raises(Interrupted):
         tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, callbacks=[Listener(interrupt)], **settings)
     assert read_json(out / "manifest.json")["status"] == "interrupted"
-    with pytest.raises(UserError, match=r"something else: optimization\.head_learning_rate: 0\.01 then, 0\.02 now.*tunewright resume"):
+    with pytest.raises(
+        UserError, match=r"something else: optimization\.head_learning_rate: 0\.01 then, 0\.02 now.*tunewright resume"
+    ):
         other = {**settings, "optimization": {"learning_rate": 1e-3, "head_learning_rate": 0.02}}
         tunewright.fit(rows_file, model=str(tiny_bert), target="label", out=out, **other)
     if strategy == "full":
