@@ -149,7 +149,7 @@ def test_check_and_dry_run_write_nothing(call, place, fitted, rows_file, tiny_be
     assert planned["recipe"]["optimization"]["head_learning_rate"] == 1e-2
     assert planned["estimate"]["seconds"] > 0
     assert sum(layer["trainable"] for layer in planned["layers"]) > 0
-    assert "rates:" in call("fit", *words, "--dry-run").stdout
+    assert "optimization:" in call("fit", *words, "--dry-run").stdout
     assert sorted(place.rglob("*")) == before
 
 

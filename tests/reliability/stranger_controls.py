@@ -55,7 +55,7 @@ def _trusting_index(folder: Any) -> list[str]:
     return []
 
 
-_SOURCES = ("models.sources", "datasets.read", "runs.run", "artifacts.run_folder", "core.yaml12")
+_SOURCES = ("models.sources", "datasets.read", "runs.run", "core.outputs", "core.yaml12")
 
 off(
     "keys_of_a_config_stay",

@@ -30,9 +30,9 @@ def test_imports_point_down(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("where", "what", "said"),
     [
-        ("core/bad.py", "from tunewright.training.trainer import train", "core imports engine"),
-        ("methods/bad.py", "from tunewright.training.parameter_groups import param_groups", "methods imports rates"),
-        ("data/bad.py", "import tunewright.pipeline.workflow", "data imports workflow"),
+        ("core/bad.py", "from tunewright.training.trainer import train", "core imports training"),
+        ("methods/bad.py", "from tunewright.training.parameter_groups import param_groups", "methods imports training"),
+        ("datasets/bad.py", "import tunewright.pipeline.workflow", "datasets imports pipeline"),
         ("attic/bad.py", "from tunewright.core import errors", "has no floor"),
     ],
 )
