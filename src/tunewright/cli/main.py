@@ -29,7 +29,7 @@ COMMANDS = (
     "parts",
 )
 
-app = new_app(lazy_group("tunewright.cli", COMMANDS))
+app = new_app(lazy_group("tunewright.cli", COMMANDS, added="tunewright.commands"))
 
 
 def _show_version(wanted: bool) -> None:
