@@ -30,7 +30,7 @@ COMMANDS = (
     "schema",
 )
 
-app = new_app(lazy_group("tunewright.cli", COMMANDS), completion=True)
+app = new_app(lazy_group("tunewright.cli", COMMANDS, added="tunewright.commands"), completion=True)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,0 +1,1 @@
+"""Parts for tunewright that live in another package; each module has another name than its part."""
