@@ -56,7 +56,19 @@ def prompt_ids(network: Network, prompts: Sequence[Conversation | str]) -> list[
 
 def generate(network: Network, prompts: Sequence[Conversation | str], settings: Settings, method: str = "") -> list[str]:
     """An answer to each prompt, its special tokens left out; ``method`` is the one that the network was tuned with."""
-    read = prompt_ids(network, prompts)
+    return texts_of(network, written(network, prompt_ids(network, prompts), settings, method, sorted(ends_of(network))))
+
+
+def texts_of(network: Network, made: Sequence[list[int]]) -> list[str]:
+    """Answers in words, special tokens left out."""
+    return [network.tokenizer.decode(ids, skip_special_tokens=True) for ids in made]
+
+
+def written(network: Network, read: Sequence[list[int]], settings: Settings, method: str, ends: Sequence[int]) -> list[list[int]]:
+    """Token ids of an answer to each prompt of token ids; nothing outside is changed, so that threads may share the network.
+
+    ``ends``: tokens that end an answer, as ``ends_of`` finds them.
+    """
     places = network.longest(2**31)
     too_long = [row for row, ids in enumerate(read, 1) if len(ids) >= places]
     if too_long:
@@ -64,38 +76,55 @@ def generate(network: Network, prompts: Sequence[Conversation | str], settings: 
     alone = method in _BEFORE_THE_TEXT
     size = 1 if alone else settings.batch_size
     order = sorted(range(len(read)), key=lambda row: len(read[row]))
-    answers = [""] * len(read)
-    with evaluation_mode(network), quiet_transformers(), torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
+    answers: list[list[int]] = [[]] * len(read)
+    draw = _drawing(network, settings)
+    with evaluation_mode(network), quiet_transformers():
         for start in range(0, len(order), size):
             rows = order[start : start + size]
-            written = _written(network, [read[row] for row in rows], settings, places, cached=not alone)
-            for row, ids in zip(rows, written, strict=True):
-                answers[row] = network.tokenizer.decode(ids, skip_special_tokens=True)
+            batch = [read[row] for row in rows]
+            made = _written(network, batch, _config(network, batch, settings, places, ends, cached=not alone), draw)
+            for row, ids in zip(rows, made, strict=True):
+                answers[row] = ids
     return answers
 
 
-def _written(network: Network, batch: list[list[int]], settings: Settings, places: int, *, cached: bool) -> list[Any]:
-    """New token ids of each prompt, (batch) lists; prompts are filled up on the left."""
+def _drawing(network: Network, settings: Settings) -> list[Any]:
+    """What draws tokens; nothing where the likeliest is taken."""
+    if not settings.temperature:
+        return []
+    from tunewright.inference.sampling import DrawToken  # with transformers' generation
+
+    return [DrawToken(settings.temperature, settings.top_p, settings.seed, network.device)]
+
+
+def _config(
+    network: Network, batch: Sequence[list[int]], settings: Settings, places: int, ends: Sequence[int], *, cached: bool
+) -> Any:
     from transformers import GenerationConfig
 
-    pad, width = language.pad_of(network.tokenizer), max(map(len, batch))
-    ids = torch.tensor([[pad] * (width - len(row)) + row for row in batch], device=network.device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch], device=network.device)
-    drawn = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0} if settings.temperature else {}
-    config = GenerationConfig(
-        max_new_tokens=min(settings.max_new_tokens, places - width),
-        do_sample=bool(settings.temperature),
-        pad_token_id=pad,
-        eos_token_id=sorted(_ends(network)) or None,
+    return GenerationConfig(
+        max_new_tokens=min(settings.max_new_tokens, places - max(map(len, batch))),
+        do_sample=False,  # draws are made by a processor of ours
+        pad_token_id=language.pad_of(network.tokenizer),
+        eos_token_id=list(ends) or None,
         use_cache=cached,
-        **drawn,
     )
-    made = network.inner.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+
+
+def _written(network: Network, batch: Sequence[list[int]], config: Any, draw: Sequence[Any]) -> list[Any]:
+    """New token ids of each prompt, (batch) lists; prompts are filled up on the left."""
+    from transformers import LogitsProcessorList
+
+    width = max(map(len, batch))
+    ids = torch.tensor([[config.pad_token_id] * (width - len(row)) + row for row in batch], device=network.device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch], device=network.device)
+    made = network.inner.generate(
+        input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=LogitsProcessorList(draw)
+    )
     return [row[width:].tolist() for row in made]
 
 
-def _ends(network: Network) -> set[int]:
+def ends_of(network: Network) -> set[int]:
     """Tokens that end an answer: the end of text, and what the chat template writes behind an answer."""
     tokenizer = network.tokenizer
     ends = {tokenizer.eos_token_id} - {None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +22,16 @@ from tunewright.modalities.language.messages import Conversation, message_of
 
 if TYPE_CHECKING:
     from tunewright.artifacts.model_folder import Loaded
+    from tunewright.inference.predictor import Predictor
     from tunewright.models.network import Network
 
 _CHECKS = {"number": "right_number", "words": "same_words", "json": "valid_json"}
 
 
-def generated(loaded: Loaded, data: Any, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+def generated(predictor: Predictor, data: Any, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """``row``, ``prompt`` and ``answer`` of each prompt: texts, conversations as lists of messages, or rows of a table."""
-    numbers, prompts, _ = _prompts(loaded, data)
-    answers = _answers(loaded.network, prompts, settings, loaded.method)
+    numbers, prompts, _ = _prompts(predictor.loaded, data)
+    answers = _answers(predictor, prompts, settings)
     return [
         {"row": number, "prompt": prompt if isinstance(prompt, str) else prompt[-1].content, "answer": answer}
         for number, prompt, answer in zip(numbers, prompts, answers, strict=True)
@@ -37,7 +39,7 @@ def generated(loaded: Loaded, data: Any, settings: Mapping[str, Any]) -> list[di
 
 
 def checked(
-    loaded: Loaded,
+    predictor: Predictor,
     data: Any,
     check: Check,
     settings: Mapping[str, Any],
@@ -57,6 +59,7 @@ def checked(
         raise UserError(
             "a JSON schema and the check 'json' go together", expected="both, or neither", try_="--check json --schema FILE"
         )
+    loaded = predictor.loaded
     _, prompts, table = _prompts(loaded, data)
     if schema is not None:
         passes: list[Callable[[str], bool]] = [validator(schema)] * len(prompts)
@@ -66,19 +69,21 @@ def checked(
         compare = same_number if check == "number" else same_words
         passes = [partial(compare, reference=wanted) for wanted in _references(loaded, table)]
     found = {}
-    networks = {"fine-tuned": (loaded.network, loaded.method)} | ({"before": (untouched(loaded), "")} if before else {})
-    for name, (network, method) in networks.items():
-        answers = _answers(network, prompts, settings, method)
+    asked = {"fine-tuned": predictor}
+    if before:
+        asked["before"] = type(predictor)(replace(loaded, network=predictor.untouched(), method=""))
+    for name, one in asked.items():
+        answers = _answers(one, prompts, settings)
         right = [test(answer) for test, answer in zip(passes, answers, strict=True)]
         found[name] = share(_CHECKS[check], right, confidence)
     return found
 
 
-def _answers(network: Network, prompts: Sequence[Conversation | str], settings: Mapping[str, Any], method: str) -> list[str]:
-    from tunewright.inference.decoding import Settings, generate
+def _answers(predictor: Predictor, prompts: Sequence[Conversation | str], settings: Mapping[str, Any]) -> list[str]:
+    from tunewright.inference.decoding import Settings
 
     try:
-        return generate(network, prompts, Settings(**settings), method)
+        return predictor.answers(prompts, Settings(**settings))
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"'{'.'.join(map(str, first['loc']))}' of generation: {first['msg']}", nearest="") from None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from inspect import signature
+from threading import get_ident
 from typing import Any, final
 
 import torch
@@ -18,6 +19,7 @@ from tunewright.models.dual_encoder import paired
 from tunewright.models.example_inputs import example_inputs
 from tunewright.models.form import CLASSIFY_TEXT, SEQUENCE_CLASSIFICATION, Form
 from tunewright.models.frames import each_frame, mean_over_frames
+from tunewright.models.output_reader import read_by_output
 from tunewright.models.pooling import NORM_EPSILON, Pooling, last_token, pool
 from tunewright.models.positions import token_places
 from tunewright.models.stack import LayerStack, find_stack
@@ -101,7 +103,10 @@ class Network(nn.Module):
         if self.form.output == "vectors":
             return self(inputs)  # type: ignore[no-any-return]
         seen: list[Tensor] = []
-        hook = self.last_linear.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+        own = get_ident()  # what another thread reads is not ours
+        hook = self.last_linear.register_forward_pre_hook(
+            lambda _, arguments: seen.append(arguments[0]) if get_ident() == own else None
+        )
         try:
             self.inner(**(each_frame(inputs) if self.form.kind == "video" else inputs))
         finally:
@@ -120,9 +125,12 @@ class Network(nn.Module):
     def _vocabulary(self, inputs: dict[str, Tensor]) -> Vocabulary:
         """The model's own pass, with what its output layer reads in place of what that makes."""
         head, config = self.inner.get_output_embeddings(), self.inner.config
-        with _reading(head) as seen:
-            # A cache of keys and values serves generation alone.
-            self.inner(**inputs, **({"use_cache": False} if "use_cache" in self.reads else {}))
+        # A cache of keys and values serves generation alone.
+        inputs = {**inputs, **({"use_cache": False} if "use_cache" in self.reads else {})}  # type: ignore[dict-item]
+        seen = [] if torch.is_grad_enabled() else read_by_output(self.inner, head, inputs)
+        if not seen:
+            with _reading(head) as seen:
+                self.inner(**inputs)
         scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
         bias = getattr(self.inner, "final_logits_bias", None)  # BART's and its relatives', which training does not change
         bias = head.bias if bias is None else bias.flatten() if head.bias is None else bias.flatten() + head.bias
@@ -180,13 +188,15 @@ class Network(nn.Module):
 def evaluation_mode(network: Network) -> Iterator[None]:
     """No dropout and no gradients inside; every module's mode is as it was afterwards."""
     modes = [(module, module.training) for module in network.modules()]
-    network.eval()
+    if any(training for _, training in modes):  # a network that only predicts is left alone, so that threads may share it
+        network.eval()
     try:
         with torch.inference_mode():
             yield
     finally:
         for module, training in modes:
-            module.training = training
+            if module.training != training:
+                module.training = training
 
 
 def pool_tokens(network: Network, inputs: dict[str, Tensor]) -> Tensor:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -117,9 +118,11 @@ class _AllSeenError(Exception):
 
 def run_telling(network: Network, inputs: dict[str, Tensor], tell: dict[str, Any]) -> None:
     """One pass without gradients; each named module's output is told as it comes."""
+    own = get_ident()  # the pass of another thread is not ours
 
     def hook(_: nn.Module, __: Any, output: Any, *, name: str) -> None:
-        tell[name](output)
+        if get_ident() == own:
+            tell[name](output)
 
     hooks = [network.get_submodule(name).register_forward_hook(partial(hook, name=name)) for name in tell]
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any, final
 
 from tunewright.analysis.conformal import load as read_conformal
@@ -40,7 +41,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tunewright.artifacts.model_folder import Loaded
+    from tunewright.inference.predictor import Predictor
     from tunewright.models.torch_module import Backbone
+
+_OPENING = RLock()  # models are opened one at a time, and each once
 
 
 @final
@@ -105,12 +109,23 @@ class Run:
         """The page for people."""
         return self.folder / "report.html"
 
-    @cached_property
+    @property
     def model(self) -> Loaded:
         """The trained model, reloaded from what was saved."""
-        from tunewright.artifacts.model_folder import load_model  # torch is loaded here, not where runs are listed
+        return self.predictor.loaded
 
-        return load_model(self.folder / "model", self.backbone)
+    @property
+    def predictor(self) -> Predictor:
+        """What answers with the trained model; opened once, and threads may share it."""
+        with _OPENING:
+            return self._predictor
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        from tunewright.artifacts.model_folder import load_model  # torch is loaded here, not where runs are listed
+        from tunewright.inference.predictor import Predictor
+
+        return Predictor(load_model(self.folder / "model", self.backbone))
 
     def predict(self, data: Any, *, sets: float | None = None) -> list[dict[str, Any]]:
         """Predict each row of a file, table, or list of texts: its number, the answer, its probability where there is one.
@@ -137,7 +152,7 @@ class Run:
         """
         from tunewright.inference.generation import generated
 
-        return generated(self.model, data, settings)
+        return generated(self.predictor, data, settings)
 
     def check_answers(
         self, data: Any, check: Any, *, schema: Any = None, before: bool = True, **settings: Any
@@ -146,7 +161,7 @@ class Run:
         from tunewright.inference.generation import checked
 
         confidence = self.recipe.evaluation.confidence
-        return checked(self.model, data, check, settings, schema=schema, before=before, confidence=confidence)
+        return checked(self.predictor, data, check, settings, schema=schema, before=before, confidence=confidence)
 
     def evaluate(self, data: Any) -> list[Score]:
         """Score labeled rows with the task's metrics and intervals."""
@@ -198,7 +213,8 @@ class Run:
         from tunewright.inference.zero_shot import zero_shot
 
         templates = (template,) if isinstance(template, str) else tuple(template)
-        return zero_shot(self.model, read_table(data, "test"), templates, tuple(names), self.recipe)
+        with self.predictor.lock:
+            return zero_shot(self.model, read_table(data, "test"), templates, tuple(names), self.recipe)
 
     @property
     def reports(self) -> Reports:
@@ -211,11 +227,9 @@ class Run:
             return Schema.from_dict(self.model.schema)
 
     def _predictions(self, table: Table, targets: np.ndarray | None = None) -> Predictions:
-        from tunewright.inference.predictions import predictions
-
         groups = self.model.labels.groups
         places = None if groups is None else places_of(table, groups)
-        found = predictions(self.model, inputs_of(table, self._schema), targets, self.recipe.training.precision)
+        found = self.predictor.predictions(inputs_of(table, self._schema), targets, self.recipe.training.precision)
         return found if groups is None or places is None else decided_by(found, places, groups)
 
 
