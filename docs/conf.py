@@ -33,6 +33,8 @@ autodoc_class_signature = "separated"
 nitpicky = True
 # Types in signatures are not resolved: those of torch and numpy would need a network. Links between pages are.
 nitpick_ignore_regex = [(r"py:.*", r".*")]
+# Names that a docstring gives without their module may be found twice.
+suppress_warnings = ["ref.python"]
 
 html_theme = "furo"
 html_title = "tunewright"
