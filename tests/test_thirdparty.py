@@ -18,19 +18,21 @@ PACKAGE = Path(__file__).parent / "support" / "thirdparty"
 FIT = """
 import json, os, sys
 import tunewright
+from tunewright.training.callback import Callback
 from tunewright.core.registry import load_part, name_of
 model, rows, out = sys.argv[1:]
 assert name_of("tasks", load_part("tasks", "Urgency")) == "urgency"
 
-def stop(event):
-    if event["kind"] == "step" and event["step"] == 3:
-        raise KeyboardInterrupt
+class Stop(Callback):
+    def on_step_end(self, event):
+        if event.step == 3:
+            raise KeyboardInterrupt
 
 plain = dict(model=model, target="degree", task="urgency", method={"name": "every-other-layer", "every": 2}, seed=0)
 plain |= dict(training={"epochs": 2, "batch_size": 8, "checkpoint_steps": 1, "threads": 1, "precision": "float32"})
 tunewright.fit(rows, out=out + "/whole", **plain)
 try:
-    tunewright.fit(rows, out=out + "/stopped", callbacks=[stop], **plain)
+    tunewright.fit(rows, out=out + "/stopped", callbacks=[Stop()], **plain)
 except KeyboardInterrupt:
     pass
 """
