@@ -357,7 +357,7 @@ TOYS: dict[str, Callable[[Path], Toy]] = {
     "multi_label": multi_label,
     "regression": regression,
     "sentence_similarity": similarity,
-    "cosine": cosine,
+    "cosine_similarity": cosine,
     "token_classification": tagging,
     "question_answering": question_answering,
     "causal_lm": language,
