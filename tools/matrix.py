@@ -361,7 +361,7 @@ TOYS: dict[str, Callable[[Path], Toy]] = {
     "token_classification": tagging,
     "question_answering": question_answering,
     "causal_lm": language,
-    "language: conversations": conversation,
+    "causal_lm: conversations": conversation,
     "masked_lm": masked_language,
     "preference_optimization": preference,
     "seq2seq": generation,
