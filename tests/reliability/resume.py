@@ -128,7 +128,7 @@ def another_recipe_is_refused() -> Problems:
     problems = expecting(end, 2, "unfinished run of something else", said)
     own = out / "recipe.yaml"
     before = own.read_text()
-    own.write_text(before.replace("head: 0.01", "head: 0.02"))
+    own.write_text(before.replace("head_learning_rate: 0.01", "head_learning_rate: 0.02"))
     problems += expecting(
         command.run("resume", out), 2, "of another run (optimization.head_learning_rate: 0.01 there, 0.02 here)"
     )
