@@ -376,6 +376,8 @@ def signature(tiny_bert: Path, out: Path, key: str | None, value: Any) -> dict[s
             sections[section] = sections.get(section, {}) | {name: value}
         else:
             sections[section] = value
+    if key not in ("strategy", "method"):  # a run of strategy auto may keep its probe, whatever a key changes
+        sections["method"] = "full"
     run = tunewright.fit(effect_rows(), out=out, **sections)
     timed = ("seconds", "created", "finished", "command")
     history = [{name: item for name, item in event.items() if name not in timed} for event in run.history]

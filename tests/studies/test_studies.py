@@ -79,7 +79,7 @@ def test_transfer_has_a_run_for_each_depth_of_each_curve(tiny_bert: Path, tmp_pa
 
 
 def test_wrong_settings_are_said() -> None:
-    with pytest.raises(UserError, match="is not a setting of learning-curve"):
+    with pytest.raises(UserError, match="is not a setting of learning_curve"):
         make_study("learning-curve", toy_recipe(Path("x")), {"point": 3})
     with pytest.raises(UserError, match="learning_curve"):
         make_study("learning-curves", toy_recipe(Path("x")), {})
