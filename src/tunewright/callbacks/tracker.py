@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from tunewright.training.events import (
 _LOGGER = logging.getLogger(__name__)
 
 
-class Tracker(Callback):
+class Tracker(Callback, ABC):
     """Logs the numbers of ``history.jsonl`` and the test scores; ``begin``, ``log`` and ``end`` are the tracker's own."""
 
     name = ""
@@ -33,15 +34,15 @@ class Tracker(Callback):
     def __init__(self) -> None:
         self.step = 0  # the last that was logged
 
-    def begin(self, event: RunBegin) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def begin(self, event: RunBegin) -> None: ...
 
-    def log(self, step: int, numbers: Mapping[str, float]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def log(self, step: int, numbers: Mapping[str, float]) -> None: ...
 
+    @abstractmethod
     def end(self, status: Status) -> None:
         """Close the tracker's run, also where ``begin`` did not get far."""
-        raise NotImplementedError
 
     def on_run_begin(self, event: RunBegin) -> None:
         self.begin(event)

@@ -17,9 +17,9 @@ def grain(values: np.ndarray, least: float = 0.0) -> float:
     return _STEPS * float(np.finfo(kind).eps) * max(float(np.abs(values).max(initial=0.0)), least)
 
 
-def spread_or_one(values: np.ndarray) -> float:
-    """The spread of computed values, to divide by: 1 where they differ by rounding alone."""
-    spread = float(values.std())
+def spread_or_one(values: np.ndarray, spread: float | None = None) -> float:
+    """The spread of computed values, to divide by: 1 where they differ by rounding alone; ``spread``, where it is known."""
+    spread = float(values.std()) if spread is None else spread
     return spread if spread > grain(values) else 1.0
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Encoded(Protocol):
-    """What every input kind's ``encode`` returns; one file in ``data/encoders/`` each."""
+    """What every input kind's ``encode`` returns; one folder in ``modalities/`` each."""
 
     @property
     def lengths(self) -> np.ndarray:

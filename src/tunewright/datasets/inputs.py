@@ -1,4 +1,4 @@
-"""The inputs of a table's rows, read and refused by their kind; one file in ``data/encoders/`` each but for plain texts."""
+"""The inputs of a table's rows, read and refused by their kind; one folder in ``modalities/`` each but for plain texts."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
-from tunewright.core.rounding import grain
+from tunewright.core.rounding import spread_or_one
 from tunewright.core.types import Labels
 from tunewright.models.network import Network
 
@@ -48,8 +48,7 @@ def initialize(
     """Fit the probe and write it into the last linear layer, exactly folded back to the features' own scale."""
     linear = network.last_linear
     x = torch.from_numpy(features())
-    centre, spread = x.mean(0), float(x.std(correction=0))
-    spread = spread if spread > grain(x.numpy()) else 1.0  # torch's own sum: the last bits of a probe do not change
+    centre, spread = x.mean(0), spread_or_one(x.numpy(), float(x.std(correction=0)))  # torch's sum: a probe keeps its last bits
     has_bias = linear.bias is not None
     scaled = (x - centre) / spread if has_bias else x / spread
     weights, biases = [], []

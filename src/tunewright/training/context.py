@@ -77,7 +77,7 @@ class TrainingContext:
 
     @property
     def epochs(self) -> int:
-        """MicroBatches over the training rows, fewer where there are many."""
+        """Passes over the training rows, fewer where there are many."""
         training = self.recipe.training
         enough = (
             training.epochs

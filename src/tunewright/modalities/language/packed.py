@@ -38,7 +38,7 @@ class Encoded:
 
     @property
     def truncated(self) -> int:
-        """EncodedDataset that lost their end."""
+        """Examples that lost their end."""
         return self.flat.truncated
 
     def packs(self, rows: np.ndarray) -> list[np.ndarray]:
